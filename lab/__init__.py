@@ -1,0 +1,1 @@
+"""The lab: a local cloud whose droplets are real Linux hosts on this machine. It knows nothing of Kubernetes."""
