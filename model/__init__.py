@@ -1,0 +1,1 @@
+"""What should exist: pure Python that imports no Pulumi."""
