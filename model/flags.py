@@ -1,0 +1,34 @@
+"""Command-line flags as data: what Triplane sets, what an operator adds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+# Suites of forward secrecy with authenticated encryption (CIS 1.2.29); TLS 1.3 has its own and takes no list.
+TLS_CIPHER_SUITES = ",".join(
+    (
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    )
+)
+
+
+def arguments(flags: Mapping[str, str], extra: Mapping[str, str], *, dashes: str = "--") -> tuple[str, ...]:
+    """Words `--name=value` for a unit's ExecStart, in order.
+
+    Ours may hold `${NAME}` of an environment file; an operator's are taken literally, and one of the same name as ours
+    takes its place.
+    """
+    merged = {**flags, **{name: _literal(value) for name, value in extra.items()}}
+    return tuple(_quoted(f"{dashes}{name}={value}") for name, value in merged.items())
+
+
+def _literal(value: str) -> str:
+    """Keep systemd from expanding anything (systemd.service(5), command lines)."""
+    return value.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$").replace('"', '\\"')
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if re.search(r"[\s';]|\\", word) else word

@@ -1,0 +1,58 @@
+"""Every path on a host, once."""
+
+from __future__ import annotations
+
+STEP_LIBRARY = "/usr/local/lib/triplane/step.sh"
+HOST_ENVIRONMENT = "/etc/triplane/host.env"
+"""What a host knows of itself: PRIVATE_ADDRESS, read from the metadata service."""
+
+SSHD_DROP_IN = "/etc/ssh/sshd_config.d/10-triplane.conf"
+SSH_USER_CA = "/etc/ssh/triplane-user-ca.pub"
+
+ETCD_DATA = "/var/lib/etcd"
+ETCD_ETC = "/etc/etcd"
+ETCD_PKI = "/etc/etcd/pki"
+ETCD_ENVIRONMENT = "/etc/etcd/etcd.env"
+ETCD_BOOTSTRAP = "/etc/etcd/bootstrap.env"
+"""ETCD_INITIAL_*: read by a member with an empty data directory only."""
+ETCD_CTL_ENVIRONMENT = "/etc/etcd/etcdctl.env"
+
+FLANNEL_ETC = "/etc/flannel"
+FLANNEL_PKI = "/etc/flannel/pki"
+FLANNEL_MEMBERS = "/etc/flannel/etcd-members"
+FLANNEL_SUBNET = "/run/flannel/subnet.env"
+
+KUBERNETES_ETC = "/etc/kubernetes"
+KUBERNETES_PKI = "/etc/kubernetes/pki"
+KUBERNETES_MEMBERS = "/etc/kubernetes/etcd-members"
+AUDIT_LOG_DIRECTORY = "/var/log/kubernetes"
+AUDIT_LOG = "/var/log/kubernetes/audit.log"
+AUDIT_POLICY = "/etc/kubernetes/audit-policy.yaml"
+AUTHENTICATION = "/etc/kubernetes/authentication.yaml"
+ABAC_POLICY = "/etc/kubernetes/abac-policy.jsonl"
+ADMISSION = "/etc/kubernetes/admission.yaml"
+EVENT_RATE_LIMIT = "/etc/kubernetes/event-rate-limit.yaml"
+ENCRYPTION = "/etc/kubernetes/encryption.yaml"
+CONTROLLER_MANAGER_KUBECONFIG = "/etc/kubernetes/controller-manager.kubeconfig"
+SCHEDULER_KUBECONFIG = "/etc/kubernetes/scheduler.kubeconfig"
+SCHEDULER_CONFIGURATION = "/etc/kubernetes/scheduler.yaml"
+
+
+def installed(component: str, version: str) -> str:
+    """Where a release's binaries stand: versions live side by side, and a unit names the one that it runs."""
+    return f"/opt/triplane/{component}/{version}"
+
+
+def unit(name: str) -> str:
+    """A systemd unit file."""
+    return f"/etc/systemd/system/{name}.service"
+
+
+def certificate(directory: str, name: str) -> str:
+    """A PEM certificate (or bundle of them)."""
+    return f"{directory}/{name}.crt"
+
+
+def key(directory: str, name: str) -> str:
+    """A PEM private key."""
+    return f"{directory}/{name}.key"

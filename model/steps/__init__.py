@@ -1,0 +1,20 @@
+"""What a step does on a host: non-secret files and shell, as one readable text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from model import paths
+from model.assets import render
+from model.files import HostFile, as_script
+
+
+def step(template: str, /, *, files: Iterable[HostFile] = (), **values: object) -> str:
+    """A step's script, with its files written out in it."""
+    return render(f"steps/{template}.sh.j2", library=paths.STEP_LIBRARY, files="\n".join(map(as_script, files)), **values)
+
+
+def unit(template: str, unit_name: str, /, **values: object) -> HostFile:
+    """A systemd unit, hardened."""
+    text = render(f"units/{template}.service.j2", hardening=render("units/hardening.j2"), **values)
+    return HostFile(path=paths.unit(unit_name), content=text)

@@ -1,0 +1,124 @@
+"""Which hosts there are, what they are called, and what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Protocol
+
+from model.ports import ETCD_CLIENT, ETCD_PEER
+from model.roles import Role
+
+INTERNAL = "internal"
+"""The label under the domain whose names hold VPC addresses."""
+
+
+class PoolLike(Protocol):
+    """What a topology needs of a pool."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def roles(self) -> tuple[Role, ...]: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def size(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One host."""
+
+    name: str
+    """`<pool>-<index>`, e.g. etcd-0."""
+    fqdn: str
+    """Its public name, which is the droplet's name too."""
+    private_name: str
+    """The name of its VPC address: what other hosts call it by."""
+    roles: frozenset[Role]
+    size: str
+
+    @property
+    def etcd_client_url(self) -> str:
+        """Where etcd serves clients."""
+        return f"https://{self.private_name}:{ETCD_CLIENT.number}"
+
+    @property
+    def etcd_peer_url(self) -> str:
+        """Where etcd serves its peers."""
+        return f"https://{self.private_name}:{ETCD_PEER.number}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topology:
+    """All hosts of a cluster, in the order in which changes reach them."""
+
+    cluster: str
+    domain: str
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def of(cls, *, cluster: str, domain: str, pools: Iterable[PoolLike]) -> Topology:
+        """Number the hosts of each pool from 0."""
+        nodes = tuple(
+            Node(
+                name=f"{pool.name}-{index}",
+                fqdn=f"{pool.name}-{index}.{domain}",
+                private_name=f"{pool.name}-{index}.{INTERNAL}.{domain}",
+                roles=frozenset(pool.roles),
+                size=pool.size,
+            )
+            for pool in pools
+            for index in range(pool.count)
+        )
+        return cls(cluster=cluster, domain=domain, nodes=nodes)
+
+    def having(self, *roles: Role) -> tuple[Node, ...]:
+        """The hosts with any of these roles."""
+        return tuple(node for node in self.nodes if node.roles & frozenset(roles))
+
+    @property
+    def etcd(self) -> tuple[Node, ...]:
+        """Members of the etcd cluster."""
+        return self.having(Role.ETCD)
+
+    @property
+    def masters(self) -> tuple[Node, ...]:
+        """Hosts of the control plane."""
+        return self.having(Role.KUBE_MASTER)
+
+    @property
+    def overlay(self) -> tuple[Node, ...]:
+        """Hosts on the pod network."""
+        return self.having(Role.KUBE_MASTER, Role.KUBE_NODE)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles that some host has."""
+        return tuple(role for role in Role if self.having(role))
+
+    @property
+    def api_name(self) -> str:
+        """The API's name for people: the masters' public addresses."""
+        return f"api.{self.domain}"
+
+    @property
+    def api_private_name(self) -> str:
+        """The API's name for hosts: the masters' VPC addresses."""
+        return f"api.{INTERNAL}.{self.domain}"
+
+    @property
+    def etcd_client_urls(self) -> tuple[str, ...]:
+        """Every member's client URL."""
+        return tuple(node.etcd_client_url for node in self.etcd)
+
+    def scoped_tag(self, role: Role) -> str:
+        """The role's tag of this cluster alone: tags are account-wide, so firewalls select by this one."""
+        return f"{self.cluster}-{role}"
+
+
+def api_service_address(services: IPv4Network) -> IPv4Address:
+    """The service range's first address, which the API server takes for the service `kubernetes`."""
+    return services[1]
