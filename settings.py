@@ -1,22 +1,66 @@
-"""A stack's configuration, typed and validated before anything is created."""
+"""A stack's configuration, typed and validated before anything is created.
+
+`load` reads it, `parse` checks it. A mistake is a line in a SettingsError: the setting, its value, what is wrong with
+it, and what to write instead. docs/settings.md is the table of all settings, held against this file by a test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import pulumi
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
+from model import checks, digitalocean, releases
+from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find
+from model.mistakes import Mistake, SettingsError, write_one_of
 from model.roles import Role
+from settings_checks import disagreements
+from settings_wording import explain
 
 AuthorizationMode = Literal["Node,RBAC", "ABAC"]
 Component = Literal["etcd", "flannel", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+Architecture = Literal["amd64", "arm64"]
+
+
+def _flag_value(value: object) -> object:
+    """Take numbers and yes/no as YAML writes them: every flag's value is text in the end."""
+    if value is None:
+        raise ValueError("has no value. Write what the flag takes, or true.")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Label = Annotated[str, AfterValidator(checks.dns_label)]
+DnsName = Annotated[str, AfterValidator(checks.dns_name)]
+Network = Annotated[IPv4Network, BeforeValidator(checks.network)]
+Networks = Annotated[tuple[Network, ...], AfterValidator(checks.no_repeats)]
+Count = Annotated[int, Field(strict=True)]
+Hours = Annotated[int, Field(strict=True, ge=1, le=876_000)]
+Url = Annotated[str, AfterValidator(checks.url)]
+Sha256 = Annotated[str, AfterValidator(checks.sha256)]
+FlagValue = Annotated[str, BeforeValidator(_flag_value)]
+
+
+def _version(component: str) -> AfterValidator:
+    def check(value: str) -> str:
+        known = releases.load().versions(component)
+        if value in known:
+            return value
+        raise ValueError(f"is no version of {component} that Triplane has digests for. {write_one_of(value, known)}")
+
+    return AfterValidator(check)
 
 
 class Section(BaseModel):
-    """Frozen, strict about names, camelCase outside and snake_case inside."""
+    """Frozen, closed to unknown names, camelCase in the stack's file and snake_case here."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, validate_default=True
@@ -24,43 +68,55 @@ class Section(BaseModel):
 
 
 class Zone(Section):
-    """A Cloudflare zone."""
+    """The Cloudflare zone that the domain lies in."""
 
-    id: str
-    name: str
+    id: Annotated[str, AfterValidator(checks.zone_id), Field(examples=["0123456789abcdef0123456789abcdef"])]
+    name: Annotated[DnsName, Field(examples=["example.com"])]
 
 
 class Pool(Section):
     """Hosts that are alike: `<name>-0` to `<name>-<count - 1>`."""
 
-    name: str
-    roles: tuple[Role, ...]
-    count: int
-    size: str
+    name: Annotated[Label, Field(examples=["etcd"])]
+    roles: Annotated[
+        tuple[Role, ...],
+        Field(examples=[["etcd"]]),
+        AfterValidator(checks.not_empty),
+        AfterValidator(checks.no_repeats),
+    ]
+    count: Annotated[Count, Field(ge=0, examples=[3])]
+    size: Annotated[
+        str,
+        AfterValidator(checks.choice("a droplet size", digitalocean.SIZES)),
+        Field(examples=["s-2vcpu-4gb"]),
+    ]
 
 
 class Versions(Section):
     """Releases to install, without a leading v."""
 
-    kubernetes: str = "1.37.1"
-    etcd: str = "3.6.14"
-    flannel: str = "0.27.4"
+    kubernetes: Annotated[str, _version("kubernetes"), Field(examples=["1.37.1"])] = "1.37.1"
+    etcd: Annotated[str, _version("etcd"), Field(examples=["3.6.14"])] = "3.6.14"
+    flannel: Annotated[str, _version("flannel"), Field(examples=["0.27.4"])] = "0.27.4"
 
 
 class Mirror(Section):
     """Where release files come from instead of upstream, and the digests of those that are not upstream's own."""
 
-    url: str
-    digests: Mapping[str, Mapping[str, Mapping[str, str]]] = Field(default_factory=dict)
+    url: Annotated[Url, Field(examples=["https://mirror.example.com/releases"])]
+    digests: Annotated[
+        Mapping[str, Mapping[str, Mapping[Architecture, Sha256]]],
+        Field(examples=[{"etcd": {"3.6.14": {"amd64": "<64 hex digits>"}}}]),
+    ] = Field(default_factory=dict)
     """File → version → architecture → SHA-256."""
 
 
 class Certificates(Section):
-    """Lifetimes, in hours."""
+    """Lifetimes, in hours. Every `up` inside the last `renew_hours` of a certificate's life replaces it."""
 
-    ca_hours: int = 87_600
-    leaf_hours: int = 8_760
-    renew_hours: int = 2_880
+    ca_hours: Annotated[Hours, Field(examples=[87_600])] = 87_600
+    leaf_hours: Annotated[Hours, Field(examples=[8_760])] = 8_760
+    renew_hours: Annotated[Hours, Field(examples=[2_880])] = 2_880
 
 
 DEFAULT_POOLS = (
@@ -72,26 +128,104 @@ DEFAULT_POOLS = (
 class Settings(Section):
     """All `triplane:*` settings of a stack."""
 
-    cluster: str
-    domain: str
-    zone: Zone
-    region: str = "fra1"
-    image: str = "debian-12-x64"
-    pools: tuple[Pool, ...] = DEFAULT_POOLS
-    vpc_cidr: IPv4Network = IPv4Network("10.240.0.0/20")
-    pod_cidr: IPv4Network = IPv4Network("10.200.0.0/16")
-    service_cidr: IPv4Network = IPv4Network("10.32.0.0/24")
-    api_port: int = 6443
-    ssh_allowed: tuple[IPv4Network, ...]
-    api_allowed: tuple[IPv4Network, ...]
-    """Who reaches the API from outside; the same as `ssh_allowed` where it is not set."""
-    allow_world_ssh: bool = False
-    versions: Versions = Versions()
-    mirror: Mirror | None = None
-    authorization_mode: AuthorizationMode = "Node,RBAC"
-    extra_flags: Mapping[Component, Mapping[str, str]] = Field(default_factory=dict)
+    cluster: Annotated[Label, Field(examples=["prod"])]
+    domain: Annotated[DnsName, Field(examples=["k8s.example.com"])]
+    zone: Annotated[Zone, Field(examples=[{"id": "0123456789abcdef0123456789abcdef", "name": "example.com"}])]
+    region: Annotated[
+        str, AfterValidator(checks.choice("a region", digitalocean.REGIONS)), Field(examples=["fra1"])
+    ] = "fra1"
+    image: Annotated[
+        str, AfterValidator(checks.choice("an image", digitalocean.IMAGES)), Field(examples=["debian-12-x64"])
+    ] = "debian-12-x64"
+    pools: Annotated[
+        tuple[Pool, ...], Field(examples=[[{"name": "etcd", "roles": ["etcd"], "count": 3, "size": "s-1vcpu-2gb"}]])
+    ] = DEFAULT_POOLS
+    vpc_cidr: Annotated[Network, Field(examples=["10.240.0.0/20"])] = IPv4Network("10.240.0.0/20")
+    pod_cidr: Annotated[Network, Field(examples=["10.200.0.0/16"])] = IPv4Network("10.200.0.0/16")
+    service_cidr: Annotated[Network, Field(examples=["10.32.0.0/24"])] = IPv4Network("10.32.0.0/24")
+    api_port: Annotated[Count, Field(examples=[6443])] = 6443
+    ssh_allowed: Annotated[Networks, Field(examples=[["203.0.113.7/32"]])]
+    """Who reaches SSH: the machine that runs `pulumi up` must be among them."""
+    api_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = Field(
+        default_factory=lambda earlier: earlier.get("ssh_allowed", ())
+    )
+    """Who reaches the API from outside."""
+    allow_world_ssh: Annotated[bool, Field(strict=True, examples=[True])] = False
+    versions: Annotated[Versions, Field(examples=[{"kubernetes": "1.37.1"}])] = Versions()
+    mirror: Annotated[Mirror | None, Field(examples=[{"url": "https://mirror.example.com/releases"}])] = None
+    authorization_mode: Annotated[AuthorizationMode, Field(examples=["Node,RBAC"])] = "Node,RBAC"
+    extra_flags: Annotated[
+        Mapping[Component, Mapping[str, FlagValue]], Field(examples=[{"kube-apiserver": {"v": "2"}}])
+    ] = Field(default_factory=dict)
     """Component → flag without dashes → value."""
-    certificates: Certificates = Certificates()
-    ssh_ca_public_key: str | None = None
-    encryption_keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("key1",)
+    certificates: Annotated[Certificates, Field(examples=[{"leafHours": 8_760}])] = Certificates()
+    ssh_ca_public_key: Annotated[
+        Annotated[str, AfterValidator(checks.ssh_public_key)] | None,
+        Field(examples=["ssh-ed25519 AAAA… people@example.com"]),
+    ] = None
+    encryption_keys: Annotated[tuple[Label, ...], Field(examples=[["key1"]]), AfterValidator(checks.no_repeats)] = (
+        "key1",
+    )
     """Names of the keys that encrypt secrets at rest: the first one writes, all of them read."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        """Refuse settings that are fine one by one and do not go together."""
+        mistakes = tuple(disagreements(self))
+        if mistakes:
+            raise PydanticCustomError("mistakes", "{text}", {"text": "; ".join(map(str, mistakes)), "all": mistakes})
+        return self
+
+
+def load() -> Settings:
+    """Read and check the stack's configuration, and that both accounts have a token. Raises SettingsError."""
+    # Config.get asks for one name at a time; a misspelt name shows only in the whole map, which has no public door.
+    config: dict[str, str] = pulumi.runtime.config.CONFIG.get()
+    is_secret = pulumi.runtime.is_config_secret
+    prefix = "triplane:"
+    return parse(
+        {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
+        accounts=[
+            find(provider, config, is_secret=is_secret, environment=os.environ)
+            for provider in (DIGITALOCEAN, CLOUDFLARE)
+        ],
+        secrets={key.removeprefix(prefix) for key in config if key.startswith(prefix) and is_secret(key)},
+    )
+
+
+def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), secrets: Collection[str] = ()) -> Settings:
+    """Check the settings in `values`, by their names in a stack's file; `secrets` names those stored encrypted.
+
+    Structured values may be JSON text, as the engine hands them over. Raises SettingsError with every mistake.
+    """
+    mistakes = [
+        Mistake(
+            setting=f"triplane:{name}",
+            problem="is stored as a secret, but all of Triplane's settings are for everyone to read. "
+            f"Write it plainly: pulumi config set --plaintext triplane:{name} VALUE",
+        )
+        for name in sorted(secrets)
+    ]
+    mistakes += [mistake for account in accounts for mistake in account.mistakes()]
+    settings = None
+    try:
+        decoded = {name: _decode(name, value) for name, value in values.items()}
+        settings = Settings.model_validate(decoded, by_alias=True, by_name=False)
+    except ValidationError as error:
+        hidden = {*secrets, "sshCaPublicKey"}
+        for details in error.errors():
+            mistakes += explain(details, Settings, hidden=hidden)
+    if settings is None or mistakes:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def _decode(name: str, value: object) -> object:
+    """Undo the engine's encoding: text stays text where the setting is text, everything else is JSON."""
+    is_text = any(field.alias == name and field.annotation is str for field in Settings.model_fields.values())
+    if not isinstance(value, str) or is_text:
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value

@@ -1,0 +1,228 @@
+"""Checks of settings against each other: each setting may be fine by itself and still not go with the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from model import checks, digitalocean, flag_rules, ports, releases
+from model.mistakes import Mistake, one_of, write_one_of
+from model.roles import Role
+from model.topology import Topology
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+ETCD_MOST_MEMBERS = 7
+"""More members make every write slower, for failures that do not come together (etcd's FAQ)."""
+LONGEST_HOST_NAME = 64
+"""Linux's HOST_NAME_MAX and X.509's limit for a common name are the same number."""
+POD_BLOCK_PREFIX = 24
+"""flannel leases a /24 to each host."""
+WORLD_PREFIX = 8
+"""A public range this wide is the world, or a good part of it."""
+LEAST_API_PORT, FIRST_NODE_PORT = 1024, 30_000
+"""The API server binds no privileged port; node ports begin at 30000, and outgoing connections' own ports follow."""
+
+_PREFIXES = {
+    "vpcCidr": (digitalocean.VPC_LARGEST_PREFIX, digitalocean.VPC_SMALLEST_PREFIX, "DigitalOcean takes"),
+    "podCidr": (8, POD_BLOCK_PREFIX - 2, "flannel takes"),
+    "serviceCidr": (12, 28, "Kubernetes takes"),
+}
+"""Widest and narrowest prefix of each range, and by whose word. flannel wants four blocks or more in its network,
+and the API server at most 20 bits of services; the tenth service address is DNS by custom."""
+
+_NODE_SERVICES = {10_248: "the kubelet", 10_249: "kube-proxy", 10_250: "the kubelet", 10_256: "kube-proxy"}
+_ON_OTHER_HOSTS = {"HTTP", "HTTPS", "DNS_TCP"}
+_TAKEN_PORTS = _NODE_SERVICES | {
+    port.number: name.replace("_", " ").lower().replace("ssh", "SSH")
+    for name, port in vars(ports).items()
+    if isinstance(port, ports.Port) and port.protocol == "tcp" and name not in _ON_OTHER_HOSTS
+}
+
+
+def disagreements(settings: Settings) -> Iterator[Mistake]:
+    """Every mistake that shows only when settings are seen together."""
+    yield from _pools(settings)
+    yield from _names(settings)
+    yield from _addresses(settings)
+    yield from _access(settings)
+    yield from _flags(settings)
+    yield from _lifetimes(settings)
+    yield from _digests(settings)
+
+
+def _pools(settings: Settings) -> Iterator[Mistake]:
+    names = [pool.name for pool in settings.pools]
+    for position, pool in enumerate(settings.pools):
+        where = f"triplane:pools[{position}]"
+        if pool.name in names[:position]:
+            yield Mistake(
+                setting=f"{where}.name",
+                value=pool.name,
+                problem="is the name of two pools. Write another one: hosts are named after their pool.",
+            )
+        memory = digitalocean.SIZES[pool.size].memory_gib
+        hungriest = max(pool.roles, key=digitalocean.LEAST_MEMORY_GIB.__getitem__)
+        least = digitalocean.LEAST_MEMORY_GIB[hungriest]
+        if memory < least:
+            enough = next(slug for slug, size in digitalocean.SIZES.items() if size.memory_gib >= least)
+            yield Mistake(
+                setting=f"{where}.size",
+                value=pool.size,
+                problem=f"is too small: {hungriest} needs {least} GiB of memory, it has {memory:g}. "
+                f"Write {enough} or larger.",
+            )
+    members = sum(pool.count for pool in settings.pools if Role.ETCD in pool.roles)
+    masters = sum(pool.count for pool in settings.pools if Role.KUBE_MASTER in pool.roles)
+    if problem := _members_problem(members):
+        yield Mistake(setting="triplane:pools", problem=problem)
+    if masters == 0:
+        problem = "has no kube-master. Write a pool with roles: [kube-master] and count: 3."
+        yield Mistake(setting="triplane:pools", problem=problem)
+
+
+def _members_problem(members: int) -> str | None:
+    if members == 0:
+        return "has no etcd member. Write a pool with roles: [etcd] and count: 3."
+    if members > ETCD_MOST_MEMBERS:
+        return (
+            f"has {members} etcd members, and etcd works well with {ETCD_MOST_MEMBERS} at most. Write counts of 3 or 5."
+        )
+    if members % 2 == 0:
+        return (
+            f"has {members} etcd members: an even number survives no more failures than {members - 1} would. "
+            f"Write counts that add up to {members - 1} or {members + 1}."
+        )
+    return None
+
+
+def _names(settings: Settings) -> Iterator[Mistake]:
+    zone = settings.zone.name
+    if settings.domain != zone and not settings.domain.endswith(f".{zone}"):
+        yield Mistake(
+            setting="triplane:domain",
+            value=settings.domain,
+            problem=f"is outside the zone {zone}. Write a name that ends in .{zone}, e.g. k8s.{zone}, or another zone.",
+        )
+    longest = max((node.private_name for node in _topology(settings).nodes), key=len, default="")
+    if len(longest) > LONGEST_HOST_NAME:
+        yield Mistake(
+            setting="triplane:domain",
+            value=settings.domain,
+            problem=f"makes {longest}, a name of {len(longest)} characters, where hosts and certificates take "
+            f"{LONGEST_HOST_NAME}. Write a domain or pool name that is {len(longest) - LONGEST_HOST_NAME} shorter.",
+        )
+
+
+def _addresses(settings: Settings) -> Iterator[Mistake]:
+    plan = {"vpcCidr": settings.vpc_cidr, "podCidr": settings.pod_cidr, "serviceCidr": settings.service_cidr}
+    mistakes = {name: problem for name, network in plan.items() if (problem := _range_problem(name, network))}
+    for one, other in combinations(plan, 2):
+        if plan[one].overlaps(plan[other]):
+            mistakes.setdefault(other, f"overlaps with {one}, {plan[one]}. Write a range outside it.")
+    hosts = sum(pool.count for pool in settings.pools)
+    room = settings.vpc_cidr.num_addresses - digitalocean.VPC_ADDRESSES_KEPT
+    if hosts > room:
+        mistakes.setdefault("vpcCidr", f"has room for {room} droplets, and there are {hosts}. Write a wider range.")
+    blocks = 2 ** max(POD_BLOCK_PREFIX - settings.pod_cidr.prefixlen, 0) - 1  # flannel leaves out the first one
+    overlay = len(_topology(settings).overlay)
+    if overlay > blocks:
+        mistakes.setdefault(
+            "podCidr",
+            f"has a /{POD_BLOCK_PREFIX} for each of {blocks} hosts, and {overlay} hosts need one. Write a wider range.",
+        )
+    for name, problem in mistakes.items():
+        yield Mistake(setting=f"triplane:{name}", value=plan[name], problem=problem)
+
+
+def _range_problem(name: str, network: IPv4Network) -> str | None:
+    """Say what is wrong with one of the three ranges by itself."""
+    widest, narrowest, who = _PREFIXES[name]
+    if not widest <= network.prefixlen <= narrowest:
+        return f"is a /{network.prefixlen}, and {who} /{widest} to /{narrowest}. Write one of those."
+    homes = checks.PRIVATE if name == "vpcCidr" else (*checks.PRIVATE, checks.SHARED)
+    if not any(network.subnet_of(home) for home in homes):
+        return f"is not a private range. Write one inside {one_of(map(str, homes))}."
+    reserved = next((kept for kept in digitalocean.VPC_RESERVED if network.overlaps(kept)), None)
+    if name == "vpcCidr" and reserved:
+        return f"overlaps with {reserved}, which DigitalOcean keeps for itself. Write e.g. 10.240.0.0/20."
+    return None
+
+
+def _access(settings: Settings) -> Iterator[Mistake]:
+    if not settings.ssh_allowed:
+        yield Mistake(
+            setting="triplane:sshAllowed",
+            problem="is empty, and `pulumi up` sets hosts up over SSH. Write the range that you come from, "
+            "e.g. [203.0.113.7/32].",
+        )
+    for position, network in enumerate(settings.ssh_allowed):
+        public = not any(network.subnet_of(home) for home in (*checks.PRIVATE, checks.SHARED))
+        if public and network.prefixlen <= WORLD_PREFIX and not settings.allow_world_ssh:
+            yield Mistake(
+                setting=f"triplane:sshAllowed[{position}]",
+                value=network,
+                problem="opens SSH to the world. Write the range that you come from, or, if you mean it, "
+                "triplane:allowWorldSsh: true.",
+            )
+    if settings.api_port in _TAKEN_PORTS:
+        yield Mistake(
+            setting="triplane:apiPort",
+            value=settings.api_port,
+            problem=f"is taken on the masters by {_TAKEN_PORTS[settings.api_port]}. Write e.g. 6443.",
+        )
+    elif not LEAST_API_PORT <= settings.api_port < FIRST_NODE_PORT:
+        yield Mistake(
+            setting="triplane:apiPort",
+            value=settings.api_port,
+            problem=f"is outside {LEAST_API_PORT} to {FIRST_NODE_PORT - 1}: the API server binds no privileged port, "
+            f"and services and outgoing connections use those from {FIRST_NODE_PORT} up. Write e.g. 6443.",
+        )
+
+
+def _flags(settings: Settings) -> Iterator[Mistake]:
+    for component, flags in settings.extra_flags.items():
+        for flag, value in flags.items():
+            if problem := flag_rules.problem(component, flag, value):
+                shown = None if flag_rules.looks_secret(value) else value
+                yield Mistake(setting=f"triplane:extraFlags.{component}.{flag}", value=shown, problem=problem)
+
+
+def _lifetimes(settings: Settings) -> Iterator[Mistake]:
+    ages = settings.certificates
+    if ages.leaf_hours >= ages.ca_hours:
+        yield Mistake(
+            setting="triplane:certificates.leafHours",
+            value=ages.leaf_hours,
+            problem=f"is not less than caHours, {ages.ca_hours}: none outlives its CA. Write fewer hours.",
+        )
+    if ages.renew_hours >= ages.leaf_hours:
+        yield Mistake(
+            setting="triplane:certificates.renewHours",
+            value=ages.renew_hours,
+            problem=f"is not less than leafHours, {ages.leaf_hours}: every `up` would replace every certificate. "
+            f"Write e.g. {max(ages.leaf_hours // 3, 1)}.",
+        )
+
+
+def _digests(settings: Settings) -> Iterator[Mistake]:
+    catalog = releases.load().components
+    files = {file: component for component, known in catalog.items() for found in known.values() for file in found}
+    for file, versions in (settings.mirror.digests if settings.mirror else {}).items():
+        where = f"triplane:mirror.digests.{file}"
+        if file not in files:
+            problem = f"is no file that Triplane installs. {write_one_of(file, sorted(files))}"
+            yield Mistake(setting=where, problem=problem)
+            continue
+        known = releases.load().versions(files[file])
+        for version in versions:
+            if version not in known:
+                problem = f"is for an unknown version of {files[file]}. {write_one_of(version, known)}"
+                yield Mistake(setting=f'{where}["{version}"]', problem=problem)
+
+
+def _topology(settings: Settings) -> Topology:
+    return Topology.of(cluster=settings.cluster, domain=settings.domain, pools=settings.pools)

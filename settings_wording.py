@@ -1,0 +1,120 @@
+"""Pydantic's errors in Triplane's words: the setting's name as the stack's file has it, and what to write instead."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
+from inspect import isclass
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from model import flag_rules
+from model.mistakes import Mistake, one_of, write_one_of
+
+_KEY = "[key]"
+"""Pydantic's last step to what is wrong in a mapping's key."""
+
+_WRONG = {
+    "missing": "is missing",
+    "int": "is no whole number",
+    "bool": "is neither true nor false",
+    "string": "is no text",
+    "tuple": "is no list",
+    "dict": "is no mapping of names to values",
+    "mapping": "is no mapping of names to values",
+    "model": "is no mapping of names to values",
+}
+
+
+def explain(details: ErrorDetails, root: type[BaseModel], *, hidden: Collection[str]) -> Iterator[Mistake]:
+    """Turn one of pydantic's errors about `root` into ours.
+
+    A value is left out where it may be a secret: in the settings that `hidden` names, and where it looks like one.
+    """
+    if details["type"] == "mistakes":
+        yield from details["ctx"]["all"]
+        return
+    if details["type"] == "default_factory_not_called":
+        return  # a default made from another setting, whose own mistake is told
+    path = [step for step in details["loc"] if step != _KEY]
+    value = None if details["type"] in {"missing", "extra_forbidden"} or _KEY in details["loc"] else details["input"]
+    if str(path[0]) in hidden or flag_rules.looks_secret(str(value)):
+        value = None
+    yield Mistake(setting=f"triplane:{dotted(path)}", problem=_problem(details, root, path), value=value)
+
+
+def dotted(path: Sequence[int | str]) -> str:
+    """Say a path as `pulumi config set --path` takes it: `pools[0].size`."""
+    return "".join(map(_step, path)).removeprefix(".")
+
+
+def _step(step: int | str) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f'["{step}"]' if "." in step else f".{step}"
+
+
+def _problem(details: ErrorDetails, root: type[BaseModel], path: Sequence[int | str]) -> str:
+    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    instead = _example(root, path)
+    match kind:
+        case "extra_forbidden":
+            section = _section(root, path[:-1])
+            known = [field.alias or name for name, field in section.model_fields.items()]
+            close = get_close_matches(str(path[-1]), known, n=1)
+            wrong = "is no setting"
+            instead = f"Did you mean {close[0]}?" if close else f"Write {one_of(known)}."
+        case "enum" | "literal_error":
+            wrong, instead = "is unknown", write_one_of(str(given), re.findall("'([^']*)'", context["expected"]))
+        case "string_type" if isinstance(given, int | float):
+            wrong, instead = "is a number to YAML", f'Write it in quotes: "{given}".'
+        case "greater_than_equal":
+            wrong = f"is less than {context['ge']}"
+        case "less_than_equal":
+            wrong = f"is more than {context['le']}"
+        case _:
+            wrong = _WRONG.get(kind) or _WRONG.get(kind.split("_")[0], "is wrong")
+    return f"{wrong}. {instead}".rstrip()
+
+
+def _example(root: type[BaseModel], path: Sequence[int | str]) -> str:
+    """Quote the example that stands beside the deepest setting on the path."""
+    found: FieldInfo | None = None
+    section: type[BaseModel] | None = root
+    for step in path:
+        if isinstance(step, str) and section is not None:
+            field = _field(section, step)
+            found, section = field or found, field and _model_in(field.annotation)
+    if found is None or not found.examples:
+        return ""
+    example: Any = found.examples[0]
+    if path and isinstance(path[-1], int) and isinstance(example, list):
+        example = example[0]
+    return f"Write e.g. {example if isinstance(example, str) else json.dumps(example, ensure_ascii=False)}."
+
+
+def _section(root: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel]:
+    """Find the section that a path leads to."""
+    section = root
+    for step in path:
+        field = _field(section, step) if isinstance(step, str) else None
+        section = (field and _model_in(field.annotation)) or section
+    return section
+
+
+def _field(section: type[BaseModel], alias: str) -> FieldInfo | None:
+    return next((field for field in section.model_fields.values() if field.alias == alias), None)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Find the section inside an annotation such as `tuple[Pool, ...]` or `Mirror | None`."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
