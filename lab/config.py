@@ -1,0 +1,103 @@
+"""A lab's identity on this machine: its name, its directory, its block of addresses, and what follows from them."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+API_PORT = 8000
+MIRROR_PORT = 8001
+DNS_PORT = 53
+
+REGISTRY = Path("/run/triplane")
+"""Where labs that run on this machine are on record, whichever checkout started them."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
+
+
+class ConfigError(ValueError):
+    """A lab was asked for that cannot be; the message names the value and what to write instead."""
+
+
+def cache_directory() -> Path:
+    """Where things that are costly to make outlive a checkout: `$TRIPLANE_CACHE`, else the user's cache."""
+    if chosen := os.environ.get("TRIPLANE_CACHE"):
+        return Path(chosen).absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "triplane"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabConfig:
+    """One lab. Two labs with different names and blocks run side by side."""
+
+    directory: Path
+    """Where the lab keeps its state, its hosts' disks and its log."""
+    name: str = "lab"
+    block: IPv4Network = IPv4Network("198.18.0.0/24")
+    """Addresses of this lab's public network; from 198.18.0.0/15, which is set aside for such use (RFC 2544)."""
+    cache: Path = field(default_factory=cache_directory)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            msg = f"lab name {self.name!r} becomes part of interface names: use up to ten of a-z 0-9, a letter first"
+            raise ConfigError(msg)
+        if not 16 <= self.block.prefixlen <= 27:
+            raise ConfigError(f"lab block {self.block} must be a network from /16 to /27, for example 198.18.0.0/24")
+
+    @property
+    def services(self) -> IPv4Address:
+        """Where the daemon listens, in the machine's own network namespace."""
+        return self.block[1]
+
+    @property
+    def router(self) -> IPv4Address:
+        """The droplets' gateway, in the router's namespace."""
+        return self.block[2]
+
+    @property
+    def first_droplet(self) -> IPv4Address:
+        """Droplets' public addresses start here."""
+        return self.block[10]
+
+    @property
+    def api_url(self) -> str:
+        """The DigitalOcean API; Cloudflare's is `/client/v4` below it."""
+        return f"http://{self.services}:{API_PORT}"
+
+    @property
+    def mirror_url(self) -> str:
+        """The release mirror."""
+        return f"http://{self.services}:{MIRROR_PORT}"
+
+    @property
+    def hosts(self) -> Path:
+        """One folder per host, named by its id."""
+        return self.directory / "hosts"
+
+    @property
+    def log(self) -> Path:
+        """What the daemon has to say."""
+        return self.directory / "lab.log"
+
+    @property
+    def images(self) -> Path:
+        """The hosts' shared root file systems."""
+        return self.cache / "images"
+
+    @property
+    def uplink(self) -> str:
+        """The one interface that the lab adds to the machine's own network namespace."""
+        return f"tri-{self.name}"
+
+    @property
+    def router_namespace(self) -> str:
+        """The network namespace through which all of the lab's traffic passes."""
+        return f"triplane-{self.name}-router"
+
+    def host_namespace(self, machine_id: int) -> str:
+        """A host's network namespace."""
+        return f"triplane-{self.name}-{machine_id}"

@@ -1,0 +1,89 @@
+"""The script that keeps one host running: a process of its own, so that hosts outlive the lab's daemon."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from lab.config import LabConfig
+from lab.hosts.cgroups import Group
+from lab.hosts.network import HOST_SETTINGS, Wires, wiring
+from lab.machines import Machine
+
+_REBOOT = 133
+"""What systemd-nspawn ends with, under --keep-unit, when the host asked for a reboot."""
+
+BINDS: tuple[str, ...] = ("/dev/kmsg",)
+"""Devices that a host shares with this machine."""
+
+OWN_FOLDERS: tuple[str, ...] = ()
+"""Folders of a host that must not lie on its overlay (a container runtime refuses to stack another on it)."""
+
+
+def script(config: LabConfig, machine: Machine, image: Path, group: Group) -> str:
+    """Render the script. Every boot gets a fresh network namespace and a mount namespace that dies with it."""
+    folder = config.hosts / str(machine.id)
+    namespace = config.host_namespace(machine.id)
+    layers = f"lowerdir={image},upperdir={folder}/upper,workdir={folder}/work"
+    nspawn = [
+        *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--settings=no"),
+        *(f"--directory={folder}/root", f"--machine={namespace}", f"--hostname={machine.name}"),
+        *(f"--network-namespace-path=/run/netns/{namespace}", "--resolv-conf=off", "--timezone=off"),
+        *("--link-journal=no", "--console=pipe", "--capability=all"),
+        "--system-call-filter=@keyring bpf add_key keyctl request_key",
+        *(f"--bind={device}" for device in BINDS),
+        *(f"--bind={folder}/own{name}:{name}" for name in OWN_FOLDERS),
+    ]
+    in_mount_namespace = " && ".join(
+        [
+            shlex.join(["mount", "-t", "overlay", namespace, "-o", layers, f"{folder}/root"]),
+            f"exec {shlex.join(nspawn)}",
+        ]
+    )
+    settings = "; ".join(f"echo {value} > /proc/sys/net/{name}" for name, value in HOST_SETTINGS.items())
+    groups = " ".join(shlex.quote(str(path)) for path in group.folders)
+    wires = "\n".join(f"    ip -netns {config.router_namespace} {command}" for command in wiring(config, machine))
+    cuts = "\n".join(
+        f"    ip -netns {config.router_namespace} link delete {wire} 2>/dev/null || true"
+        for wire in (Wires.of(machine.id).public, Wires.of(machine.id).private)
+    )
+    return f"""\
+#!/bin/sh
+# Keeps droplet {machine.id} running until it is powered off: rendered by the lab, run detached from it.
+set -eu
+exec </dev/null >>{shlex.quote(f"{folder}/console.log")} 2>&1
+
+enter() {{  # a cgroup in each hierarchy; its processes are this host's
+    for group in {groups}; do
+        mkdir -p "$group/$1"
+        echo 0 >"$group/$1/cgroup.procs"
+    done
+}}
+
+wire() {{
+    ip netns add {namespace}
+    ip netns exec {namespace} sh -c {shlex.quote(settings)}
+{wires}
+}}
+
+unwire() {{  # the wires first: they go at once, a namespace's in its own time
+{cuts}
+    ip netns delete {namespace} 2>/dev/null || true
+}}
+
+enter keeper
+while :; do
+    unwire
+    wire
+    code=0
+    # The keyring of who started the lab is not the host's; nor is its environment.
+    (
+        enter host
+        exec env -i PATH="$PATH" SYSTEMD_NSPAWN_API_VFS_WRITABLE=network \\
+            unshare --mount --propagation private sh -c {shlex.quote(in_mount_namespace)}
+    ) || code=$?
+    [ "$code" -eq {_REBOOT} ] || break
+done
+unwire
+exit "$code"
+"""

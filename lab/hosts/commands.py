@@ -1,0 +1,45 @@
+"""Running the system's programs, with errors that say which step failed, and why."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from lab.machines import MachineError
+
+
+def run(step: str, *argv: str, stdin: str | None = None, timeout: float = 60) -> str:
+    """Run a program to its end and return what it printed; a failure is a `MachineError` that names `step`."""
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    except FileNotFoundError as error:
+        raise MachineError(f"{step}: the program {argv[0]!r} is not installed; {remedy(argv[0])}") from error
+    except subprocess.TimeoutExpired as error:
+        raise MachineError(f"{step}: `{shlex.join(argv)}` did not end within {timeout:.0f} s") from error
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
+        raise MachineError(f"{step}: `{shlex.join(argv)}` ended with {done.returncode}: {' / '.join(said[-3:])}")
+    return done.stdout
+
+
+PACKAGES = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "unshare": "util-linux",
+    "mount": "mount",
+}
+"""Which Debian package brings a program that hosts need."""
+
+
+def remedy(program: str) -> str:
+    """What to type when a program is missing."""
+    return f"`apt-get install {PACKAGES.get(program, program)}` brings it"
+
+
+def missing(programs: Sequence[str] = tuple(PACKAGES)) -> list[str]:
+    """Those of the programs that are not installed."""
+    return [program for program in programs if shutil.which(program) is None]

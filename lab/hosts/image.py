@@ -1,0 +1,197 @@
+"""The root file system that all hosts of one image share, made once from Debian's packages and cached."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.hosts.commands import missing, remedy
+from lab.machines import MachineError
+
+RELEASES = {"debian-12-x64": "bookworm"}
+"""The image slugs that the lab can boot, and the Debian release behind each."""
+
+PACKAGES = (
+    "ca-certificates",
+    "cloud-init",
+    "curl",
+    "dbus",
+    "ifupdown",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "kmod",
+    "less",
+    "locales",
+    "netbase",
+    "netcat-openbsd",
+    "nftables",
+    "openssh-server",
+    "openssl",
+    "procps",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+    "xz-utils",
+)
+"""What a fresh droplet of the provider's stock image has, as far as anyone has come to rely on it."""
+
+# Hosts' manuals and translations are never read, and are half of the unpacking.
+_EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*")
+_NEEDED_BYTES = 2 << 30
+
+Progress = Callable[[str], None]
+
+
+def path(images: Path, slug: str) -> Path:
+    """Where an image lies once it is made: its name carries a digest of the recipe, so that a new recipe is a new image."""
+    recipe = json.dumps([RELEASES[slug], PACKAGES, _EXCLUDED, platform.machine()])
+    return images / f"{slug}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def ensure(images: Path, slug: str = "debian-12-x64", progress: Progress | None = None) -> Path:
+    """Return the image's root, making it first if it is not there: minutes the first time, nothing after that.
+
+    Errors: `MachineError` for an unknown slug, a missing program, too little room, or packages that cannot be had.
+    """
+    if slug not in RELEASES:
+        raise MachineError(f"image {slug!r} is not one that the lab can boot: use one of {', '.join(sorted(RELEASES))}")
+    target = path(images, slug)
+    if target.is_dir():
+        return target
+    say = progress or (lambda _line: None)
+    try:
+        images.mkdir(parents=True, exist_ok=True)
+        with _only_one(images / f"{target.name}.lock", say):
+            if not target.is_dir():
+                _build(target, RELEASES[slug], say)
+    except OSError as error:
+        raise MachineError(f"making image {slug} in {images}: {error.strerror} ({error.filename})") from error
+    return target
+
+
+@contextmanager
+def _only_one(lock: Path, say: Progress) -> Iterator[None]:
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is making the host image: waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _build(target: Path, release: str, say: Progress) -> None:
+    for program in missing(["mmdebstrap", "unshare"]):
+        raise MachineError(f"making the host image: {program!r} is not installed; {remedy(program)}")
+    free = shutil.disk_usage(target.parent).free
+    if free < _NEEDED_BYTES:
+        raise MachineError(
+            f"making the host image takes {_NEEDED_BYTES >> 30} GiB in {target.parent}, and {free / 2**30:.1f} are free: "
+            "make room, or set TRIPLANE_CACHE to a folder with more"
+        )
+    # Mounts of a build live in its own namespace and end with it: what an earlier one left is files only.
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    _remove(unfinished)
+    log = target.with_suffix(".log")
+    started = time.monotonic()
+    command = [
+        *("unshare", "--mount", "--propagation", "private"),
+        *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--dpkgopt=force-unsafe-io"),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED),
+        *(f"--aptopt={option}" for option in _apt_options()),
+        f"--include={','.join(PACKAGES)}",
+        *(release, str(unfinished), *_sources(release)),
+    ]
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    say(f"making the host image from Debian's packages ({release}): about two minutes, once; log: {log}")
+    with (
+        log.open("w") as lines,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.write(line)
+            if line.startswith("I: "):
+                say(f"[{time.monotonic() - started:3.0f} s] host image: {line[3:].strip()}")
+    if process.returncode != 0:
+        told = log.read_text(errors="replace").splitlines()
+        _remove(unfinished)
+        raise MachineError(_explain(told, log))
+    # Ids and keys that must differ from host to host are made by each host.
+    (unfinished / "etc/machine-id").write_text("")
+    for key in (unfinished / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    unfinished.rename(target)
+    say(f"[{time.monotonic() - started:3.0f} s] host image is ready: {target}")
+
+
+def _explain(told: list[str], log: Path) -> str:
+    if any("No space left on device" in line for line in told):
+        return f"making the host image: no space left in {log.parent}: make room, or set TRIPLANE_CACHE elsewhere"
+    errors = [line for line in told if line.startswith("E: ")][:2] or told[-2:]
+    return (
+        f"making the host image failed: {' / '.join(errors)} (all of it: {log}). "
+        "Are Debian's packages reachable (`apt-get update`)? What was half made has been removed; run it again."
+    )
+
+
+def _remove(tree: Path) -> None:
+    if tree.exists():
+        shutil.rmtree(tree)
+
+
+def _sources(release: str) -> list[str]:
+    """The sources that this machine itself uses for the release; none elsewhere, where mmdebstrap knows its default."""
+    suites = {release, f"{release}-updates", f"{release}-security"}
+    listing = subprocess.run(
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(TARGET_OF)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)",
+            "Identifier: Packages",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    found = []
+    for line in listing.splitlines():
+        kind, uri, suite, component = line.split("|")
+        if kind == "deb" and suite in suites and component == "main":
+            found.append(f"deb {uri} {suite} {component}")
+    return found if any(f" {release} main" in line for line in found) else []
+
+
+def _apt_options() -> list[str]:
+    """How this machine reaches its package sources (proxies, frozen snapshots)."""
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
+    wanted = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::https::CaInfo", "Acquire::Check-")
+    return [line.rstrip(";") for line in dump.splitlines() if line.startswith(wanted) and not line.endswith('"";')]
+
+
+if __name__ == "__main__":
+    from lab.config import cache_directory
+
+    try:
+        ensure(cache_directory() / "images", progress=lambda line: print(line, flush=True))  # noqa: T201 - a command
+    except MachineError as failure:
+        sys.exit(f"error: {failure}")

@@ -1,0 +1,239 @@
+"""Real hosts behind the `Machines` seam: each a systemd-nspawn machine with a disk and a network of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import IPv4Interface
+from pathlib import Path
+from typing import Any
+
+from lab.config import LabConfig
+from lab.hosts import boot, firewall, image, seed
+from lab.hosts.cgroups import Group
+from lab.hosts.network import MTU, Network
+from lab.machines import Firewall, Machine, MachineError, Machines, Power
+
+_BOOT_SECONDS = 30
+_SHUTDOWN_SECONDS = 60
+# What systemd as init understands (systemd(1), "Signals").
+_POWER_OFF = signal.SIGRTMIN + 4
+_REBOOT = signal.SIGRTMIN + 5
+
+
+class LocalMachines(Machines):
+    """The hosts of one lab.
+
+    What it knows of a host lies in the host's folder (`machine.json`), and whether it runs is asked of the kernel, so
+    a new instance takes over everything that an earlier one, in a process that is gone, has started.
+    """
+
+    def __init__(self, config: LabConfig) -> None:
+        self._config = config
+        self._network = Network(config)
+        self._machines: dict[int, Machine] = {}
+        self._firewalls: Mapping[int, Firewall | None] = {}
+        self._table = threading.Lock()
+        self._locks: defaultdict[int, threading.RLock] = defaultdict(threading.RLock)
+        for record in sorted(config.hosts.glob("*/machine.json")):
+            machine = _load(record)
+            self._machines[machine.id] = machine
+
+    def known(self) -> tuple[Machine, ...]:
+        """Every host that has a disk, on or off."""
+        return tuple(self._machines.values())
+
+    def create(self, machine: Machine) -> None:
+        """Make the disk and boot the host; returns once its init process runs."""
+        root = image.ensure(self._config.images, machine.image)
+        with self._working_on(machine, "making its disk"):
+            if machine.id not in self._machines:
+                self._make_disk(machine, root)
+                self._machines[machine.id] = machine
+                self._set_table()
+            self._boot(machine)
+
+    def update(self, machine: Machine) -> None:
+        """Take a changed record: visible to the host's metadata at once."""
+        with self._working_on(self._get(machine.id), "changing its record"):
+            _store(self._folder(machine.id), machine)
+            self._machines[machine.id] = machine
+
+    def power_on(self, machine_id: int) -> None:
+        """Boot a host that is off, with its disk as it was."""
+        machine = self._get(machine_id)
+        with self._working_on(machine, "booting"):
+            self._boot(machine)
+
+    def power_off(self, machine_id: int) -> None:
+        """Cut the power."""
+        with self._working_on(self._get(machine_id), "cutting its power"):
+            self._group(machine_id).kill()
+            self._network.cut(machine_id)
+
+    def shutdown(self, machine_id: int) -> None:
+        """Ask init to shut down, and cut the power after a minute."""
+        with self._working_on(self._get(machine_id), "shutting down"):
+            group = self._group(machine_id)
+            if not self._tell_init(group, _POWER_OFF) or not group.wait_until_empty(_SHUTDOWN_SECONDS):
+                group.kill()
+            self._network.cut(machine_id)
+
+    def reboot(self, machine_id: int) -> None:
+        """Restart through init; a host that is off is booted. Returns once the new init process runs."""
+        machine = self._get(machine_id)
+        with self._working_on(machine, "rebooting"):
+            group = self._group(machine_id)
+            before = group.init()
+            if self._tell_init(group, _REBOOT):
+                deadline = time.monotonic() + _SHUTDOWN_SECONDS
+                while group.init() in (before, None) and group.alive() and time.monotonic() < deadline:
+                    time.sleep(0.05)
+            if group.init() in (before, None):
+                group.kill()
+                self._boot(machine)
+
+    def destroy(self, machine_id: int) -> None:
+        """Remove host, disk, interfaces and namespace; a host that is not there is not an error."""
+        with self._locks[machine_id]:
+            group = self._group(machine_id)
+            group.kill()
+            self._network.cut(machine_id)
+            _remove(self._folder(machine_id))
+            group.remove()
+            if self._machines.pop(machine_id, None) is not None:
+                self._set_table()
+
+    def power(self, machine_id: int) -> Power:
+        """Whether the host runs: what it did to itself (`poweroff`) is seen as well."""
+        return Power.ON if self._group(machine_id).alive() else Power.OFF
+
+    def set_firewalls(self, firewalls: dict[int, Firewall | None]) -> None:
+        """Replace all rules of all machines at once; those of a host that is still to be made count from its first packet."""
+        self._firewalls = dict(firewalls)
+        self._set_table()
+
+    def _set_table(self) -> None:
+        with self._table:
+            firewall.apply(self._config, list(self._machines.values()), self._firewalls)
+
+    def _make_disk(self, machine: Machine, root: Path) -> None:
+        folder = self._folder(machine.id)
+        _remove(folder)  # half made, by a start that was cut short
+        self._config.hosts.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        for name in ("work", "root"):
+            (folder / name).mkdir(mode=0o755)
+        for name in boot.OWN_FOLDERS:
+            (folder / f"own{name}").mkdir(parents=True)
+        contents = seed.files(machine, gateway=self._config.router, resolver=self._config.services, mtu=MTU)
+        seed.lay(folder / "upper", root, contents)
+        (folder / "boot").write_text(boot.script(self._config, machine, root, self._group(machine.id)))
+        _store(folder, machine)  # last: from here on it is a host
+
+    def _boot(self, machine: Machine) -> None:
+        group = self._group(machine.id)
+        if group.alive():
+            return
+        folder = self._folder(machine.id)
+        log = folder / "console.log"
+        keeper = subprocess.Popen(
+            ["/bin/sh", str(folder / "boot")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            umask=0o022,
+        )
+        # Its end is of no interest here (the kernel's groups tell), but it must not stay a zombie of this process.
+        threading.Thread(target=keeper.wait, name=f"keeper of {machine.id}", daemon=True).start()
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while group.init() is None:
+            if keeper.poll() is not None or time.monotonic() > deadline:
+                group.kill()
+                said = " / ".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else "nothing"
+                raise MachineError(
+                    f"host {machine.name}: booting: no init process came up; it said: {said} (log: {log})"
+                )
+            time.sleep(0.02)
+
+    def _tell_init(self, group: Group, number: int) -> bool:
+        init = group.init()
+        if init is None:
+            return False
+        try:
+            os.kill(init, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _get(self, machine_id: int) -> Machine:
+        try:
+            return self._machines[machine_id]
+        except KeyError:
+            raise MachineError(f"host {machine_id}: this lab has no such host") from None
+
+    def _folder(self, machine_id: int) -> Path:
+        return self._config.hosts / str(machine_id)
+
+    def _group(self, machine_id: int) -> Group:
+        return Group(self._config.name, str(machine_id))
+
+    @contextmanager
+    def _working_on(self, machine: Machine, step: str) -> Iterator[None]:
+        """One thing at a time per host; what goes wrong names host and step."""
+        with self._locks[machine.id]:
+            try:
+                yield
+            except MachineError as error:
+                prefix = f"host {machine.name}: "
+                raise error if str(error).startswith(prefix) else MachineError(f"{prefix}{step}: {error}") from error
+            except OSError as error:
+                raise MachineError(f"host {machine.name}: {step}: {_explain(error, self._config)}") from error
+
+
+def _explain(error: OSError, config: LabConfig) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"no space left under {config.directory}: make room (each host needs its changes to the image) and try again"
+    return f"{error.strerror} ({error.filename})"
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        # Gone for all who look, in one step; a removal that is cut short leaves no half of a host behind.
+        doomed = folder.with_name(f".{folder.name}.removed")
+        if doomed.exists():
+            shutil.rmtree(doomed)
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def _store(folder: Path, machine: Machine) -> None:
+    record: dict[str, Any] = dataclasses.asdict(machine)
+    record["public"] = str(machine.public)
+    record["private"] = None if machine.private is None else str(machine.private)
+    # User data may hold a host's private key.
+    draft = folder / "machine.json.new"
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(record, indent=1))
+    draft.rename(folder / "machine.json")
+
+
+def _load(record: Path) -> Machine:
+    values = json.loads(record.read_text())
+    values["public"] = IPv4Interface(values["public"])
+    values["private"] = None if values["private"] is None else IPv4Interface(values["private"])
+    for name in ("public_keys", "tags"):
+        values[name] = tuple(values[name])
+    return Machine(**values)

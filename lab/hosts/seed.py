@@ -1,0 +1,174 @@
+"""What lies on a host's disk before its first boot: what the provider's agent and image would have put there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import yaml
+
+from lab.machines import Machine
+
+# Real cloud-init, told what the provider's image tells it: root is the user, hosts files are its business, and the
+# network is configured already. Its RSA key is left out: it takes longer to make than the rest of the boot.
+_CLOUD_CONFIG = {
+    "datasource_list": ["NoCloud"],
+    "network": {"config": "disabled"},
+    "disable_root": False,
+    "manage_etc_hosts": True,
+    "prefer_fqdn_over_hostname": True,
+    "ssh_genkeytypes": ["ed25519", "ecdsa"],
+    "system_info": {"default_user": {"name": "root", "lock_passwd": False}},
+    # Partitions, boot loaders and the package archive: a host has none of them.
+    "cloud_init_modules": [
+        *("seed_random", "bootcmd", "write-files", "set_hostname", "update_hostname", "update_etc_hosts"),
+        *("ca-certs", "users-groups", "ssh"),
+    ],
+    "cloud_config_modules": ["locale", "set-passwords", "timezone", "runcmd"],
+    "cloud_final_modules": [
+        *("package-update-upgrade-install", "write-files-deferred", "scripts-vendor", "scripts-per-once"),
+        *("scripts-per-boot", "scripts-per-instance", "scripts-user", "phone-home", "final-message"),
+        "power-state-change",
+    ],
+}
+
+_MASKED = (
+    # No terminal, no disk of its own, no firmware and no kernel of its own to look after:
+    *("console-getty.service", "getty.target", "getty@tty1.service", "getty-static.service"),
+    *("e2scrub_reap.service", "e2scrub_all.timer", "fstrim.timer", "systemd-pstore.service"),
+    *("systemd-hwdb-update.service", "systemd-initctl.socket", "systemd-firstboot.service"),
+    *("dev-hugepages.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
+    *("sys-fs-fuse-connections.mount", "systemd-journald-audit.socket", "systemd-udevd.service"),
+    *("systemd-udev-trigger.service", "systemd-modules-load.service", "cloud-init-hotplugd.socket"),
+    # No package archive to ask:
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
+    # Sessions are ssh's only; without it a login takes a third of the time.
+    "systemd-logind.service",
+)
+
+# One kernel serves all hosts, so only a namespace's own settings (net.*) can be changed by a host. These others are
+# what a host may want to set all the same; each gets a stand-in of its own, which remembers and changes nothing.
+_KERNEL_SETTINGS = (
+    *("fs/file-max", "fs/inotify/max_user_instances", "fs/inotify/max_user_watches", "fs/protected_fifos"),
+    *("fs/protected_hardlinks", "fs/protected_regular", "fs/protected_symlinks", "fs/suid_dumpable"),
+    *("kernel/core_pattern", "kernel/dmesg_restrict", "kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys"),
+    *("kernel/kptr_restrict", "kernel/panic", "kernel/panic_on_oops", "kernel/pid_max", "kernel/randomize_va_space"),
+    *("vm/max_map_count", "vm/overcommit_memory", "vm/panic_on_oom", "vm/swappiness"),
+)
+
+_KERNEL_SETTINGS_UNIT = """\
+[Unit]
+Description=The host's own copies of settings of the shared kernel
+DefaultDependencies=no
+Before=systemd-sysctl.service sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh /usr/local/lib/lab-kernel-settings
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+_KERNEL_SETTINGS_SCRIPT = f"""\
+set -eu
+cd /proc/sys
+copies=/run/lab-kernel-settings
+mkdir -p {" ".join(sorted({f"$copies/{name.rpartition('/')[0]}" for name in _KERNEL_SETTINGS}))}
+for setting in {" ".join(_KERNEL_SETTINGS)}; do
+    if [ -e "$setting" ]; then
+        read -r value <"$setting" || true
+        echo "$value" >"$copies/$setting"
+        mount --bind "$copies/$setting" "$setting"
+    fi
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file to lay: its text and its mode."""
+
+    text: str
+    mode: int = 0o644
+
+
+def files(machine: Machine, *, gateway: IPv4Address, resolver: IPv4Address, mtu: int) -> Mapping[str, File]:
+    """Every file that differs from the image, by its path without the leading slash."""
+    meta_data = {
+        "instance-id": str(machine.id),
+        "local-hostname": machine.name,
+        "public-keys": list(machine.public_keys),
+        "region": machine.region,
+    }
+    return {
+        "etc/hostname": File(f"{machine.name}\n"),
+        "etc/machine-id": File(f"{uuid.uuid4().hex}\n", 0o444),
+        "etc/resolv.conf": File(f"nameserver {resolver}\n"),
+        "etc/default/locale": File("LANG=C.UTF-8\n"),
+        "etc/network/interfaces.d/50-cloud-init": File(_interfaces(machine, gateway, mtu)),
+        "etc/cloud/cloud.cfg.d/90-lab.cfg": File(yaml.safe_dump(_CLOUD_CONFIG, sort_keys=False)),
+        "etc/cloud/ds-identify.cfg": File("policy: enabled\n"),
+        "etc/systemd/journald.conf.d/lab.conf": File("[Journal]\nReadKMsg=no\nForwardToConsole=no\n"),
+        "etc/systemd/system/lab-kernel-settings.service": File(_KERNEL_SETTINGS_UNIT),
+        "usr/local/lib/lab-kernel-settings": File(_KERNEL_SETTINGS_SCRIPT),
+        # JSON is YAML too, and no name or key can break out of it.
+        "var/lib/cloud/seed/nocloud/meta-data": File(json.dumps(meta_data, indent=1) + "\n", 0o600),
+        "var/lib/cloud/seed/nocloud/user-data": File(machine.user_data or "#cloud-config\n{}\n", 0o600),
+    }
+
+
+def _interfaces(machine: Machine, gateway: IPv4Address, mtu: int) -> str:
+    lines = [
+        "# The provider's addresses of this droplet: fixed for its life.",
+        "auto lo",
+        "iface lo inet loopback",
+        "",
+        "auto eth0",
+        "iface eth0 inet static",
+        f"    address {machine.public.with_prefixlen}",
+        f"    gateway {gateway}",
+        f"    mtu {mtu}",
+    ]
+    if machine.private is not None:
+        lines += [
+            "",
+            "auto eth1",
+            "iface eth1 inet static",
+            f"    address {machine.private.with_prefixlen}",
+            f"    mtu {mtu}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def lay(upper: Path, image: Path, contents: Mapping[str, File]) -> None:
+    """Write the files into a host's own layer; folders get the mode that they have in the image."""
+    upper.mkdir(parents=True)
+    upper.chmod(0o755)
+    for name, file in contents.items():
+        _folder(upper, image, Path(name).parent)
+        target = upper / name
+        target.write_text(file.text)
+        target.chmod(file.mode)
+    units = Path("etc/systemd/system")
+    for unit in _MASKED:
+        (upper / units / unit).symlink_to("/dev/null")
+    _folder(upper, image, units / "sysinit.target.wants")
+    (upper / units / "sysinit.target.wants/lab-kernel-settings.service").symlink_to("../lab-kernel-settings.service")
+
+
+def _folder(upper: Path, image: Path, name: Path) -> None:
+    for part in [*reversed(name.parents), name]:
+        folder = upper / part
+        if not folder.is_dir():
+            folder.mkdir()
+            if (image / part).is_dir():
+                shutil.copymode(image / part, folder)
+            else:
+                folder.chmod(0o755)
