@@ -78,12 +78,7 @@ class Pool(Section):
     """Hosts that are alike: `<name>-0` to `<name>-<count - 1>`."""
 
     name: Annotated[Label, Field(examples=["etcd"])]
-    roles: Annotated[
-        tuple[Role, ...],
-        Field(examples=[["etcd"]]),
-        AfterValidator(checks.not_empty),
-        AfterValidator(checks.no_repeats),
-    ]
+    roles: Annotated[tuple[Role, ...], Field(examples=[["etcd"]]), AfterValidator(checks.some_without_repeats)]
     count: Annotated[Count, Field(ge=0, examples=[3])]
     size: Annotated[
         str,
@@ -163,9 +158,9 @@ class Settings(Section):
         Annotated[str, AfterValidator(checks.ssh_public_key)] | None,
         Field(examples=["ssh-ed25519 AAAA… people@example.com"]),
     ] = None
-    encryption_keys: Annotated[tuple[Label, ...], Field(examples=[["key1"]]), AfterValidator(checks.no_repeats)] = (
-        "key1",
-    )
+    encryption_keys: Annotated[
+        tuple[Label, ...], Field(examples=[["key1"]]), AfterValidator(checks.some_without_repeats)
+    ] = ("key1",)
     """Names of the keys that encrypt secrets at rest: the first one writes, all of them read."""
 
     @model_validator(mode="after")
