@@ -1,0 +1,62 @@
+"""`python -m lab.toolchain`: build programs by hand, and see where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from lab import catalog
+from lab.toolchain import PROGRAMS, Progress, ToolchainError, build_all
+from lab.toolchain.builder import FETCH_VARIABLE
+
+
+class _Display:
+    """A line per program, with its step and a bar where there is something to count."""
+
+    def __init__(self, console: Console) -> None:
+        self.bars = Bars(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, progress: Progress) -> None:
+        name = f"{progress.program} {progress.version}"
+        task = self._tasks.setdefault(name, self.bars.add_task(name)) if name not in self._tasks else self._tasks[name]
+        self.bars.update(
+            task, description=f"{name}: {progress.step}", completed=progress.done, total=progress.total or None
+        )
+
+
+def main(
+    program: Annotated[str | None, typer.Option(help="One of " + ", ".join(PROGRAMS) + "; all without it.")] = None,
+    version: Annotated[str | None, typer.Option(help="One that is pinned; the default without it.")] = None,
+    *,
+    fetch: Annotated[
+        bool, typer.Option(envvar=FETCH_VARIABLE, help="Take upstream's release where its server can be reached.")
+    ] = False,
+    releases: Annotated[Path, typer.Option(help="The catalog of upstream's releases, for --fetch.")] = Path(
+        "assets/releases.yaml"
+    ),
+) -> None:
+    """Build what the cache does not have, and print where each program's binaries are."""
+    console = Console(stderr=True)
+    display = _Display(console)
+    try:
+        upstream = catalog.load(releases) if fetch else None
+        wanted = [(program, version)] if program else [(name, None) for name in PROGRAMS]
+        with display.bars:
+            builds = build_all(wanted, on_progress=display.show, upstream=upstream)
+    except (ToolchainError, catalog.CatalogError, OSError) as problem:
+        console.print(str(problem), style="red", markup=False)
+        raise typer.Exit(1) from None
+    for build in builds:
+        print(build.directory)
+
+
+if __name__ == "__main__":
+    typer.run(main)

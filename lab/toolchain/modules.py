@@ -1,0 +1,34 @@
+"""Which modules a go.sum pins, and how many of them have arrived."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module at a version, as go.sum names it."""
+
+    path: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.path}@{self.version}"
+
+    def has_arrived(self, mod_cache: Path) -> bool:
+        """Whether Go has downloaded, checked and unpacked it (it writes the hash once the archive is whole)."""
+        folder = mod_cache / "cache/download" / _escape(self.path) / "@v"
+        return (folder / f"{_escape(self.version)}.ziphash").exists()
+
+
+def pinned(go_sum: Path) -> list[Module]:
+    """List the modules whose source go.sum pins, those that a build needs; of the others it pins the go.mod alone."""
+    lines = (line.split() for line in go_sum.read_text().splitlines())
+    return [Module(path, version) for path, version, _ in lines if not version.endswith("/go.mod")]
+
+
+def _escape(text: str) -> str:
+    """Write a name like Go's module cache does, for file systems that do not tell them apart."""
+    return re.sub("[A-Z]", lambda letter: "!" + letter[0].lower(), text)

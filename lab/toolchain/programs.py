@@ -1,0 +1,160 @@
+"""Which programs can be built, in which versions, from which packages of which Go modules. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MODULES = Path(__file__).parent / "modules"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Download:
+    """A file that upstream publishes for a release: one binary, or a tar.gz of several."""
+
+    file: str
+    url: str
+    """With {version} and {arch} in it."""
+    members: tuple[str, ...]
+    """The binaries in it; they lie in the archive's one folder, named like the archive."""
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the binaries are packed."""
+        return self.url.endswith(".tar.gz")
+
+    def address(self, version: str, arch: str) -> str:
+        """Return where upstream has it."""
+        return self.url.format(version=version, arch=arch)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """One source tree that becomes one or more binaries in a single `go build`."""
+
+    name: str
+    versions: tuple[str, ...]
+    """The default comes first."""
+    module: str
+    """The Go module that has the version's number, and the scripts."""
+    packages: Mapping[str, str]
+    """Binary → the main package it is built from."""
+    stamps: Mapping[str, str] = field(default_factory=dict)
+    """Go variable → its value at link time, with {version}, {major} and {minor} in it."""
+    scripts: tuple[str, ...] = ()
+    """Files of the module that must stand beside the binaries."""
+    cgo: bool = False
+    """Needs a C compiler; the result is linked statically all the same."""
+    tags: tuple[str, ...] = ()
+    """Go build tags."""
+    downloads: tuple[Download, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Version → what a reader of its catalog entry should know."""
+
+    @property
+    def binaries(self) -> tuple[str, ...]:
+        """Names of all files that a build of it has."""
+        return (*self.packages, *(Path(script).name for script in self.scripts))
+
+    def folder(self, version: str) -> Path:
+        """Return where the go.mod and go.sum stand that pin every module of a version."""
+        return MODULES / f"{self.name}-{version}"
+
+    def linker_flags(self, version: str) -> str:
+        """Return what `go build -ldflags` gets: no symbol table, the version stamps, and static linking."""
+        major, minor = version.split(".")[:2]
+        values = {name: value.format(version=version, major=major, minor=minor) for name, value in self.stamps.items()}
+        static = "-linkmode external -extldflags -static " if self.cgo else ""
+        return "-s -w " + static + " ".join(f"-X {name}={value}" for name, value in values.items())
+
+    def source(self, version: str) -> str:
+        """Say what a build was made from, for its catalog entry."""
+        note = self.notes.get(version)
+        return f"Go module {self.module} v{version}" + (f" ({note})" if note else "")
+
+
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+_KUBERNETES_VERSION = {
+    "gitVersion": "v{version}",
+    "gitMajor": "{major}",
+    "gitMinor": "{minor}",
+    "gitCommit": "",  # a module does not carry its commit, and the unset value is a template of git's
+    "gitTreeState": "archive",
+}
+
+_PROGRAMS = (
+    Program(
+        name="pulumi",
+        versions=("3.259.0",),
+        module="github.com/pulumi/pulumi/pkg/v3",
+        packages={"pulumi": "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"},
+        stamps={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "v{version}"},
+    ),
+    Program(
+        name="pulumi-language-python",
+        versions=("3.79.0",),  # the newest version that is still part of the SDK's module
+        module="github.com/pulumi/pulumi/sdk/v3",
+        packages={"pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"},
+        stamps={"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "v{version}"},
+        scripts=(
+            "python/cmd/pulumi-language-python-exec",
+            "python/dist/pulumi-analyzer-policy-python",
+            "python/dist/pulumi-resource-pulumi-python",
+        ),
+    ),
+    Program(
+        name="etcd",
+        versions=("3.6.14", "3.6.13"),
+        module="go.etcd.io/etcd/server/v3",
+        packages={
+            "etcd": "go.etcd.io/etcd/server/v3",
+            "etcdctl": "go.etcd.io/etcd/etcdctl/v3",
+            "etcdutl": "go.etcd.io/etcd/etcdutl/v3",
+        },
+        downloads=(
+            Download(
+                file="etcd",
+                url="https://github.com/etcd-io/etcd/releases/download/v{version}/etcd-v{version}-linux-{arch}.tar.gz",
+                members=("etcd", "etcdctl", "etcdutl"),
+            ),
+        ),
+        notes={"3.6.13": "etcdctl and etcdutl from their v3.6.14, compiled against the 3.6.13 libraries"},
+    ),
+    Program(
+        name="kubernetes",
+        versions=("1.37.1", "1.36.3"),
+        module="k8s.io/kubernetes",
+        packages={name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
+        stamps={
+            f"{package}.{name}": value
+            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+            for name, value in _KUBERNETES_VERSION.items()
+        },
+        downloads=tuple(
+            Download(
+                file=name, url=f"https://dl.k8s.io/release/v{{version}}/bin/linux/{{arch}}/{name}", members=(name,)
+            )
+            for name in _KUBERNETES
+        ),
+    ),
+    Program(
+        name="flannel",
+        versions=("0.27.4",),
+        module="github.com/flannel-io/flannel",
+        packages={"flanneld": "github.com/flannel-io/flannel"},
+        stamps={"github.com/flannel-io/flannel/pkg/version.Version": "v{version}"},
+        cgo=True,
+        tags=("netgo", "osusergo"),  # libc's own look-ups do not work in a static binary
+        downloads=(
+            Download(
+                file="flanneld",
+                url="https://github.com/flannel-io/flannel/releases/download/v{version}/flanneld-{arch}",
+                members=("flanneld",),
+            ),
+        ),
+    ),
+)
+
+PROGRAMS: Mapping[str, Program] = {program.name: program for program in _PROGRAMS}
+"""In the order in which they are built: what the rest waits for first."""

@@ -1,0 +1,134 @@
+"""Where finished binaries are kept: `<cache>/bin/<program>/<version>/<arch>/`, outside any checkout."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.toolchain.errors import ToolchainError
+
+_STAMP = ".build.json"
+_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def host_arch() -> str:
+    """Return this machine's architecture, by the name that Go and the releases use."""
+    machine = platform.machine().lower()
+    if machine not in _ARCHITECTURES:
+        raise ToolchainError(f"Nothing is released for {machine} machines; use an x86_64 or arm64 one.")
+    return _ARCHITECTURES[machine]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Build:
+    """The binaries of one version of one program, and where they are from."""
+
+    program: str
+    version: str
+    arch: str
+    directory: Path
+    sha256: Mapping[str, str]
+    """File → digest."""
+    built_from: str
+
+    def path(self, file: str) -> Path:
+        """One of its files."""
+        if file not in self.sha256:
+            raise KeyError(f"{self.program} {self.version} has no {file}, but {', '.join(self.sha256)}")
+        return self.directory / file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slot:
+    """The place of one build in the cache, whether or not it is filled."""
+
+    cache: Path
+    program: str
+    version: str
+    arch: str
+    recipe: str
+    """Digest of all that decides what is built; a slot filled from another recipe counts as empty."""
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return self._parent / self.arch
+
+    @property
+    def _parent(self) -> Path:
+        return self.cache / "bin" / self.program / self.version
+
+    def read(self) -> Build | None:
+        """Return the build in it, if it is whole and of this recipe."""
+        try:
+            stamp = json.loads((self.directory / _STAMP).read_text())
+            sizes = {file: (self.directory / file).stat().st_size for file in stamp["files"]}
+        except (OSError, ValueError, KeyError):
+            return None
+        if stamp["recipe"] != self.recipe or sizes != {file: entry["size"] for file, entry in stamp["files"].items()}:
+            return None
+        return Build(
+            program=self.program,
+            version=self.version,
+            arch=self.arch,
+            directory=self.directory,
+            sha256={file: entry["sha256"] for file, entry in stamp["files"].items()},
+            built_from=stamp["built_from"],
+        )
+
+    def write(self, staging: Path, built_from: str) -> Build:
+        """Put the files of a staging folder in, all at once; a reader sees the old ones or the new ones."""
+        files = {}
+        for file in sorted(staging.iterdir()):
+            file.chmod(0o755)
+            files[file.name] = {"sha256": digest(file), "size": file.stat().st_size}
+        stamp = {"recipe": self.recipe, "built_from": built_from, "files": files}
+        (staging / _STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
+        staging.chmod(0o755)
+        if self.directory.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{self.arch}-", dir=self._parent))
+            self.directory.rename(old)
+            staging.rename(self.directory)
+            shutil.rmtree(old)
+        else:
+            staging.rename(self.directory)
+        build = self.read()
+        assert build
+        return build
+
+    @contextmanager
+    def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Keep every other process from filling the slot; `on_wait` is called once if one is at it already."""
+        self._parent.mkdir(parents=True, exist_ok=True)
+        with (self._parent / f".{self.arch}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Make a folder to build in, on the slot's file system; to be used under the lock."""
+        for leftover in self._parent.glob(f".{self.arch}-*"):  # of one who was killed: we hold the lock
+            shutil.rmtree(leftover)
+        folder = Path(tempfile.mkdtemp(prefix=f".{self.arch}-", dir=self._parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def digest(file: Path) -> str:
+    """Return a file's SHA-256."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
