@@ -23,6 +23,9 @@ FETCH_VARIABLE = "TRIPLANE_FETCH"
 DEFAULTS: tuple[tuple[str, str | None], ...] = tuple((name, None) for name in PROGRAMS)
 """Every program in its default version."""
 
+_TO_COMPILE = '{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}'
+"""For `go list`: the packages that Go's build cache does not have."""
+
 # Nobody debugs these: without DWARF the compiler needs a fifth less time.
 _COMPILER = ["-trimpath", "-gcflags=all=-dwarf=false"]
 
@@ -157,7 +160,7 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
     _download(program, version, compiler, tell)
 
     tell(Step.PLANNING)
-    query = ["list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *flags, *packages]
+    query = ["list", "-deps", "-f", _TO_COMPILE, *flags, *packages]
     planned = compiler.run(query, folder=folder, what=what, step="listing packages", environment=environment)
     stale = {line for line in planned if line}
 
@@ -167,9 +170,10 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
         if line in stale:  # `go build -v` names each package when its turn comes
             compiled.add(line)
             tell(Step.COMPILING, len(compiled), len(stale), line)
-            if len(compiled) == len(stale):
-                tell(Step.LINKING, detail=", ".join(program.packages))
+        if compiled == stale:
+            tell(Step.LINKING, detail=", ".join(program.packages))
 
+    count("")
     command = ["build", "-v", *flags, "-o", f"{staging}/", *packages]
     compiler.run(command, folder=folder, what=what, step="compiling", environment=environment, on_line=count)
     for name, package in program.packages.items():

@@ -108,12 +108,7 @@ class Slot:
     def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
         """Keep every other process from filling the slot; `on_wait` is called once if one is at it already."""
         self._parent.mkdir(parents=True, exist_ok=True)
-        with (self._parent / f".{self.arch}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                on_wait()
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._parent / f".{self.arch}.lock", on_wait):
             yield
 
     @contextmanager
@@ -126,6 +121,18 @@ class Slot:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock among processes; the kernel takes it back from one that dies. Calls `on_wait` if it must wait."""
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def digest(file: Path) -> str:

@@ -1,0 +1,80 @@
+"""Laying out built binaries like upstream's download servers do: `<directory>/<host>/<path>`, and a catalog."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lab import catalog
+from lab.mirror.archive import pack
+from lab.toolchain.programs import PROGRAMS, Download
+from lab.toolchain.store import Build, digest, locked
+
+CATALOG = "catalog.yaml"
+
+
+def publish(directory: Path, builds: Iterable[Build]) -> Path:
+    """Add the builds that upstream publishes as downloads to a mirror, and return its catalog's path.
+
+    What the mirror has already stays, and what has not changed is not written again.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / CATALOG
+    with locked(directory / ".lock"):
+        entries = {
+            component: {version: dict(files) for version, files in versions.items()}
+            for component, versions in (catalog.load(file) if file.exists() else {}).items()
+        }
+        for build in builds:
+            for download in PROGRAMS[build.program].downloads:
+                files = entries.setdefault(build.program, {}).setdefault(build.version, {})
+                known = files[download.file].sha256 if download.file in files else {}
+                files[download.file] = _publish(directory, build, download, known)
+        catalog.dump(entries, file)
+    return file
+
+
+def digests(file: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """Read a catalog as the program's settings want it: file → version → architecture → digest."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for versions in catalog.load(file).values():
+        for version, files in versions.items():
+            for name, entry in files.items():
+                found.setdefault(name, {})[version] = dict(entry.sha256)
+    return found
+
+
+def _publish(directory: Path, build: Build, download: Download, known: Mapping[str, str]) -> catalog.Entry:
+    """Put one download in its place unless it is there, and describe it."""
+    address = urlsplit(download.address(build.version, build.arch))
+    place = directory / address.netloc / address.path.lstrip("/")
+    members = [build.path(member) for member in download.members]
+    # What is laid out carries the time of the newest binary in it.
+    made = max(member.stat().st_mtime_ns for member in members)
+    if not (place.exists() and place.stat().st_mtime_ns == made):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new = directory / ".new"  # one that was left behind is written over: we hold the lock
+        new.unlink(missing_ok=True)
+        if download.is_archive:
+            pack(new, place.name.removesuffix(".tar.gz"), members)
+            os.utime(new, ns=(made, made))
+        else:
+            _link(members[0], new)
+        new.replace(place)
+    sha256 = digest(place) if download.is_archive else build.sha256[download.members[0]]
+    return catalog.Entry(
+        url=download.url.replace("{version}", build.version),
+        sha256={**known, build.arch: sha256},
+        built_from=build.built_from,
+    )
+
+
+def _link(source: Path, target: Path) -> None:
+    """Have a file in a second place, without a second copy where the file system can."""
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)

@@ -1,0 +1,35 @@
+"""The mirror's HTTP side: whole files and ranges of them, to anyone who asks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Scope
+
+
+class _Downloads(StaticFiles):
+    """Static files that are no pages: binaries get a binary's type, and hidden files are not there."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        if any(part.startswith(".") for part in Path(path).parts):
+            return "", None
+        return super().lookup_path(path)
+
+    def file_response(
+        self, full_path: os.PathLike[str] | str, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        is_text = Path(full_path).suffix == ".yaml"
+        response.headers["content-type"] = "text/yaml; charset=utf-8" if is_text else "application/octet-stream"
+        return response
+
+
+def app(directory: Path) -> ASGIApp:
+    """Serve a mirror's directory, which may be filled later. GET and HEAD, with ranges."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Starlette(routes=[Mount("/", _Downloads(directory=directory))])
