@@ -1,0 +1,148 @@
+"""How to reach a host: an input of the program's, and the dialling that it describes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count
+from typing import Final
+
+import asyncssh
+
+from lab.plugins.resource import PluginError
+from lab.plugins.values import Properties
+
+FIRST_DELAY: Final = 0.1
+BACKOFF: Final = 1.5
+LONGEST_DELAY: Final = 5.0
+UNLIMITED: Final = -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """One host's address, and the keys on both sides."""
+
+    host: str
+    port: int = 22
+    user: str = "root"
+    password: str | None = field(default=None, repr=False)
+    private_key: str | None = field(default=None, repr=False)
+    private_key_password: str | None = field(default=None, repr=False)
+    host_key: str | None = None
+    """The only key that the host may show; None takes any."""
+    agent_socket: str | None = None
+    dial_error_limit: int = 10
+    """Failed tries to bear before giving up; -1 never gives up."""
+    dial_timeout: float | None = 15
+    """Seconds for one try."""
+    proxy: Connection | None = None
+
+    @classmethod
+    def of(cls, inputs: Properties) -> Connection:
+        """Read the resource's input of that name."""
+        return cls(
+            host=inputs["host"],
+            port=int(inputs.get("port", 22)),
+            user=inputs.get("user", "root"),
+            password=inputs.get("password"),
+            private_key=inputs.get("privateKey"),
+            private_key_password=inputs.get("privateKeyPassword"),
+            host_key=inputs.get("hostKey"),
+            agent_socket=inputs.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK"),
+            dial_error_limit=inputs.get("dialErrorLimit", 10),
+            dial_timeout=inputs.get("perDialTimeout", 15) or None,
+            proxy=cls.of(inputs["proxy"]) if inputs.get("proxy") else None,
+        )
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        return f"{self.host}:{self.port}"
+
+    @asynccontextmanager
+    async def open(self, status: Callable[[str], None]) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        """Connect and log in, through the proxy if there is one; hang up at the end."""
+        async with self.proxy.open(status) if self.proxy else nullcontext() as tunnel:
+            connection = await self._dial(tunnel, status)
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    async def _dial(
+        self, tunnel: asyncssh.SSHClientConnection | None, status: Callable[[str], None]
+    ) -> asyncssh.SSHClientConnection:
+        limit = "inf" if self.dial_error_limit == UNLIMITED else str(self.dial_error_limit)
+        for failed in count():
+            try:
+                return await self._dial_once(tunnel)
+            except (OSError, TimeoutError, asyncssh.Error) as error:
+                reason = _reason(error, self)
+            if failed >= self.dial_error_limit != UNLIMITED:
+                raise PluginError(f"after {failed} failed attempts: {reason}")
+            status(f"Dial {failed + 1}/{limit} failed: retrying")
+            await asyncio.sleep(min(FIRST_DELAY * BACKOFF**failed, LONGEST_DELAY))
+        raise AssertionError  # counting never ends
+
+    async def _dial_once(self, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
+        async with asyncio.timeout(self.dial_timeout):
+            return await asyncssh.connect(
+                self.host,
+                self.port,
+                tunnel=tunnel or (),
+                config=None,  # what stands in the operator's ~/.ssh is no part of the program
+                username=self.user,
+                password=self.password,
+                client_keys=[_private_key(self.private_key, self.private_key_password)] if self.private_key else None,
+                known_hosts=([_host_key(self.host_key)], [], []) if self.host_key else None,
+                agent_path=self.agent_socket,
+                kex_algs="^curve25519-sha256",
+                compression_algs=None,
+                connect_timeout=None,
+                login_timeout=0,
+                keepalive_interval=15,
+            )
+
+
+@lru_cache(maxsize=64)
+def _private_key(pem: str, passphrase: str | None) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.import_private_key(pem, passphrase)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        raise PluginError(f"connection.privateKey: {error}") from None
+
+
+@lru_cache(maxsize=256)
+def _host_key(line: str) -> asyncssh.SSHKey:
+    try:
+        return asyncssh.import_public_key(line)
+    except asyncssh.KeyImportError as error:
+        raise PluginError(f"connection.hostKey: {error}; write it as in authorized_keys: ssh-ed25519 AAAA…") from None
+
+
+def _reason(error: Exception, connection: Connection) -> str:
+    """Say what went wrong in the official plugin's words, and add the host where those leave it out."""
+    address = connection.address
+    match error:
+        case asyncssh.HostKeyNotVerifiable():
+            expected = _host_key(connection.host_key or "").get_fingerprint()
+            return (
+                f"dial tcp {address}: ssh: handshake failed: ssh: host key mismatch: {connection.host} did not show "
+                f"the key {expected} that the connection's hostKey asks for"
+            )
+        case asyncssh.PermissionDenied():
+            return (
+                f"dial tcp {address}: ssh: handshake failed: ssh: unable to authenticate as {connection.user}, "
+                "no supported methods remain"
+            )
+        case asyncssh.Error():
+            return f"dial tcp {address}: ssh: handshake failed: {error.reason}"
+        case TimeoutError():
+            return f"dial tcp {address}: i/o timeout"
+        case OSError(errno=int() as number) if number > 0:
+            return f"dial tcp {address}: connect: {os.strerror(number).lower()}"
+    return f"dial tcp {address}: {error}"

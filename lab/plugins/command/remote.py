@@ -1,0 +1,99 @@
+"""command.remote.Command."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from lab.plugins.command.worker import Worker
+from lab.plugins.diff import Differences
+from lab.plugins.resource import Call, Resource, State
+from lab.plugins.schema import Field, Kind
+from lab.plugins.values import Properties
+
+if TYPE_CHECKING:
+    from lab.plugins.command.session import Job, Output
+
+LOGGING = ("stdout", "stderr", "stdoutAndStderr", "none")
+
+ENDPOINT = {
+    "host": Field(required=True),
+    "port": Field(kind=Kind.NUMBER, default=22),
+    "user": Field(default="root"),
+    "password": Field(secret=True),
+    "privateKey": Field(secret=True),
+    "privateKeyPassword": Field(secret=True),
+    "hostKey": Field(),
+    "agentSocketPath": Field(),
+    "dialErrorLimit": Field(kind=Kind.INTEGER, default=10),
+    "perDialTimeout": Field(kind=Kind.INTEGER, default=15),
+}
+
+
+class RemoteCommand(Resource):
+    """A command that runs on a host when it is created, updated or deleted."""
+
+    token = "command:remote:Command"  # noqa: S105
+    bridged = False
+    inputs = {  # noqa: RUF012
+        "connection": Field(
+            kind=Kind.OBJECT,
+            required=True,
+            secret=True,
+            fields={**ENDPOINT, "proxy": Field(kind=Kind.OBJECT, fields=ENDPOINT)},
+        ),
+        "create": Field(),
+        "update": Field(),
+        "delete": Field(),
+        "stdin": Field(),
+        "environment": Field(kind=Kind.MAP, items=Field()),
+        "triggers": Field(kind=Kind.LIST, replace=True),
+        "logging": Field(choices=LOGGING),
+        "addPreviousOutputInEnv": Field(kind=Kind.BOOLEAN, default=True),
+    }
+    outputs = {"stdout": Field(), "stderr": Field()}  # noqa: RUF012
+    volatile = frozenset(outputs)
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def create(self, inputs: Properties, call: Call) -> State:
+        """Run `create`, if there is one."""
+        written = self._run(inputs, inputs.get("create"), {}, call)
+        return State(f"{call.name}{secrets.token_hex(4)}", inputs | written, inputs)
+
+    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:  # noqa: ARG002
+        """Run `update`, or `create` where there is none; with neither, the last output stays."""
+        command = inputs.get("update")
+        return inputs | self._run(inputs, inputs.get("create") if command is None else command, state, call)
+
+    def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
+        """Run `delete`, if there is one."""
+        self._run(state, state.get("delete"), state, call)
+
+    def _run(self, inputs: Properties, command: str | None, state: Properties, call: Call) -> Properties:
+        before = {name: state.get(name) or "" for name in self.outputs}
+        if command is None:
+            return before
+        from lab.plugins.command.session import Job  # noqa: PLC0415  asyncssh takes 0.3 s: previews do without
+
+        logging = inputs.get("logging") or "stdoutAndStderr"
+        hints = {f"PULUMI_COMMAND_{name.upper()}": text for name, text in before.items() if text}
+        job = Job(
+            command=command,
+            stdin=inputs.get("stdin") or "",
+            environment=inputs.get("environment") or {},
+            hints=hints if inputs.get("addPreviousOutputInEnv", True) else {},
+            show_stdout=logging in ("stdout", "stdoutAndStderr"),
+            show_stderr=logging in ("stderr", "stdoutAndStderr"),
+        )
+        output = self._worker.run(_dial_and_run(inputs["connection"], job, call), call.timeout)
+        return {"stdout": output.stdout, "stderr": output.stderr}
+
+
+async def _dial_and_run(connection: Properties, job: Job, call: Call) -> Output:
+    from lab.plugins.command.connection import Connection  # noqa: PLC0415  as above
+    from lab.plugins.command.session import run  # noqa: PLC0415
+
+    async with Connection.of(connection).open(call.status) as ssh:
+        return await run(ssh, job, status=call.status, warn=call.warn)

@@ -1,0 +1,140 @@
+"""One command on a host: its input and environment, its output line by line, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import asyncssh
+from asyncssh.channel import SSHClientChannel
+from asyncssh.connection import SSHClientConnection
+from asyncssh.constants import EXTENDED_DATA_STDERR
+from asyncssh.packet import String
+
+from lab.plugins.resource import PluginError
+
+Log = Callable[[str], None]
+
+WINDOW: Final = 2 * 1024 * 1024
+PACKET: Final = 32768
+
+NOT_ACCEPTED: Final = (
+    "Unable to set '{}'. This only works if your SSH server is configured to accept these variables via AcceptEnv. "
+    "Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command itself "
+    "with the variables in the form 'VAR=value command'"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What to run, and how."""
+
+    command: str
+    stdin: str = field(default="", repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the host must accept."""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the host may refuse, with a warning."""
+    show_stdout: bool = True
+    show_stderr: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a command wrote, without the newline at the end."""
+
+    stdout: str
+    stderr: str
+
+
+async def run(connection: SSHClientConnection, job: Job, *, status: Log, warn: Log) -> Output:
+    """Run one command to its end; another exit status than 0 is an error that shows the command and its output."""
+    channel = _Channel(connection, job, warn)
+    session = _Session(job, status)
+    try:
+        await channel.start(session)
+        channel.write(job.stdin.encode())
+        channel.write_eof()
+        await channel.wait_closed()
+    except asyncssh.Error as error:
+        raise PluginError(f"{error.reason}: {session.report(job.command)}") from None
+    except asyncio.CancelledError:
+        channel.terminate()
+        raise
+    if session.ending:
+        raise PluginError(f"{session.ending}: {session.report(job.command)}")
+    return Output(_text(session.stdout), _text(session.stderr))
+
+
+def _text(data: bytearray) -> str:
+    return data.decode(errors="replace").removesuffix("\n")
+
+
+class _Channel(SSHClientChannel[bytes]):
+    """A session's channel that asks for the environment before the command, and hears whether it was accepted."""
+
+    def __init__(self, connection: SSHClientConnection, job: Job, warn: Log) -> None:
+        super().__init__(connection, asyncio.get_running_loop(), "strict", None, "strict", WINDOW, PACKET)
+        self._job = job
+        self._warn = warn
+
+    async def start(self, session: _Session) -> None:
+        """Open the channel and start the command."""
+        no = False
+        await self.create(lambda: session, self._job.command, None, {}, no, None, None, {}, no, None, None, no, no)
+
+    async def _make_request(self, request: bytes, *args: bytes) -> bool | None:
+        if request == b"exec":
+            for name, value in self._job.environment.items():
+                if not await self._set(name, value):
+                    self.abort()
+                    raise PluginError(NOT_ACCEPTED.format(name))
+            for name, value in self._job.hints.items():
+                if not await self._set(name, value):
+                    self._warn(NOT_ACCEPTED.format(name))
+        return await super()._make_request(request, *args)
+
+    async def _set(self, name: str, value: str) -> bool | None:
+        return await super()._make_request(b"env", String(name), String(value))
+
+
+class _Session(asyncssh.SSHClientSession[bytes]):
+    """Collects a command's output and shows it line by line."""
+
+    def __init__(self, job: Job, status: Log) -> None:
+        self._shown = (job.show_stdout, job.show_stderr)
+        self._status = status
+        self._line = bytearray()
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self.both = bytearray()
+        self.ending: str | None = "wait: remote command exited without exit status or exit signal"
+
+    def report(self, command: str) -> str:
+        """Show the command and all that it wrote, for an error; its input stays out."""
+        return f"running {json.dumps(command, ensure_ascii=False)}:\n{self.both.decode(errors='replace')}"
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        is_error = datatype == EXTENDED_DATA_STDERR
+        (self.stderr if is_error else self.stdout).extend(data)
+        self.both.extend(data)
+        if self._shown[is_error]:
+            *lines, rest = (self._line + data).split(b"\n")
+            for line in lines:
+                self._status(line.decode(errors="replace"))
+            self._line = bytearray(rest)
+
+    def eof_received(self) -> bool:
+        if self._line:
+            self._status(self._line.decode(errors="replace"))
+            self._line.clear()
+        return False
+
+    def exit_status_received(self, status: int) -> None:
+        self.ending = f"Process exited with status {status}" if status else None
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:  # noqa: ARG002, FBT001
+        self.ending = f"Process exited with signal {signal}"

@@ -1,0 +1,64 @@
+"""The event loop that all SSH connections live on, beside the threads that the engine's calls come in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError as FutureCancelledError
+from typing import Any, TypeVar
+
+from lab.plugins.resource import CancelledError, PluginError
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Runs coroutines for other threads; its own thread starts with the first one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._cancelled = False
+
+    def run(self, work: Coroutine[object, object, T], timeout: float | None) -> T:
+        """Run a coroutine and wait for its result, or for its end when time is up or `cancel` is called."""
+        with self._lock:
+            loop = self._started()
+        try:
+            return asyncio.run_coroutine_threadsafe(self._within(work, timeout), loop).result()
+        except FutureCancelledError:
+            raise CancelledError("cancelled before it was done") from None
+        except TimeoutError:
+            raise PluginError(f"not done after the {timeout:g} s that the resource's custom timeout allows") from None
+
+    def cancel(self) -> None:
+        """End all that is running, and start nothing more."""
+        with self._lock:
+            self._cancelled = True
+            if self._loop:
+                self._loop.call_soon_threadsafe(self._cancel_tasks)
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, name="ssh", daemon=True).start()
+        return self._loop
+
+    def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _within(self, work: Coroutine[object, object, T], timeout: float | None) -> T:
+        if self._cancelled:
+            work.close()
+            raise asyncio.CancelledError
+        task = asyncio.current_task()
+        assert task  # every coroutine of a loop runs in one
+        self._tasks.add(task)
+        try:
+            async with asyncio.timeout(timeout):
+                return await work
+        finally:
+            self._tasks.discard(task)

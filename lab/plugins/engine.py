@@ -1,0 +1,35 @@
+"""The way back to the engine: lines shown beside a resource while it is worked on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+
+class EngineLog:
+    """Sends log lines to the engine; says nothing where there is no engine (in tests)."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+        self._stub: Any = None
+
+    def status(self, urn: str, text: str) -> None:
+        """Show a line beside the resource, until the next one."""
+        self._send(urn, text, severity="INFO", ephemeral=True)
+
+    def warn(self, urn: str, text: str) -> None:
+        """Show a warning, and keep it in the run's summary."""
+        self._send(urn, text, severity="WARNING", ephemeral=False)
+
+    def _send(self, urn: str, text: str, *, severity: str, ephemeral: bool) -> None:
+        if self._address is None:
+            return
+        from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc  # noqa: PLC0415  most runs log nothing
+
+        if self._stub is None:
+            self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(self._address))
+        request = engine_pb2.LogRequest(
+            severity=engine_pb2.LogSeverity.Value(severity), message=text, urn=urn, ephemeral=ephemeral
+        )
+        self._stub.Log.future(request)  # in order, and nobody waits: a lost line is no reason to fail

@@ -1,0 +1,167 @@
+"""One plugin: its configuration and its resource types, and the protocol's calls in terms of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import ClassVar
+
+from lab.plugins import diff
+from lab.plugins.diff import Differences
+from lab.plugins.resource import Call, PluginError, Resource, State
+from lab.plugins.schema import Failure, Fields, check
+from lab.plugins.values import UNKNOWN, Properties, Secret
+
+Checked = tuple[Properties, list[Failure]]
+
+HEX_DIGITS_OF_AUTONAMES = 7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Autonaming:
+    """How a resource is named whose program gives it no name."""
+
+    resource: str
+    """Its name in the program."""
+    seed: bytes
+    proposed: str = ""
+    """The stack's own wish."""
+    disabled: bool = False
+
+    def name(self) -> str:
+        """Make a name up."""
+        return self.proposed or f"{self.resource}-{self.seed.hex()[:HEX_DIGITS_OF_AUTONAMES]}"
+
+
+class Plugin:
+    """One plugin. Subclasses name it and its resource types."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    config: ClassVar[Fields] = {}
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self.resources: Mapping[str, Resource] = {resource.token: resource for resource in resources}
+        self.cancelled = Event()
+
+    def cancel(self) -> None:
+        """Stop what is under way, and start nothing more."""
+        self.cancelled.set()
+
+    def resource(self, token: str) -> Resource:
+        """Look a resource type up by its token."""
+        try:
+            return self.resources[token]
+        except KeyError:
+            known = ", ".join(sorted(self.resources))
+            message = f"this stand-in for the {self.name} plugin has no resource type {token}; it has {known}"
+            raise PluginError(message) from None
+
+    def check_config(self, news: Properties) -> Checked:
+        """Validate the provider's configuration."""
+        given = {key: value for key, value in news.items() if key not in ("version", "pluginDownloadURL")}
+        return news, check(self.config, given, coerce=True, mark_defaults=False)[1]
+
+    def configure(self, config: Properties) -> None:
+        """Take the provider's configuration."""
+
+    def check(self, token: str, news: Properties, *, olds: Properties, autonaming: Autonaming) -> Checked:
+        """Validate a resource's inputs, and fill defaults and the name in."""
+        resource = self.resource(token)
+        named = dict(news)
+        automatic = resource.autoname and named.get("name") is None and not autonaming.disabled
+        if automatic:
+            named["name"] = olds.get("name") or autonaming.name()
+        inputs, failures = check(resource.inputs, named, coerce=resource.bridged, mark_defaults=resource.bridged)
+        if automatic and resource.bridged:
+            inputs["__defaults"] = sorted([*inputs["__defaults"], "name"])
+        if not failures:
+            failures = resource.validate(inputs)
+        return _mark_secrets(resource.inputs, inputs), failures
+
+    def diff(
+        self, token: str, *, state: Properties, old_inputs: Properties, news: Properties, ignore: Iterable[str] = ()
+    ) -> Differences:
+        """Tell what changed."""
+        resource = self.resource(token)
+        found = diff.compare(resource.inputs, state=state, old_inputs=old_inputs, news=news, ignore=ignore)
+        return found | resource.differences(state)
+
+    def create(self, token: str, inputs: Properties, call: Call, *, preview: bool) -> tuple[str, Properties]:
+        """Make a resource, or tell what is known of it before it is made."""
+        resource = self.resource(token)
+        if preview:
+            planned = _planned(resource, inputs) | dict.fromkeys(resource.outputs, UNKNOWN)
+            return "", self.outputs(token, planned)
+        state = resource.create(inputs, call)
+        return state.id, self.outputs(token, state.outputs)
+
+    def read(
+        self,
+        token: str,
+        id_: str,
+        call: Call,
+        *,
+        state: Properties,
+        inputs: Properties,
+    ) -> State | None:
+        """Look at a resource (for a refresh or an import)."""
+        resource = self.resource(token)
+        found = resource.read(id_, state, inputs, call)
+        if found is None:
+            return None
+        return State(found.id, self.outputs(token, found.outputs), _mark_secrets(resource.inputs, found.inputs))
+
+    def update(
+        self,
+        token: str,
+        id_: str,
+        inputs: Properties,
+        call: Call,
+        *,
+        state: Properties,
+        preview: bool,
+    ) -> Properties:
+        """Change a resource in place, or tell what is known of it before it is changed."""
+        resource = self.resource(token)
+        if preview:
+            unknown = dict.fromkeys(resource.volatile, UNKNOWN)
+            kept = {name: value for name, value in state.items() if name in resource.outputs}
+            for name, spec in resource.inputs.items():
+                if spec.computed and name in state:
+                    kept[name] = state[name]
+            return self.outputs(token, kept | _planned(resource, inputs, state) | unknown)
+        changed = diff.compare(resource.inputs, state=state, old_inputs={}, news=inputs)
+        return self.outputs(token, resource.update(id_, state, inputs, changed, call))
+
+    def delete(self, token: str, id_: str, state: Properties, call: Call) -> None:
+        """Remove a resource."""
+        self.resource(token).delete(id_, state, call)
+
+    def outputs(self, token: str, outputs: Properties) -> Properties:
+        """Mark the outputs that are always secret."""
+        resource = self.resource(token)
+        return _mark_secrets({**resource.inputs, **resource.outputs}, outputs)
+
+
+def _planned(resource: Resource, inputs: Properties, state: Properties | None = None) -> Properties:
+    """Tell which outputs follow from the inputs alone."""
+    planned: Properties = {}
+    for name, spec in resource.inputs.items():
+        value = inputs.get(name)
+        if value is not None:
+            planned[name] = spec.canonical(value) if spec.canonical and value is not UNKNOWN else value
+        elif spec.implied is not None:
+            planned[name] = spec.implied
+        elif spec.computed and state is None:
+            planned[name] = UNKNOWN
+    return planned
+
+
+def _mark_secrets(fields: Fields, properties: Properties) -> Properties:
+    marked = dict(properties)
+    for name, spec in fields.items():
+        if spec.secret and marked.get(name) is not None:
+            marked[name] = Secret(marked[name])
+    return marked

@@ -1,0 +1,92 @@
+"""What a resource type of a plugin is: its properties, and what create, read, update and delete do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import ClassVar
+
+from lab.plugins.diff import Difference, Differences
+from lab.plugins.schema import Failure, Fields
+from lab.plugins.values import Properties
+
+Log = Callable[[str], None]
+
+
+class PluginError(Exception):
+    """A step failed; the message says what and why, and holds no secret."""
+
+
+class CancelledError(PluginError):
+    """The engine was asked to stop."""
+
+
+class PartialError(PluginError):
+    """The resource exists, but a later step failed: the engine keeps it and finishes it in the next run."""
+
+    def __init__(self, reason: str, *, id_: str, outputs: Properties) -> None:
+        super().__init__(reason)
+        self.id = id_
+        self.outputs = outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """The circumstances of one step: who asks, how long it may take, where its progress goes."""
+
+    name: str = ""
+    """The resource's name in the program."""
+    timeout: float | None = None
+    """Seconds, from the program's custom timeouts; None leaves it to the resource type."""
+    cancelled: Event = field(default_factory=Event)
+    status: Log = lambda _text: None
+    """Shows a line beside the resource while it is worked on."""
+    warn: Log = lambda _text: None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the cloud says of a resource. `inputs` are those that would have made it so."""
+
+    id: str
+    outputs: Properties
+    inputs: Properties
+
+
+class Resource:
+    """One resource type. Subclasses name their properties and implement the steps."""
+
+    token: ClassVar[str]
+    inputs: ClassVar[Fields]
+    outputs: ClassVar[Fields]
+    """What there is beside the inputs."""
+    autoname: ClassVar[bool] = False
+    """Whether a missing `name` is made up from the program's name for the resource."""
+    bridged: ClassVar[bool] = True
+    """Whether the official plugin wraps a Terraform provider (all but `command`): its checks differ in detail."""
+    volatile: ClassVar[frozenset[str]] = frozenset()
+    """Outputs that an update in place may change: unknown in its preview."""
+
+    def validate(self, inputs: Properties) -> list[Failure]:  # noqa: ARG002
+        """Find what is wrong with the inputs as a whole; each one by itself is checked already."""
+        return []
+
+    def differences(self, state: Properties) -> dict[str, Difference]:  # noqa: ARG002
+        """Find changes that come from the state alone, such as a certificate that has to be renewed."""
+        return {}
+
+    def create(self, inputs: Properties, call: Call) -> State:
+        """Make it."""
+        raise NotImplementedError
+
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:  # noqa: ARG002
+        """Look at it; None where it is gone. By default all there is to know is in the state."""
+        return State(id_, state, inputs)
+
+    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
+        """Change it in place to the new inputs and return its outputs."""
+        raise NotImplementedError
+
+    def delete(self, id_: str, state: Properties, call: Call) -> None:
+        """Remove it; it being gone already is fine. By default there is nothing outside the state."""

@@ -1,0 +1,35 @@
+"""tls.PrivateKey."""
+
+from __future__ import annotations
+
+from lab.plugins.resource import Call, Resource, State
+from lab.plugins.schema import Field, Kind
+from lab.plugins.tls import keys
+from lab.plugins.values import Properties
+
+
+class PrivateKey(Resource):
+    """A key pair. Every change makes a new one; refresh has nothing to look at."""
+
+    token = "tls:index/privateKey:PrivateKey"  # noqa: S105
+    inputs = {  # noqa: RUF012
+        "algorithm": Field(required=True, replace=True, choices=keys.ALGORITHMS),
+        "ecdsaCurve": Field(computed=True, implied="P224", replace=True, choices=tuple(keys.CURVES)),
+        "rsaBits": Field(kind=Kind.INTEGER, computed=True, implied=2048, replace=True),
+    }
+    outputs = {  # noqa: RUF012
+        "privateKeyPem": Field(secret=True),
+        "privateKeyPemPkcs8": Field(secret=True),
+        "privateKeyOpenssh": Field(secret=True),
+        "publicKeyPem": Field(),
+        "publicKeyOpenssh": Field(),
+        "publicKeyFingerprintMd5": Field(),
+        "publicKeyFingerprintSha256": Field(),
+    }
+
+    def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+        """Make a key pair; its id is the SHA-1 of the public key."""
+        curve, bits = inputs.get("ecdsaCurve", "P224"), inputs.get("rsaBits", 2048)
+        key = keys.generate(inputs["algorithm"], curve=curve, bits=bits)
+        outputs = {"algorithm": inputs["algorithm"], "ecdsaCurve": curve, "rsaBits": bits, **keys.private_forms(key)}
+        return State(keys.identity(key), outputs | keys.public_forms(key), inputs)
