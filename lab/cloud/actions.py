@@ -1,0 +1,182 @@
+"""Actions: what takes a host a while runs in a thread of its own, and its record says how far it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from ipaddress import IPv4Network
+
+from lab.cloud import inventory
+from lab.cloud.clock import now
+from lab.cloud.firewalls import Firewalls
+from lab.cloud.store import Store
+from lab.machines import Machine, MachineError, Machines, Power
+
+LOG = logging.getLogger(__name__)
+
+WANTED = {"create": "on", "power_on": "on", "reboot": "on", "power_cycle": "on", "power_off": "off", "shutdown": "off"}
+"""What an action leaves the droplet as; the others leave its power alone."""
+
+
+class Actions:
+    """Begins, runs and, after a killed daemon, finishes actions. One at a time per droplet."""
+
+    def __init__(self, store: Store, machines: Machines, firewalls: Firewalls, block: IPv4Network) -> None:
+        self._store = store
+        self._machines = machines
+        self._firewalls = firewalls
+        self._block = block
+        self._guard = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
+        self._threads: set[threading.Thread] = set()
+
+    def record(self, droplet: sqlite3.Row, kind: str, **arguments: str | int) -> int:
+        """Write down an action that `start` is to run, inside the caller's transaction."""
+        with self._store.transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO actions (droplet, type, arguments, region, status, started_at) "
+                "VALUES (?, ?, ?, ?, 'in-progress', ?)",
+                (droplet["id"], kind, json.dumps(arguments), droplet["region"], now()),
+            )
+            if kind in WANTED:
+                db.execute("UPDATE droplets SET wanted = ? WHERE id = ?", (WANTED[kind], droplet["id"]))
+            return int(cursor.lastrowid or 0)
+
+    def start(self, *actions: int) -> None:
+        """Run recorded actions in the background."""
+        for action in actions:
+            # Daemon threads: a stopping lab does not wait a minute for a shutdown; `resume` finishes it next time.
+            thread = threading.Thread(target=self._run, args=(action,), name=f"action-{action}", daemon=True)
+            with self._guard:
+                self._threads = {other for other in self._threads if other.is_alive()} | {thread}
+            thread.start()
+
+    def resume(self) -> None:
+        """Finish what a killed daemon left half-done: every step is idempotent, so it is done again from its start."""
+        with self._store.transaction() as db:
+            doomed = [row["id"] for row in db.execute("SELECT id FROM droplets WHERE deleting ORDER BY id")]
+            # The daemon is gone, and with it the request that waited for this droplet's end.
+            for droplet in doomed:
+                db.execute(
+                    "UPDATE actions SET status = 'errored', reason = 'the droplet was deleted', completed_at = ? "
+                    "WHERE droplet = ? AND status = 'in-progress'",
+                    (now(), droplet),
+                )
+            interrupted = [row["id"] for row in db.execute("SELECT id FROM actions WHERE status = 'in-progress'")]
+        for droplet in doomed:
+            try:
+                self.destroy(droplet)
+            except MachineError:
+                LOG.exception("droplet %s could not be deleted; it stays, delete it again", droplet)
+        self._firewalls.apply()
+        self.start(*interrupted)
+
+    def destroy(self, droplet: int) -> bool:
+        """Remove a droplet for good, after whatever runs on it; False where another call was quicker."""
+        with self._lock(droplet):
+            with self._store.transaction() as db:
+                marked = db.execute("UPDATE droplets SET deleting = 1 WHERE id = ?", (droplet,)).rowcount
+            if not marked:
+                return False
+            try:
+                self._machines.destroy(droplet)
+            except Exception:
+                # Still there, then, and to be seen: the client's next DELETE tries again.
+                with self._store.transaction() as db:
+                    db.execute("UPDATE droplets SET deleting = 0, wanted = 'off' WHERE id = ?", (droplet,))
+                raise
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM droplets WHERE id = ?", (droplet,))
+        self._firewalls.apply()
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Let running actions end; False where one still runs."""
+        with self._guard:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(seconds)
+        return not any(thread.is_alive() for thread in threads)
+
+    def _lock(self, droplet: int) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(droplet, threading.Lock())
+
+    def _run(self, action_id: int) -> None:
+        with self._store.transaction() as db:
+            action = db.execute("SELECT * FROM actions WHERE id = ?", (action_id,)).fetchone()
+        with self._lock(action["droplet"]):
+            reason = None
+            try:
+                self._do(action)
+            except Exception as error:
+                reason = str(error) or type(error).__name__
+                LOG.exception("%s of droplet %s failed", action["type"], action["droplet"])
+            with self._store.transaction() as db:
+                db.execute(
+                    "UPDATE actions SET status = ?, reason = ?, completed_at = ? WHERE id = ?",
+                    ("errored" if reason else "completed", reason, now(), action_id),
+                )
+
+    def _do(self, action: sqlite3.Row) -> None:
+        droplet, kind = action["droplet"], action["type"]
+        with self._store.transaction() as db:
+            row = inventory.droplet(db, droplet)
+        if row is None:
+            message = "the droplet was deleted"
+            raise MachineError(message)
+        steps: dict[str, Callable[[], None]] = {
+            "create": lambda: self._create(droplet),
+            "power_on": lambda: self._power_on(row),
+            "power_off": lambda: self._machines.power_off(droplet),
+            "shutdown": lambda: self._machines.shutdown(droplet),
+            "reboot": lambda: self._machines.reboot(droplet),
+            "power_cycle": lambda: self._power_cycle(droplet),
+            "resize": lambda: self._change(droplet, **json.loads(action["arguments"])),
+            "rename": lambda: self._change(droplet, **json.loads(action["arguments"])),
+        }
+        steps[kind]()
+
+    def _create(self, droplet: int) -> None:
+        try:
+            # Before the host has its first packet to send: it is never reachable without its firewall.
+            self._firewalls.apply()
+            self._machines.create(self._machine(droplet))
+        except Exception:
+            self._set_state(droplet, "failed")
+            raise
+        self._set_state(droplet, "made")
+
+    def _power_on(self, row: sqlite3.Row) -> None:
+        # A droplet whose creation failed is off; power is its second chance.
+        if row["state"] == "failed":
+            self._create(row["id"])
+        else:
+            self._machines.power_on(row["id"])
+
+    def _power_cycle(self, droplet: int) -> None:
+        if self._machines.power(droplet) is Power.ON:
+            self._machines.power_off(droplet)
+        self._machines.power_on(droplet)
+
+    def _change(self, droplet: int, **columns: str | int) -> None:
+        """Write new values of a droplet's columns, whose names are ours, and tell the host."""
+        with self._store.transaction() as db:
+            for column, value in columns.items():
+                db.execute(f"UPDATE droplets SET {column} = ? WHERE id = ?", (value, droplet))  # noqa: S608
+        self._machines.update(self._machine(droplet))
+
+    def _machine(self, droplet: int) -> Machine:
+        with self._store.transaction() as db:
+            row = inventory.droplet(db, droplet)
+            if row is None:
+                message = "the droplet was deleted"
+                raise MachineError(message)
+            return inventory.machine(db, row, self._block)
+
+    def _set_state(self, droplet: int, state: str) -> None:
+        with self._store.transaction() as db:
+            db.execute("UPDATE droplets SET state = ? WHERE id = ?", (state, droplet))

@@ -1,0 +1,88 @@
+"""Which address a new droplet gets: public ones from the lab's block, private ones from its VPC's range."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from lab.cloud.errors import unprocessable
+
+RESERVED = tuple(IPv4Network(text) for text in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24"))
+"""Ranges DigitalOcean keeps for itself in every account."""
+
+PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PublicNetwork:
+    """Where droplets' public addresses come from."""
+
+    block: IPv4Network
+    gateway: IPv4Address
+    """What a droplet sees as its way out."""
+    first: IPv4Address
+    """The lowest address a droplet may get; those below belong to the lab itself."""
+
+
+def vpc_gateway(network: IPv4Network) -> IPv4Address:
+    """Name the first address of a VPC: no droplet ever gets it."""
+    return network[1]
+
+
+def public_address(db: sqlite3.Connection, network: PublicNetwork) -> IPv4Address:
+    """Take a free public address."""
+    taken = {int(IPv4Address(row["public"])) for row in db.execute("SELECT public FROM droplets")}
+    pool = range(int(network.first), int(network.block.broadcast_address))
+    return _take(db, "public", pool, taken, f"the lab's block {network.block}")
+
+
+def private_address(db: sqlite3.Connection, vpc: str, network: IPv4Network) -> IPv4Address:
+    """Take a free address of a VPC, from .2 up."""
+    rows = db.execute("SELECT private FROM droplets WHERE vpc = ?", (vpc,))
+    pool = range(int(vpc_gateway(network)) + 1, int(network.broadcast_address))
+    return _take(db, vpc, pool, {int(IPv4Address(row["private"])) for row in rows}, f"VPC {vpc} ({network})")
+
+
+def _take(db: sqlite3.Connection, name: str, pool: range, taken: Collection[int], where: str) -> IPv4Address:
+    """Give the free address that was out of use longest: a new host is never mistaken for the one before it."""
+    row = db.execute("SELECT last FROM address_pools WHERE name = ?", (name,)).fetchone()
+    start = row["last"] + 1 if row else pool.start
+    for candidate in (*range(max(start, pool.start), pool.stop), *range(pool.start, min(start, pool.stop))):
+        if candidate not in taken:
+            db.execute("INSERT OR REPLACE INTO address_pools VALUES (?, ?)", (name, candidate))
+            return IPv4Address(candidate)
+    raise unprocessable(f"no address is free in {where}: delete a droplet first")
+
+
+def free_range(taken: Iterable[IPv4Network]) -> IPv4Network:
+    """Choose a /20 for a VPC that was asked for without a range."""
+    used = (*taken, *RESERVED)
+    for candidate in IPv4Network("10.0.0.0/8").subnets(new_prefix=20):
+        # The lowest sixteen /16s are what people pick by hand; DigitalOcean's own choices lie above as well.
+        if candidate[0] >= IPv4Address("10.100.0.0") and not any(candidate.overlaps(other) for other in used):
+            return candidate
+    raise unprocessable("no /20 is free for a VPC in this account: name an ip_range")
+
+
+def checked_range(text: str, taken: Iterable[tuple[str, IPv4Network]]) -> IPv4Network:
+    """Read a VPC's range as DigitalOcean does: private, /16 to /28, apart from all others in the account."""
+    try:
+        network = IPv4Network(text)
+    except ValueError as error:
+        raise unprocessable(f"ip_range {text!r} is not a valid network in CIDR notation: {error}") from None
+    if not 16 <= network.prefixlen <= 28:
+        raise unprocessable(f"ip_range {network} must be between /16 and /28 in size")
+    if not any(network.subnet_of(private) for private in PRIVATE):
+        raise unprocessable(f"ip_range {network} is not a private range: 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+    for reserved in RESERVED:
+        if network.overlaps(reserved):
+            raise unprocessable(f"ip_range {network} overlaps with {reserved}, which is reserved: choose another range")
+    for name, other in taken:
+        if network.overlaps(other):
+            raise unprocessable(
+                f"This range/size overlaps with another VPC network in your account: {network} and {name} ({other}). "
+                "Please choose a different range."
+            )
+    return network

@@ -1,0 +1,91 @@
+"""The ASGI application: both APIs on one port, each call checked, routed, run in a worker thread and logged."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lab.cloud.backend import Backend
+from lab.cloud.calls import Answer, Call, Handler
+from lab.cloud.families import Family
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def application(backend: Backend, families: Sequence[Family], log: logging.Logger) -> Starlette:
+    """Put the families behind one application; special prefixes must come before the empty one."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(backend.actions.resume)
+        yield
+
+    routes = [route for family in families for route in _routes(backend, family, log)]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    return app
+
+
+def _routes(backend: Backend, family: Family, log: logging.Logger) -> list[Route]:
+    serve = partial(_serve, backend=backend, family=family, log=log)
+    known = [
+        Route(family.prefix + path, partial(serve, handler=handler), methods=[method])
+        for (method, path), handler in family.routes.items()
+    ]
+    # Whatever is left under the prefix gets this API's own words for it, after the same checks.
+    rest = Route(family.prefix + "/{rest:path}", partial(serve, strays=known), methods=METHODS)
+    return [*known, rest]
+
+
+async def _serve(
+    request: Request,
+    *,
+    backend: Backend,
+    family: Family,
+    log: logging.Logger,
+    handler: Handler | None = None,
+    strays: Sequence[Route] = (),
+) -> Response:
+    started, request_id, path = time.monotonic(), str(uuid.uuid4()), request.url.path
+    refusal, headers = family.admit(request.headers.get("authorization"), path, request_id)
+    if refusal is not None:
+        answer = refusal
+    elif handler is None:
+        known = any(route.path_regex.match(path) for route in strays)
+        answer = family.stray(405 if known else 404, path, request_id)
+    else:
+        call = Call(
+            backend=backend,
+            path=request.path_params,
+            query=request.query_params,
+            content=await request.body(),
+            base=f"{request.url.scheme}://{request.url.netloc}",
+            url_path=path,
+        )
+        answer = await run_in_threadpool(_answer, handler, call, partial(family.refuse, request_id=request_id))
+    # Neither body nor query nor headers: names and times are what a log is read for, and they hold no secret.
+    log.info("%s %s %s %.0f ms", request.method, path, answer.status, (time.monotonic() - started) * 1000)
+    return _response(answer, {**headers, "x-request-id": request_id})
+
+
+def _answer(handler: Handler, call: Call, refuse: Callable[[Exception], Answer]) -> Answer:
+    try:
+        return handler(call)
+    except Exception as error:  # noqa: BLE001 -- the family tells refusals from bugs, and logs the latter
+        return refuse(error)
+
+
+def _response(answer: Answer, headers: Mapping[str, str]) -> Response:
+    if answer.body is None:
+        return Response(status_code=answer.status, headers=dict(headers), media_type="application/json")
+    return JSONResponse(answer.body, status_code=answer.status, headers=dict(headers))

@@ -1,0 +1,22 @@
+"""What every handler works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.cloud.actions import Actions
+from lab.cloud.addresses import PublicNetwork
+from lab.cloud.firewalls import Firewalls
+from lab.cloud.store import Store
+from lab.machines import Machines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """The account's state, and the machines it is true of."""
+
+    store: Store
+    machines: Machines
+    network: PublicNetwork
+    firewalls: Firewalls
+    actions: Actions

@@ -1,0 +1,8 @@
+"""Cloudflare's v4 API, as far as the lab has what it speaks of: zones, their A and CNAME records, the token."""
+
+from __future__ import annotations
+
+from lab.cloud.calls import Routes
+from lab.cloud.cloudflare import records, tokens, zones
+
+ROUTES: Routes = {**tokens.ROUTES, **zones.ROUTES, **records.ROUTES}

@@ -1,0 +1,17 @@
+"""What the token says of itself."""
+
+from __future__ import annotations
+
+from lab.cloud.calls import Answer, Call, Routes
+from lab.cloud.cloudflare.envelope import result
+
+TOKEN_ID = "1ab0000000004000800000000000c1f4"  # noqa: S105 -- names the token, opens nothing
+
+
+def _verify(_call: Call) -> Answer:
+    # Whoever gets here has shown the right token.
+    message = {"code": 10000, "message": "This API Token is valid and active", "type": None}
+    return result({"id": TOKEN_ID, "status": "active"}, messages=[message])
+
+
+ROUTES: Routes = {("GET", "/user/tokens/verify"): _verify}

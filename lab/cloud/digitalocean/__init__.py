@@ -1,0 +1,16 @@
+"""DigitalOcean's v2 API, as far as the lab has what it speaks of."""
+
+from __future__ import annotations
+
+from lab.cloud.calls import Routes
+from lab.cloud.digitalocean import actions, catalog, droplets, firewalls, keys, tags, vpcs
+
+ROUTES: Routes = {
+    **catalog.ROUTES,
+    **keys.ROUTES,
+    **tags.ROUTES,
+    **vpcs.ROUTES,
+    **actions.ROUTES,
+    **droplets.ROUTES,
+    **firewalls.ROUTES,
+}

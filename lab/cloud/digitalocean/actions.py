@@ -1,0 +1,138 @@
+"""Actions on droplets: checked and recorded here, carried out by `lab.cloud.actions`."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from pydantic import BaseModel
+
+from lab.cloud.calls import Answer, Call, Routes
+from lab.cloud.digitalocean import catalog, droplets
+from lab.cloud.errors import not_found, unprocessable
+from lab.cloud.paging import paged
+
+NEEDS = {"power_on": "off", "power_off": "active", "shutdown": "active", "reboot": "active", "resize": "off"}
+"""Status a droplet must have for an action to make sense."""
+
+BY_TAG = ("power_on", "power_off", "shutdown", "power_cycle")
+
+
+class NewAction(BaseModel):
+    """Body of POST /v2/droplets/ID/actions."""
+
+    type: str
+    size: str | None = None
+    disk: bool = False
+    name: str | None = None
+
+
+def _json(row: sqlite3.Row) -> dict[str, Any]:
+    action = {
+        "id": row["id"],
+        "status": row["status"],
+        "type": row["type"],
+        "started_at": row["started_at"],
+        "completed_at": row["completed_at"],
+        "resource_id": row["droplet"],
+        "resource_type": "droplet",
+        "region": catalog.region_json(row["region"]),
+        "region_slug": row["region"],
+    }
+    # DigitalOcean keeps the reason to itself; whoever runs a lab wants it.
+    return action if row["reason"] is None else {**action, "message": row["reason"]}
+
+
+def _begin(call: Call, droplet: sqlite3.Row, new: NewAction) -> sqlite3.Row:
+    """Check and record one action."""
+    arguments = _arguments(droplet, new)
+    with call.backend.store.transaction() as db:
+        if droplets.busy(db, droplet):
+            raise unprocessable("Droplet already has a pending event.")
+        _check_status(droplet, new, droplets.status(call, droplet))
+        return _find(db, call.backend.actions.record(droplet, new.type, **arguments))
+
+
+def _check_status(droplet: sqlite3.Row, new: NewAction, status: str) -> None:
+    needed = NEEDS.get(new.type, status)
+    if status != needed:
+        remedy = "power it off first" if needed == "off" and new.type == "resize" else f"{new.type} needs it {needed}"
+        raise unprocessable(f"Droplet {droplet['name']} is {status}: {remedy}.")
+
+
+def _arguments(droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
+    """Check what an action is asked with; the result names the columns it changes."""
+    if new.type == "rename":
+        droplets.check_name(new.name or "")
+        return {"name": new.name or ""}
+    if new.type == "resize":
+        size = catalog.SIZES.get(new.size or "")
+        if size is None:
+            raise unprocessable(f"You specified an invalid size for Droplet resize: {new.size!r}")
+        if size.slug == droplet["size"]:
+            raise unprocessable(f"Droplet {droplet['name']} is already of size {size.slug}.")
+        if size.disk < droplet["disk"]:
+            raise unprocessable(
+                f"size {size.slug} has {size.disk} GB of disk, the droplet {droplet['disk']}: a disk cannot shrink"
+            )
+        return {"size": size.slug, "disk": size.disk if new.disk else droplet["disk"]}
+    if new.type in ("power_on", "power_off", "shutdown", "reboot", "power_cycle"):
+        return {}
+    raise unprocessable(f"action {new.type!r} is not to be had in the lab")
+
+
+def _post(call: Call) -> Answer:
+    new = call.parse(NewAction)
+    with call.backend.store.transaction() as db:
+        droplet = droplets.existing(call, db)
+    action = _begin(call, droplet, new)
+    call.backend.actions.start(action["id"])
+    return Answer(status=201, body={"action": _json(action)})
+
+
+def _post_tagged(call: Call) -> Answer:
+    new = call.parse(NewAction)
+    if new.type not in BY_TAG:
+        raise unprocessable(f"by tag go {', '.join(BY_TAG)}, not {new.type!r}")
+    with call.backend.store.transaction() as db:
+        rows = droplets.tagged(call, db)
+    actions = [_begin(call, droplet, new) for droplet in rows]
+    call.backend.actions.start(*(action["id"] for action in actions))
+    return Answer(status=201, body={"actions": [_json(action) for action in actions]})
+
+
+def _find(db: sqlite3.Connection, action: str | int) -> sqlite3.Row:
+    row: sqlite3.Row | None = db.execute("SELECT * FROM actions WHERE CAST(id AS TEXT) = ?", (str(action),)).fetchone()
+    if row is None:
+        raise not_found()
+    return row
+
+
+def _get(call: Call) -> Answer:
+    with call.backend.store.transaction() as db:
+        row = _find(db, call.path["action"])
+    if "droplet" in call.path and str(row["droplet"]) != call.path["droplet"]:
+        raise not_found()
+    return Answer(body={"action": _json(row)})
+
+
+def _list(call: Call) -> Answer:
+    with call.backend.store.transaction() as db:
+        return paged(call, "actions", db.execute("SELECT * FROM actions ORDER BY id DESC").fetchall(), _json)
+
+
+def _list_of_droplet(call: Call) -> Answer:
+    with call.backend.store.transaction() as db:
+        droplet = droplets.existing(call, db)["id"]
+        rows = db.execute("SELECT * FROM actions WHERE droplet = ? ORDER BY id DESC", (droplet,)).fetchall()
+    return paged(call, "actions", rows, _json)
+
+
+ROUTES: Routes = {
+    ("GET", "/v2/actions"): _list,
+    ("GET", "/v2/actions/{action}"): _get,
+    ("POST", "/v2/droplets/actions"): _post_tagged,
+    ("GET", "/v2/droplets/{droplet}/actions"): _list_of_droplet,
+    ("POST", "/v2/droplets/{droplet}/actions"): _post,
+    ("GET", "/v2/droplets/{droplet}/actions/{action}"): _get,
+}

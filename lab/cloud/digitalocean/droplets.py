@@ -1,0 +1,292 @@
+"""Droplets: asked for here, made by `lab.cloud.actions`."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from ipaddress import IPv4Network
+from typing import Any
+
+from pydantic import BaseModel
+
+from lab.cloud import inventory
+from lab.cloud.addresses import private_address, public_address, vpc_gateway
+from lab.cloud.calls import Answer, Call, Handler, Routes
+from lab.cloud.clock import now
+from lab.cloud.digitalocean import catalog, keys, tags, vpcs
+from lab.cloud.errors import ApiError, not_found, unprocessable
+from lab.cloud.paging import paged
+from lab.machines import Power
+
+LABEL = re.compile(r"(?!-)[a-zA-Z0-9\-]{1,63}(?<!-)")
+MOST_USER_DATA = 64 * 1024
+MOST_AT_ONCE = 10
+
+
+class NewDroplets(BaseModel):
+    """Body of POST /v2/droplets, for one (`name`) or several (`names`)."""
+
+    name: str | None = None
+    names: list[str] | None = None
+    region: str | None = None
+    size: str
+    image: str | int
+    ssh_keys: list[str | int] | None = None
+    tags: list[str] | None = None
+    user_data: str | None = None
+    vpc_uuid: str | None = None
+    monitoring: bool = False
+    backups: bool = False
+    ipv6: bool = False
+    volumes: list[str] | None = None
+    public_networking: bool = True
+
+
+def check_name(name: str) -> None:
+    """Hold a droplet's name to what a host can be called."""
+    if len(name) > 253 or not all(LABEL.fullmatch(label) for label in name.split(".")):
+        raise unprocessable(f"Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -): {name!r}")
+
+
+def droplet_json(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+    """Render a droplet; outside a transaction, since it asks the host's process how it is."""
+    with call.backend.store.transaction() as db:
+        labels, locked = inventory.tags(db, row["id"]), busy(db, row)
+    size, image = catalog.SIZES[row["size"]], catalog.find_image(row["image"])
+    agent = ["monitoring"] if row["monitoring"] else []
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "memory": size.memory,
+        "vcpus": size.vcpus,
+        "disk": row["disk"],
+        "disk_info": [catalog.disk_json(row["disk"])],
+        "locked": locked,
+        "status": status(call, row),
+        "kernel": None,
+        "created_at": row["created_at"],
+        "features": [*agent, "private_networking"],
+        "backup_ids": [],
+        "next_backup_window": None,
+        "snapshot_ids": [],
+        "image": catalog.image_json(image) if image else {"slug": row["image"]},
+        "volume_ids": [],
+        "size": catalog.size_json(size),
+        "size_slug": size.slug,
+        "networks": {"v4": _networks(call, row), "v6": []},
+        "region": catalog.region_json(row["region"]),
+        "tags": list(labels),
+        "vpc_uuid": row["vpc"],
+    }
+
+
+def status(call: Call, row: sqlite3.Row) -> str:
+    """Say `new` until the host runs; after that what its process says, whatever was asked of it."""
+    if row["state"] == "new":
+        return "new"
+    if row["state"] == "failed":
+        return "off"
+    return "active" if call.backend.machines.power(row["id"]) is Power.ON else "off"
+
+
+def busy(db: sqlite3.Connection, row: sqlite3.Row) -> bool:
+    """Say whether an action runs on a droplet."""
+    running = "SELECT 1 FROM actions WHERE droplet = ? AND status = 'in-progress'"
+    return bool(row["deleting"] or db.execute(running, (row["id"],)).fetchone())
+
+
+def existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
+    """Find the droplet the path names."""
+    text = call.path["droplet"]
+    row = inventory.droplet(db, int(text)) if text.isascii() and text.isdigit() else None
+    if row is None:
+        raise not_found()
+    return row
+
+
+def tagged(call: Call, db: sqlite3.Connection) -> list[sqlite3.Row]:
+    """List the droplets with the tag the query names."""
+    tag = call.query.get("tag_name")
+    if not tag:
+        raise ApiError(400, "bad_request", "tag_name is missing from the query")
+    return inventory.droplets(db, "droplets.id IN (SELECT droplet FROM droplet_tags WHERE tag = ?)", tag)
+
+
+def _networks(call: Call, row: sqlite3.Row) -> list[dict[str, str]]:
+    if row["state"] == "new":
+        return []  # as on DigitalOcean: a droplet's addresses show once it runs
+    vpc, network = IPv4Network(row["ip_range"]), call.backend.network
+    return [
+        {
+            "ip_address": row["public"],
+            "netmask": str(network.block.netmask),
+            "gateway": str(network.gateway),
+            "type": "public",
+        },
+        {
+            "ip_address": row["private"],
+            "netmask": str(vpc.netmask),
+            "gateway": str(vpc_gateway(vpc)),
+            "type": "private",
+        },
+    ]
+
+
+def _list(call: Call) -> Answer:
+    with call.backend.store.transaction() as db:
+        if "tag_name" in call.query:
+            rows = tagged(call, db)
+        elif call.query.get("type") == "gpus":
+            rows = []
+        else:
+            rows = inventory.droplets(db)
+        if "name" in call.query:
+            rows = [row for row in rows if row["name"].lower() == call.query["name"].lower()]
+    return paged(call, "droplets", rows, lambda row: droplet_json(call, row))
+
+
+def _get(call: Call) -> Answer:
+    with call.backend.store.transaction() as db:
+        row = existing(call, db)
+    return Answer(body={"droplet": droplet_json(call, row)})
+
+
+def _create(call: Call) -> Answer:
+    new = call.parse(NewDroplets)
+    if (new.name is None) == (new.names is None):
+        raise unprocessable("a droplet needs a name: give `name` for one, or `names` for several, and not both")
+    with call.backend.store.transaction() as db:
+        rows = _insert(call, db, new)
+        started = {row["id"]: call.backend.actions.record(row, "create") for row in rows}
+    bodies = [droplet_json(call, row) for row in rows]
+    call.backend.actions.start(*started.values())
+    links = [{"id": action, "rel": "create", "href": f"{call.base}/v2/actions/{action}"} for action in started.values()]
+    droplets = {"droplet": bodies[0]} if new.names is None else {"droplets": bodies}
+    return Answer(status=202, body={**droplets, "links": {"actions": links}})
+
+
+def _insert(call: Call, db: sqlite3.Connection, new: NewDroplets) -> list[sqlite3.Row]:
+    names = [new.name] if new.name is not None else new.names or []
+    _check_names(db, names)
+    _refuse_what_the_lab_lacks(new)
+    region, size, image = _choices(new)
+    vpc = _vpc(db, new.vpc_uuid, region)
+    public_keys = _public_keys(db, new.ssh_keys or [])
+    user_data = new.user_data or ""
+    if len(user_data.encode()) > MOST_USER_DATA:
+        raise unprocessable("user_data is too long: 64 KiB at most")
+    labels = tags.ensure(db, new.tags or [])
+    created = []
+    for name in names:
+        cursor = db.execute(
+            "INSERT INTO droplets (name, region, image, size, disk, vpc, public, private, public_keys, user_data, "
+            "monitoring, state, wanted, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', 'on', ?)",
+            (
+                name,
+                region,
+                image.slug,
+                size.slug,
+                size.disk,
+                vpc["id"],
+                str(public_address(db, call.backend.network)),
+                str(private_address(db, vpc["id"], IPv4Network(vpc["ip_range"]))),
+                json.dumps(public_keys),
+                user_data,
+                new.monitoring,
+                now(),
+            ),
+        )
+        db.executemany("INSERT INTO droplet_tags VALUES (?, ?)", [(cursor.lastrowid, label) for label in labels])
+        created += inventory.droplets(db, "droplets.id = ?", cursor.lastrowid)
+    return created
+
+
+def _check_names(db: sqlite3.Connection, names: list[str]) -> None:
+    if not 1 <= len(names) <= MOST_AT_ONCE:
+        raise unprocessable(f"between 1 and {MOST_AT_ONCE} droplets can be created at once, not {len(names)}")
+    for name in names:
+        check_name(name)
+    if db.execute("SELECT count(*) FROM droplets").fetchone()[0] + len(names) > catalog.DROPLET_LIMIT:
+        raise unprocessable(f"creating this/these droplet(s) will exceed your droplet limit of {catalog.DROPLET_LIMIT}")
+
+
+def _refuse_what_the_lab_lacks(new: NewDroplets) -> None:
+    """Say no to what would otherwise be promised and not kept."""
+    lacking = {
+        "backups": new.backups,
+        "ipv6": new.ipv6,
+        "volumes": bool(new.volumes),
+        "public_networking=false": not new.public_networking,
+    }
+    for name, asked in lacking.items():
+        if asked:
+            raise unprocessable(f"{name} is not to be had in the lab: leave it out")
+
+
+def _choices(new: NewDroplets) -> tuple[str, catalog.Size, catalog.Image]:
+    region = new.region or catalog.DEFAULT_REGION
+    if region not in catalog.REGIONS:
+        raise unprocessable(f"You specified an invalid region for Droplet creation: {region!r}")
+    size = catalog.SIZES.get(new.size)
+    if size is None:
+        raise unprocessable(f"You specified an invalid size for Droplet creation: {new.size!r}")
+    image = catalog.find_image(new.image)
+    if image is None:
+        raise unprocessable(f"You specified an invalid image for Droplet creation: {new.image!r}")
+    if size.disk < image.min_disk:
+        raise unprocessable(f"image {image.slug} needs {image.min_disk} GB of disk, size {size.slug} has {size.disk}")
+    return region, size, image
+
+
+def _vpc(db: sqlite3.Connection, vpc_uuid: str | None, region: str) -> sqlite3.Row:
+    row = vpcs.find(db, vpc_uuid or vpcs.default(db, region))
+    if row is None:
+        raise unprocessable(f"You specified an invalid VPC for Droplet creation: there is no VPC {vpc_uuid!r}")
+    if row["region"] != region:
+        raise unprocessable(f"VPC {row['name']} is in region {row['region']}, the droplet in {region}")
+    return row
+
+
+def _public_keys(db: sqlite3.Connection, references: list[str | int]) -> list[str]:
+    found = {reference: keys.find(db, reference) for reference in references}
+    unknown = [str(reference) for reference, row in found.items() if row is None]
+    if unknown:
+        raise unprocessable(f"{', '.join(unknown)} are invalid key identifiers for Droplet creation.")
+    return [row["public_key"] for row in found.values() if row]
+
+
+def _delete(call: Call) -> Answer:
+    with call.backend.store.transaction() as db:
+        droplet = existing(call, db)["id"]
+    if not call.backend.actions.destroy(droplet):
+        raise not_found()
+    return Answer(status=204)
+
+
+def _delete_tagged(call: Call) -> Answer:
+    with call.backend.store.transaction() as db:
+        droplets = [row["id"] for row in tagged(call, db)]
+    for droplet in droplets:
+        call.backend.actions.destroy(droplet)
+    return Answer(status=204)
+
+
+def _nothing(key: str) -> Handler:
+    def handler(call: Call) -> Answer:
+        with call.backend.store.transaction() as db:
+            existing(call, db)
+        return paged(call, key, (), dict)
+
+    return handler
+
+
+ROUTES: Routes = {
+    ("GET", "/v2/droplets"): _list,
+    ("POST", "/v2/droplets"): _create,
+    ("DELETE", "/v2/droplets"): _delete_tagged,
+    ("GET", "/v2/droplets/{droplet}"): _get,
+    ("DELETE", "/v2/droplets/{droplet}"): _delete,
+    ("GET", "/v2/droplets/{droplet}/backups"): _nothing("backups"),
+    ("GET", "/v2/droplets/{droplet}/snapshots"): _nothing("snapshots"),
+}

@@ -1,0 +1,51 @@
+"""Droplets as the store has them, and as the hosts want them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from ipaddress import IPv4Interface, IPv4Network
+
+from lab.machines import Machine, Power
+
+QUERY = "SELECT droplets.*, vpcs.ip_range FROM droplets JOIN vpcs ON vpcs.id = droplets.vpc"
+
+
+def droplets(db: sqlite3.Connection, where: str = "1", *values: object) -> list[sqlite3.Row]:
+    """List droplets with the range of their VPC, oldest first; `where` is SQL of ours, never a client's."""
+    return db.execute(f"{QUERY} WHERE {where} ORDER BY droplets.id", values).fetchall()
+
+
+def droplet(db: sqlite3.Connection, droplet_id: int) -> sqlite3.Row | None:
+    """Find one droplet."""
+    return next(iter(droplets(db, "droplets.id = ?", droplet_id)), None)
+
+
+def tags(db: sqlite3.Connection, droplet_id: int) -> tuple[str, ...]:
+    """Name a droplet's tags, as they were spelled first."""
+    rows = db.execute(
+        "SELECT tags.name FROM tags JOIN droplet_tags ON tag = name WHERE droplet = ? ORDER BY name", (droplet_id,)
+    )
+    return tuple(row["name"] for row in rows)
+
+
+def machine(db: sqlite3.Connection, row: sqlite3.Row, block: IPv4Network) -> Machine:
+    """Tell the hosts all there is to know about a droplet."""
+    return Machine(
+        id=row["id"],
+        name=row["name"],
+        image=row["image"],
+        region=row["region"],
+        size=row["size"],
+        public=IPv4Interface(f"{row['public']}/{block.prefixlen}"),
+        private=IPv4Interface(f"{row['private']}/{IPv4Network(row['ip_range']).prefixlen}"),
+        vpc=row["vpc"],
+        public_keys=tuple(json.loads(row["public_keys"])),
+        user_data=row["user_data"],
+        tags=tags(db, row["id"]),
+    )
+
+
+def wanted(row: sqlite3.Row) -> Power:
+    """Say whether a droplet was last asked to run."""
+    return Power(row["wanted"])

@@ -1,0 +1,139 @@
+"""The two APIs on a real socket, with machines in memory behind them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pydo
+import uvicorn
+from azure.core.pipeline import PipelineRequest
+from azure.core.pipeline.policies import SansIOHTTPPolicy
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lab.cloud import Cloud, PublicNetwork, build
+from tests.lab.cloud.memory import MemoryMachines
+from tests.lab.cloud.shapes import faults
+
+NETWORK = PublicNetwork(
+    block=IPv4Network("198.19.0.0/24"), gateway=IPv4Address("198.19.0.2"), first=IPv4Address("198.19.0.10")
+)
+
+
+@dataclass
+class Service:
+    """A running API, and what is needed to talk to it and to look behind it."""
+
+    cloud: Cloud
+    machines: MemoryMachines
+    directory: Path
+    port: int
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def digitalocean(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {self.cloud.tokens.digitalocean}"})
+
+    def cloudflare(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=f"{self.url}/client/v4",
+            headers={"authorization": f"Bearer {self.cloud.tokens.cloudflare}"},
+        )
+
+
+class Inspected:
+    """Passes everything through, and holds DigitalOcean's answers to their published shapes on the way."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v2"):
+            await self._app(scope, receive, send)
+            return
+        start: Message = {}
+        content = b""
+
+        async def keep(message: Message) -> None:
+            nonlocal start, content
+            if message["type"] == "http.response.start":
+                start = message
+            else:
+                content += message.get("body", b"")
+            await send(message)
+
+        await self._app(scope, receive, keep)
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        self._service.faults += faults(scope["method"], scope["path"], start["status"], headers, content)
+
+
+class Server:
+    """One real socket for the whole run; each test puts its own account behind it."""
+
+    def __init__(self) -> None:
+        self._service: Service | None = None
+        self._server = uvicorn.Server(
+            uvicorn.Config(self._dispatch, port=0, interface="asgi3", log_level="warning", lifespan="off")
+        )
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        eventually(lambda: self._server.started)
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._service is not None
+        await Inspected(self._service.cloud.app, self._service)(scope, receive, send)
+
+    @contextmanager
+    def serving(self, directory: Path, machines: MemoryMachines | None = None, **options: Any) -> Iterator[Service]:
+        """Serve the account of a directory; on leaving, every answer must have had its published shape."""
+        machines = machines or MemoryMachines()
+        service = self._service = Service(
+            build(directory, machines, NETWORK, **options), machines, directory, self.port
+        )
+        service.cloud.resume()
+        try:
+            yield service
+        finally:
+            service.cloud.close()
+        assert not service.faults, "\n".join(service.faults)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+
+class BearerToken(SansIOHTTPPolicy[Any, Any]):
+    """Shows the token over plain HTTP, which the client's own policy does not do."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._token = token
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        request.http_request.headers["Authorization"] = f"Bearer {self._token}"
+
+
+def official_client(service: Service, token: str | None = None) -> pydo.Client:
+    """Make DigitalOcean's own client; without retries, since an error is what most tests are after."""
+    token = token or service.cloud.tokens.digitalocean
+    return pydo.Client(token, endpoint=service.url, retry_total=0, authentication_policy=BearerToken(token))
+
+
+def eventually(happens: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, f"not so within {seconds} s"
+        time.sleep(0.005)
