@@ -202,14 +202,14 @@ def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), sec
         for name in sorted(secrets)
     ]
     mistakes += [mistake for account in accounts for mistake in account.mistakes()]
+    if secrets:
+        raise SettingsError(mistakes)  # any other text about these settings could show one
     settings = None
     try:
         decoded = {name: _decode(name, value) for name, value in values.items()}
         settings = Settings.model_validate(decoded, by_alias=True, by_name=False)
     except ValidationError as error:
-        hidden = {*secrets, "sshCaPublicKey"}
-        for details in error.errors():
-            mistakes += explain(details, Settings, hidden=hidden)
+        mistakes += explain(error, Settings, hidden={"sshCaPublicKey"})
     if settings is None or mistakes:
         raise SettingsError(mistakes)
     return settings

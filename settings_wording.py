@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from inspect import isclass
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -31,21 +31,31 @@ _WRONG = {
 }
 
 
-def explain(details: ErrorDetails, root: type[BaseModel], *, hidden: Collection[str]) -> Iterator[Mistake]:
-    """Turn one of pydantic's errors about `root` into ours.
+def explain(error: ValidationError, root: type[BaseModel], *, hidden: Collection[str]) -> Iterator[Mistake]:
+    """Turn pydantic's errors about `root` into ours.
 
     A value is left out where it may be a secret: in the settings that `hidden` names, and where it looks like one.
     """
-    if details["type"] == "mistakes":
-        yield from details["ctx"]["all"]
-        return
-    if details["type"] == "default_factory_not_called":
-        return  # a default made from another setting, whose own mistake is told
-    path = [step for step in details["loc"] if step != _KEY]
-    value = None if details["type"] in {"missing", "extra_forbidden"} or _KEY in details["loc"] else details["input"]
-    if str(path[0]) in hidden or flag_rules.looks_secret(str(value)):
-        value = None
-    yield Mistake(setting=f"triplane:{dotted(path)}", problem=_problem(details, root, path), value=value)
+    meant = {_meant(details, root) for details in error.errors()}
+    for details in error.errors():
+        kind, path = details["type"], tuple(step for step in details["loc"] if step != _KEY)
+        if kind == "mistakes":
+            yield from details["ctx"]["all"]
+        elif kind == "default_factory_not_called" or (kind == "missing" and path in meant):
+            continue  # the mistake is in another setting, or in this one's name, and told there
+        else:
+            silent = kind in {"missing", "extra_forbidden"} or _KEY in details["loc"] or str(path[0]) in hidden
+            value = None if silent or flag_rules.looks_secret(str(details["input"])) else details["input"]
+            yield Mistake(setting=f"triplane:{dotted(path)}", problem=_problem(details, root, path), value=value)
+
+
+def _meant(details: ErrorDetails, root: type[BaseModel]) -> tuple[int | str, ...] | None:
+    """Guess which setting an unknown name was meant to be."""
+    *path, last = details["loc"] or ("",)
+    if details["type"] != "extra_forbidden":
+        return None
+    close = get_close_matches(str(last), _names(_section(root, path)), n=1, cutoff=0.7)
+    return (*path, close[0]) if close else None
 
 
 def dotted(path: Sequence[int | str]) -> str:
@@ -56,7 +66,7 @@ def dotted(path: Sequence[int | str]) -> str:
 def _step(step: int | str) -> str:
     if isinstance(step, int):
         return f"[{step}]"
-    return f'["{step}"]' if "." in step else f".{step}"
+    return f".{step}" if step.isprintable() and "." not in step else f"[{json.dumps(step)}]"
 
 
 def _problem(details: ErrorDetails, root: type[BaseModel], path: Sequence[int | str]) -> str:
@@ -66,11 +76,9 @@ def _problem(details: ErrorDetails, root: type[BaseModel], path: Sequence[int | 
     instead = _example(root, path)
     match kind:
         case "extra_forbidden":
-            section = _section(root, path[:-1])
-            known = [field.alias or name for name, field in section.model_fields.items()]
-            close = get_close_matches(str(path[-1]), known, n=1)
-            wrong = "is no setting"
-            instead = f"Did you mean {close[0]}?" if close else f"Write {one_of(known)}."
+            meant = _meant(details, root)
+            known = one_of(_names(_section(root, path[:-1])))
+            wrong, instead = "is no setting", f"Did you mean {meant[-1]}?" if meant else f"Write {known}."
         case "enum" | "literal_error":
             wrong, instead = "is unknown", write_one_of(str(given), re.findall("'([^']*)'", context["expected"]))
         case "string_type" if isinstance(given, int | float):
@@ -107,6 +115,10 @@ def _section(root: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel
         field = _field(section, step) if isinstance(step, str) else None
         section = (field and _model_in(field.annotation)) or section
     return section
+
+
+def _names(section: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _field(section: type[BaseModel], alias: str) -> FieldInfo | None:

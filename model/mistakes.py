@@ -21,8 +21,7 @@ class Mistake:
 
     def __str__(self) -> str:
         """Return one line."""
-        shown = "" if self.value is None else f" = {_shorten(json.dumps(self.value, default=str, ensure_ascii=False))}"
-        return f"{self.setting}{shown} {self.problem}"
+        return f"{self.setting}{'' if self.value is None else f' = {_shown(self.value)}'} {self.problem}"
 
 
 class SettingsError(Exception):
@@ -49,5 +48,8 @@ def write_one_of(value: str, choices: Iterable[str], *, what: str = "") -> str:
     return f"Did you mean {close[0]}? {everything}" if close else everything
 
 
-def _shorten(text: str) -> str:
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    if not text.isprintable():
+        text = json.dumps(value, default=str)  # a terminal would obey what it holds
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

@@ -1,0 +1,250 @@
+"""One mistake, one clear error: what each wrong setting is told."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from model.mistakes import SettingsError
+from model.roles import Role
+from settings import Settings, parse
+
+MINIMAL = {
+    "cluster": "dev",
+    "domain": "k8s.example.com",
+    "zone": {"id": "0123456789abcdef0123456789abcdef", "name": "example.com"},
+    "sshAllowed": ["203.0.113.7/32"],
+}
+DIGEST = "0" * 64
+ED25519 = "ssh-ed25519 " + base64.b64encode(b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + bytes(32)).decode()
+
+
+def wrong(**changes) -> list[str]:
+    """The lines of the error that these changes to a minimal stack file bring; None takes a setting out."""
+    values = copy.deepcopy(MINIMAL) | changes
+    with pytest.raises(SettingsError) as caught:
+        parse({name: value for name, value in values.items() if value is not None})
+    title, *lines = str(caught.value).splitlines()
+    assert "nothing was created" in title
+    return [line.removeprefix("  - triplane:") for line in lines]
+
+
+def pool(**changes) -> dict:
+    return {"name": "k8s", "roles": ["etcd", "kube-master"], "count": 3, "size": "s-2vcpu-4gb"} | changes
+
+
+def flags(component: str, **values) -> dict:
+    return {"extraFlags": {component: {name.replace("_", "-"): value for name, value in values.items()}}}
+
+
+MISTAKES = yaml.safe_load((Path(__file__).parent / "settings_mistakes.yaml").read_text())
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake["when"] for mistake in MISTAKES])
+def test_a_mistake_gets_one_clear_error(mistake):
+    assert wrong(**mistake["change"]) == [mistake["told"]]
+
+
+def test_an_unknown_size_gets_the_closest_one_and_the_list():
+    [line] = wrong(pools=[pool(size="s-2vpcu-4gb")])
+    assert line.startswith(
+        'pools[0].size = "s-2vpcu-4gb" is not a droplet size that Triplane knows. Did you mean s-2vcpu-4gb?'
+    )
+    assert "g-8vcpu-32gb" in line
+
+
+def test_mistakes_in_several_settings_are_told_together():
+    lines = wrong(domain="k8s.example.org", podCidr="10.240.0.0/16", apiPort=22)
+    assert [line.split(" ", 1)[0] for line in lines] == ["domain", "podCidr", "apiPort"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "-----BEGIN EC PRIVATE KEY-----",
+        "https://admin:hunter2hunter2@proxy.example.com",
+        "dop_v1_" + "a1" * 32,
+    ],
+)
+def test_a_secret_in_a_flag_is_refused_and_not_shown(value):
+    lines = wrong(**flags("kube-apiserver", oidc_issuer_url=value))
+    assert len(lines) == 1
+    assert lines[0].startswith("extraFlags.kube-apiserver.oidc-issuer-url has a secret in its value, and flags stand")
+    assert value not in lines[0]
+
+
+def test_a_private_key_in_the_place_of_the_ssh_cas_public_key_is_not_shown():
+    [line] = wrong(sshCaPublicKey="-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n")
+    assert line.startswith("sshCaPublicKey is a private key")
+    assert "b3Blbn" not in line
+
+
+def test_a_password_in_the_mirrors_address_is_not_shown():
+    [line] = wrong(mirror={"url": "https://me:hunter2@mirror.example.com"})
+    assert line == (
+        "mirror.url has a user name or password in it, and it lands on hosts in plain view. Write it without."
+    )
+
+
+def test_a_setting_stored_as_a_secret_is_refused_before_any_other_check_could_show_it():
+    with pytest.raises(SettingsError) as caught:
+        parse(MINIMAL | {"domain": "hush.example.org"}, secrets=["domain"])
+    assert "triplane:domain is stored as a secret" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+# --- what is right ----------------------------------------------------------------------------------------------------
+
+
+def test_the_minimal_file_makes_three_etcd_members_and_three_masters():
+    settings = parse(MINIMAL)
+    assert [(pool.name, pool.roles, pool.count) for pool in settings.pools] == [
+        ("etcd", (Role.ETCD,), 3),
+        ("k8s-master", (Role.KUBE_MASTER,), 3),
+    ]
+
+
+def test_the_api_is_open_to_those_who_reach_ssh_unless_it_is_said():
+    assert parse(MINIMAL).api_allowed == (IPv4Network("203.0.113.7/32"),)
+    assert parse(MINIMAL | {"apiAllowed": []}).api_allowed == ()
+    assert parse(MINIMAL | {"apiAllowed": ["0.0.0.0/0"]}).api_allowed == (IPv4Network("0.0.0.0/0"),)
+
+
+def test_the_world_may_reach_ssh_when_it_is_asked_for():
+    settings = parse(MINIMAL | {"sshAllowed": ["0.0.0.0/0"], "allowWorldSsh": True})
+    assert settings.ssh_allowed == (IPv4Network("0.0.0.0/0"),)
+
+
+def test_a_private_range_is_not_the_world_however_wide():
+    assert parse(MINIMAL | {"sshAllowed": ["10.0.0.0/8"]}).ssh_allowed == (IPv4Network("10.0.0.0/8"),)
+
+
+def test_the_zone_itself_can_be_the_domain():
+    assert parse(MINIMAL | {"domain": "example.com"}).domain == "example.com"
+
+
+def test_a_flags_value_becomes_text_as_the_component_reads_it():
+    settings = parse(MINIMAL | flags("kube-apiserver", v=2, profiling=False, event_ttl="2h"))
+    assert settings.extra_flags == {"kube-apiserver": {"v": "2", "profiling": "false", "event-ttl": "2h"}}
+
+
+def test_values_as_the_engine_hands_them_over_are_read_like_those_in_the_file():
+    encoded = {
+        "cluster": "123",
+        "domain": "k8s.example.com",
+        "zone": '{"id":"0123456789abcdef0123456789abcdef","name":"example.com"}',
+        "sshAllowed": '["203.0.113.7/32"]',
+        "apiPort": "7443",
+        "allowWorldSsh": "true",
+        "vpcCidr": "10.1.0.0/20",
+        "versions": '{"kubernetes":"1.36.3"}',
+        "pools": '[{"name":"k8s","roles":["etcd","kube-master"],"count":1,"size":"s-2vcpu-4gb"}]',
+    }
+    settings = parse(encoded)
+    assert (settings.cluster, settings.api_port, settings.allow_world_ssh) == ("123", 7443, True)
+    assert settings.vpc_cidr == IPv4Network("10.1.0.0/20")
+    assert settings.versions.kubernetes == "1.36.3"
+    assert settings.pools[0].count == 1
+
+
+def test_the_mirrors_address_loses_its_last_slash():
+    settings = parse(MINIMAL | {"mirror": {"url": "http://198.18.0.1:8001/"}})
+    assert settings.mirror
+    assert settings.mirror.url == "http://198.18.0.1:8001"
+
+
+def test_an_ssh_ca_key_loses_the_files_last_newline():
+    assert parse(MINIMAL | {"sshCaPublicKey": f"{ED25519} people@example.com\n"}).ssh_ca_public_key == (
+        f"{ED25519} people@example.com"
+    )
+
+
+def test_settings_cannot_be_changed_after_they_were_checked():
+    with pytest.raises(ValidationError, match="frozen"):
+        parse(MINIMAL).cluster = "other"
+
+
+def test_settings_made_in_python_are_checked_as_well():
+    with pytest.raises(ValidationError, match="outside the zone"):
+        Settings(
+            cluster="dev",
+            domain="k8s.example.org",
+            zone=MINIMAL["zone"],
+            ssh_allowed=("203.0.113.7/32",),
+        )
+
+
+# --- properties of address plans --------------------------------------------------------------------------------------
+
+TEN = IPv4Network("10.0.0.0/8")
+KEPT = [IPv4Network(text) for text in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24")]
+
+
+def networks(shortest: int, longest: int) -> st.SearchStrategy[IPv4Network]:
+    """Any network of these prefix lengths inside 10.0.0.0/8."""
+    return st.integers(shortest, longest).flatmap(
+        lambda prefix: st.integers(0, 2 ** (prefix - 8) - 1).map(
+            lambda number: IPv4Network((int(TEN.network_address) + number * 2 ** (32 - prefix), prefix))
+        )
+    )
+
+
+def outcome(values: dict) -> tuple[Settings | None, str]:
+    """The settings, or the text of the error."""
+    try:
+        return parse(values), ""
+    except SettingsError as error:
+        return None, str(error)
+
+
+VPCS, PODS, SERVICES = networks(16, 27), networks(10, 20), networks(12, 28)
+
+
+@given(vpc=VPCS, pods=PODS, services=SERVICES)
+def test_a_plan_is_accepted_exactly_when_nothing_in_it_overlaps(vpc, pods, services):
+    plan = MINIMAL | {"vpcCidr": str(vpc), "podCidr": str(pods), "serviceCidr": str(services)}
+    clash = (
+        vpc.overlaps(pods)
+        or vpc.overlaps(services)
+        or pods.overlaps(services)
+        or any(vpc.overlaps(kept) for kept in KEPT)
+    )
+    settings, error = outcome(plan)
+    assert ("overlaps with" in error) == clash
+    if not clash:
+        assert settings
+        assert (settings.vpc_cidr, settings.pod_cidr, settings.service_cidr) == (vpc, pods, services)
+
+
+@given(outer=networks(12, 16), data=st.data(), names=st.permutations(["vpcCidr", "podCidr", "serviceCidr"]))
+def test_a_range_inside_another_is_always_refused(outer, data, names):
+    outer_name, inner_name, _ = names
+    if outer_name == "vpcCidr":
+        outer = next(outer.subnets(new_prefix=16))
+    inner = data.draw(st.sampled_from(list(outer.subnets(new_prefix=20))))
+    lines = wrong(**{outer_name: str(outer), inner_name: str(inner)})
+    assert any("overlaps with" in line for line in lines)
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_reading_of_a_range(text):
+    settings, error = outcome(MINIMAL | {"podCidr": text})
+    assert settings or "triplane:podCidr" in error
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=12), st.one_of(st.none(), st.integers(), st.text(max_size=12)), min_size=1, max_size=4
+    )
+)
+def test_whatever_stands_in_a_stack_file_ends_in_settings_or_in_lines_that_name_them(values):
+    settings, error = outcome(MINIMAL | values)
+    assert settings or all(line.startswith("  - triplane:") for line in error.splitlines()[1:])

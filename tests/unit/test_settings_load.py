@@ -1,0 +1,178 @@
+"""How a stack's configuration reaches the settings: from the engine, with both accounts' tokens, from each stack file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pulumi
+import pytest
+import yaml
+
+from model.mistakes import SettingsError
+from model.roles import Role
+from settings import Settings, load, parse
+
+ROOT = Path(__file__).parents[2]
+DIGITALOCEAN = "dop_v1_" + "0123456789abcdef" * 4
+CLOUDFLARE = "abcdefghij-KLMNOPQRST_0123456789-abcdefg"
+MINIMAL = {
+    "triplane:cluster": "dev",
+    "triplane:domain": "k8s.example.com",
+    "triplane:zone": json.dumps({"id": "0123456789abcdef0123456789abcdef", "name": "example.com"}),
+    "triplane:sshAllowed": '["203.0.113.7/32"]',
+}
+TOKENS = {"digitalocean:token": DIGITALOCEAN, "cloudflare:apiToken": CLOUDFLARE}
+
+
+@pytest.fixture(autouse=True)
+def _no_tokens_of_ours(monkeypatch):
+    for name in ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN", "CLOUDFLARE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    pulumi.runtime.set_all_config({}, [])
+
+
+def configure(config: dict[str, str], *secrets: str) -> None:
+    """Put configuration where the engine's Python host puts it."""
+    pulumi.runtime.set_all_config(config, list(secrets))
+
+
+def mistakes() -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load()
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def test_settings_are_read_from_the_engines_configuration():
+    configure(MINIMAL | TOKENS | {"triplane:apiPort": "7443"}, *TOKENS)
+    settings = load()
+    assert isinstance(settings, Settings)
+    assert (settings.cluster, settings.api_port) == ("dev", 7443)
+
+
+def test_a_misspelt_setting_in_the_stacks_file_is_seen():
+    configure(MINIMAL | TOKENS | {"triplane:podCdir": "10.0.0.0/16"}, *TOKENS)
+    assert mistakes() == ["triplane:podCdir is no setting. Did you mean podCidr?"]
+
+
+def test_both_missing_tokens_are_told_with_the_command_that_stores_them():
+    configure(MINIMAL)
+    assert mistakes() == [
+        (
+            "digitalocean:token is missing: DigitalOcean asks for it. Run: pulumi config set --secret digitalocean:token"
+            " (or set DIGITALOCEAN_TOKEN or DIGITALOCEAN_ACCESS_TOKEN in the environment)."
+        ),
+        (
+            "cloudflare:apiToken is missing: Cloudflare asks for it. Run: pulumi config set --secret cloudflare:apiToken"
+            " (or set CLOUDFLARE_API_TOKEN in the environment)."
+        ),
+    ]
+
+
+@pytest.mark.parametrize("variable", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])
+def test_tokens_may_stand_in_the_environment_variables_that_the_plugins_read(monkeypatch, variable):
+    monkeypatch.setenv(variable, DIGITALOCEAN)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", CLOUDFLARE)
+    configure(MINIMAL)
+    assert load().cluster == "dev"
+
+
+def test_a_token_in_plain_text_is_refused_and_not_shown():
+    configure(MINIMAL | TOKENS, "cloudflare:apiToken")
+    [line] = mistakes()
+    assert line == (
+        "digitalocean:token stands in plain text in the stack's file. Revoke it, make a new one. "
+        "Run: pulumi config set --secret digitalocean:token"
+    )
+
+
+def test_a_plain_token_is_refused_even_where_the_environment_has_one_too(monkeypatch):
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", DIGITALOCEAN)
+    configure(MINIMAL | TOKENS, "cloudflare:apiToken")
+    assert len(mistakes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "token"),
+    [
+        ("digitalocean:token", DIGITALOCEAN[:-1]),
+        ("digitalocean:token", f"{DIGITALOCEAN}\n"),
+        ("digitalocean:token", CLOUDFLARE),
+        ("cloudflare:apiToken", CLOUDFLARE[:-1]),
+        ("cloudflare:apiToken", f"Bearer {CLOUDFLARE}"),
+    ],
+)
+def test_a_token_that_cannot_be_one_is_told_without_showing_it(key, token):
+    configure(MINIMAL | TOKENS | {key: token}, *TOKENS)
+    [line] = mistakes()
+    assert line.startswith(f"{key} does not look like a ")
+    assert token.strip() not in line
+
+
+def test_a_bad_token_from_the_environment_names_the_variable(monkeypatch):
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "changeme")
+    configure(MINIMAL | {"digitalocean:token": DIGITALOCEAN}, "digitalocean:token")
+    [line] = mistakes()
+    assert line.startswith("CLOUDFLARE_API_TOKEN does not look like a Cloudflare token")
+
+
+def test_an_api_address_that_is_none_is_refused():
+    configure(MINIMAL | TOKENS | {"digitalocean:apiEndpoint": "198.18.0.1:8000"}, *TOKENS)
+    assert mistakes() == [
+        'digitalocean:apiEndpoint = "198.18.0.1:8000" is no http or https address. '
+        "Write e.g. https://mirror.example.com/releases."
+    ]
+
+
+def test_wrong_settings_and_missing_tokens_are_told_together():
+    configure(MINIMAL | {"triplane:domain": "k8s.example.org"})
+    assert [line.split(" ", 1)[0] for line in mistakes()] == [
+        "digitalocean:token",
+        "cloudflare:apiToken",
+        "triplane:domain",
+    ]
+
+
+# --- the stack files --------------------------------------------------------------------------------------------------
+
+
+def stack(name: str) -> dict:
+    """A stack's configuration as its file has it."""
+    return yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+
+
+def settings_of(name: str) -> Settings:
+    return parse({key.removeprefix("triplane:"): value for key, value in stack(name).items() if "triplane:" in key})
+
+
+def hosts(name: str) -> dict[Role, int]:
+    return {role: sum(pool.count for pool in settings_of(name).pools if role in pool.roles) for role in Role}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
+def test_a_stack_file_that_comes_with_triplane_is_right_and_holds_no_token(path):
+    name = path.name.split(".")[1]
+    assert settings_of(name).cluster == name
+    assert not TOKENS.keys() & stack(name).keys()
+
+
+def test_lab_and_prod_keep_etcd_and_masters_apart_and_dev_stacks_them():
+    assert hosts("lab") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 0}
+    assert hosts("prod") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 3}
+    assert sum(pool.count for pool in settings_of("prod").pools) == 9
+    assert hosts("dev") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 0}
+    assert sum(pool.count for pool in settings_of("dev").pools) == 3
+
+
+def test_dev_and_prod_can_live_in_one_account():
+    dev, prod = settings_of("dev"), settings_of("prod")
+    assert not dev.vpc_cidr.overlaps(prod.vpc_cidr)
+    assert dev.cluster != prod.cluster
+    assert dev.domain != prod.domain
+
+
+def test_only_the_lab_talks_to_another_api_than_the_real_one():
+    for name in ("dev", "prod"):
+        assert not {"digitalocean:apiEndpoint", "cloudflare:baseUrl"} & stack(name).keys()
+    assert stack("lab")["cloudflare:baseUrl"] == stack("lab")["digitalocean:apiEndpoint"] + "/client/v4"
