@@ -12,6 +12,7 @@ API_PORT = 8000
 MIRROR_PORT = 8001
 DNS_PORT = 53
 
+DEFAULT_BLOCK = IPv4Network("198.18.0.0/24")
 REGISTRY = Path("/run/triplane")
 """Where labs that run on this machine are on record, whichever checkout started them."""
 
@@ -37,7 +38,7 @@ class LabConfig:
     directory: Path
     """Where the lab keeps its state, its hosts' disks and its log."""
     name: str = "lab"
-    block: IPv4Network = IPv4Network("198.18.0.0/24")
+    block: IPv4Network = DEFAULT_BLOCK
     """Addresses of this lab's public network; from 198.18.0.0/15, which is set aside for such use (RFC 2544)."""
     cache: Path = field(default_factory=cache_directory)
 
@@ -99,5 +100,5 @@ class LabConfig:
         return f"triplane-{self.name}-router"
 
     def host_namespace(self, machine_id: int) -> str:
-        """A host's network namespace."""
+        """Name a host's network namespace."""
         return f"triplane-{self.name}-{machine_id}"

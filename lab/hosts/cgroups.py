@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def hierarchies(mountinfo: str) -> tuple[Path, ...]:
-    """The cgroup2 mount, then systemd's own version 1 hierarchy where there is one; no resource is controlled by either."""
+    """Find the cgroup2 mount, then systemd's own version 1 hierarchy where there is one; neither controls resources."""
     unified, named = [], []
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -48,6 +49,11 @@ class Group:
             return False
         return "populated 1" in events.splitlines()
 
+    def members(self) -> set[int]:
+        """Hosts that have a group below this one."""
+        names = (path.name for folder in self._folders if folder.is_dir() for path in folder.iterdir())
+        return {int(name) for name in names if name.isdecimal()}
+
     def pids(self) -> list[int]:
         """All processes of the group and of those below it."""
         found = []
@@ -59,7 +65,7 @@ class Group:
         return found
 
     def init(self) -> int | None:
-        """The process that is number one inside the host's own pid namespace."""
+        """Find the process that is number one inside the host's own pid namespace."""
         for pid in self.pids():
             try:
                 status = Path(f"/proc/{pid}/status").read_text()
@@ -98,3 +104,7 @@ class Group:
                     if below.is_dir():
                         below.rmdir()
                 folder.rmdir()
+            if len(self._names) == 1:
+                # Of the folder for all labs, whoever leaves last puts out the light.
+                with contextlib.suppress(OSError):
+                    folder.parent.rmdir()

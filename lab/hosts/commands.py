@@ -36,7 +36,7 @@ PACKAGES = {
 
 
 def remedy(program: str) -> str:
-    """What to type when a program is missing."""
+    """Say what to type when a program is missing."""
     return f"`apt-get install {PACKAGES.get(program, program)}` brings it"
 
 

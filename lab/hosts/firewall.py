@@ -1,4 +1,4 @@
-"""All cloud firewalls of a lab as one nftables table in its router, outside the hosts and replaced in one transaction."""
+"""All cloud firewalls of a lab as one nftables table in its router: outside the hosts, replaced in one transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def apply(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[int
 
 
 def render(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[int, Firewall | None]) -> str:
-    """The table's text: pure, so that a golden file can show it.
+    """Render the table: pure, so that a golden file can show it.
 
     A packet between hosts passes the sender's outbound and the receiver's inbound rules. Replies to an admitted flow
     pass; packets in a flow's own direction meet the rules every time, so that a rule that is taken away ends the

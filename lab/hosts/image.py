@@ -54,7 +54,7 @@ Progress = Callable[[str], None]
 
 
 def path(images: Path, slug: str) -> Path:
-    """Where an image lies once it is made: its name carries a digest of the recipe, so that a new recipe is a new image."""
+    """Say where an image lies once made: its name carries a digest of the recipe, so a new recipe is a new image."""
     recipe = json.dumps([RELEASES[slug], PACKAGES, _EXCLUDED, platform.machine()])
     return images / f"{slug}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
@@ -97,8 +97,8 @@ def _build(target: Path, release: str, say: Progress) -> None:
     free = shutil.disk_usage(target.parent).free
     if free < _NEEDED_BYTES:
         raise MachineError(
-            f"making the host image takes {_NEEDED_BYTES >> 30} GiB in {target.parent}, and {free / 2**30:.1f} are free: "
-            "make room, or set TRIPLANE_CACHE to a folder with more"
+            f"making the host image takes {_NEEDED_BYTES >> 30} GiB in {target.parent}, "
+            f"and {free / 2**30:.1f} are free: make room, or set TRIPLANE_CACHE to a folder with more"
         )
     # Mounts of a build live in its own namespace and end with it: what an earlier one left is files only.
     unfinished = target.with_name(f".{target.name}.unfinished")
@@ -159,7 +159,7 @@ def _remove(tree: Path) -> None:
 
 
 def _sources(release: str) -> list[str]:
-    """The sources that this machine itself uses for the release; none elsewhere, where mmdebstrap knows its default."""
+    """List the sources this machine itself uses for the release; none elsewhere, where mmdebstrap has its default."""
     suites = {release, f"{release}-updates", f"{release}-security"}
     listing = subprocess.run(
         [
@@ -192,6 +192,6 @@ if __name__ == "__main__":
     from lab.config import cache_directory
 
     try:
-        ensure(cache_directory() / "images", progress=lambda line: print(line, flush=True))  # noqa: T201 - a command
+        ensure(cache_directory() / "images", progress=lambda line: print(line, flush=True))
     except MachineError as failure:
         sys.exit(f"error: {failure}")

@@ -53,6 +53,11 @@ class LocalMachines(Machines):
         """Every host that has a disk, on or off."""
         return tuple(self._machines.values())
 
+    def traces(self) -> set[int]:
+        """Every host of which anything is left: disk, processes or namespace."""
+        folders = {int(path.name) for path in self._config.hosts.glob("*") if path.name.isdecimal()}
+        return {*folders, *Group(self._config.name).members(), *self._network.host_namespaces()}
+
     def create(self, machine: Machine) -> None:
         """Make the disk and boot the host; returns once its init process runs."""
         root = image.ensure(self._config.images, machine.image)
@@ -119,7 +124,7 @@ class LocalMachines(Machines):
         return Power.ON if self._group(machine_id).alive() else Power.OFF
 
     def set_firewalls(self, firewalls: dict[int, Firewall | None]) -> None:
-        """Replace all rules of all machines at once; those of a host that is still to be made count from its first packet."""
+        """Replace all rules of all machines at once; those of a host yet to be made count from its first packet."""
         self._firewalls = dict(firewalls)
         self._set_table()
 
@@ -205,7 +210,7 @@ class LocalMachines(Machines):
 
 def _explain(error: OSError, config: LabConfig) -> str:
     if error.errno == errno.ENOSPC:
-        return f"no space left under {config.directory}: make room (each host needs its changes to the image) and try again"
+        return f"no space left under {config.directory}: make room (each host keeps its changes there) and try again"
     return f"{error.strerror} ({error.filename})"
 
 

@@ -58,7 +58,7 @@ class Wires:
 
     @classmethod
     def of(cls, machine_id: int) -> Wires:
-        """The wires of one host: `p` and `v` (for VPC), then its id."""
+        """Name the wires of one host: `p` and `v` (for VPC), then its id."""
         return cls(f"p{machine_id}", f"v{machine_id}")
 
 
@@ -149,18 +149,25 @@ class Network:
 
 
 def wiring(config: LabConfig, machine: Machine) -> tuple[str, ...]:
-    """The `ip` commands, in order, that join a host's fresh namespace to the router."""
+    """List the `ip` commands, in order, that join a host's fresh namespace to the router."""
     wires = Wires.of(machine.id)
     namespace = config.host_namespace(machine.id)
     commands = []
     for wire, name, address in ((wires.public, "eth0", machine.public), (wires.private, "eth1", machine.private)):
         if address is not None:
+            end = f"address {mac(machine.id, name)} mtu {MTU} netns {namespace}"
             commands += [
-                f"link add {wire} mtu {MTU} type veth peer name {name} mtu {MTU} netns {namespace}",
+                f"link add {wire} mtu {MTU} type veth peer name {name} {end}",
                 f"link set {wire} up",
                 f"route replace {address.ip}/32 dev {wire} src {config.router}",
             ]
     return tuple(commands)
+
+
+def mac(machine_id: int, interface: str) -> str:
+    """Give an interface of a host its hardware address, the same at every boot."""
+    number = {"eth0": 0x020000000000, "eth1": 0x020100000000}[interface] + machine_id
+    return ":".join(f"{number:012x}"[place : place + 2] for place in range(0, 12, 2))
 
 
 def namespace_lives(name: str) -> bool:
@@ -200,7 +207,7 @@ def inside(namespace: str, action: Callable[[], _T]) -> _T:
 
 
 def listener(namespace: str, address: IPv4Address, port: int) -> socket.socket:
-    """A TCP socket that listens inside a namespace and is served from anywhere."""
+    """Open a TCP socket that listens inside a namespace and is served from anywhere."""
     return inside(namespace, lambda: socket.create_server((str(address), port), backlog=128))
 
 

@@ -1,0 +1,116 @@
+"""The lab's name server: the account's DNS records for the lab's zones, this machine's own resolvers for all else."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dnslib import QTYPE, RCODE, RR, SOA, A, DNSRecord  # type: ignore[import-untyped]
+from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer  # type: ignore[import-untyped]
+
+from lab.machines import Records
+
+TTL = 1
+"""Seconds an answer, or its absence, may be kept: a record counts within a second of its creation."""
+
+_FORWARD_SECONDS = 2.0
+_FORWARDS_AT_ONCE = 32
+_log = logging.getLogger(__name__)
+
+
+def machine_resolvers(own: IPv4Address, path: Path = Path("/etc/resolv.conf")) -> tuple[str, ...]:
+    """Read the name servers that this machine uses, without the lab's own."""
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return ()
+    servers = [words[1] for line in lines if len(words := line.split()) > 1 and words[0] == "nameserver"]
+    return tuple(server for server in servers if server != str(own))[:3]
+
+
+class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
+    """Answers one query: with authority below the zones, by asking on elsewhere."""
+
+    def __init__(self, records: Records, upstream: Callable[[], tuple[str, ...]]) -> None:
+        self._records = records
+        self._upstream = upstream
+        self._forwards = threading.BoundedSemaphore(_FORWARDS_AT_ONCE)
+
+    def resolve(self, request: DNSRecord, handler: DNSHandler | None) -> DNSRecord:
+        """Answer a query; whatever goes wrong is SERVFAIL to the one who asked."""
+        try:
+            return self._resolve(request, tcp=handler is not None and handler.protocol == "tcp")
+        except Exception:  # noqa: BLE001 - a resolver that raises leaves the asker waiting
+            _log.exception("a query was not answered")
+            return _failure(request)
+
+    def _resolve(self, request: DNSRecord, *, tcp: bool) -> DNSRecord:
+        name = str(request.q.qname).rstrip(".").lower()
+        zone = next((zone for zone in self._records.zones() if name == zone or name.endswith(f".{zone}")), None)
+        if zone is None:
+            return self._forward(request, tcp=tcp)
+        reply = request.reply()
+        reply.header.aa = 1
+        reply.header.ra = 1
+        addresses = self._records.addresses(name)
+        if addresses and request.q.qtype in (QTYPE.A, QTYPE.ANY):
+            for address in addresses:
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(str(address)), ttl=TTL))
+            return reply
+        if addresses is None and name != zone:
+            reply.header.rcode = RCODE.NXDOMAIN
+        reply.add_auth(
+            RR(zone, QTYPE.SOA, rdata=SOA(f"ns.{zone}", f"hostmaster.{zone}", (1, 60, 60, 60, TTL)), ttl=TTL)
+        )
+        return reply
+
+    def _forward(self, request: DNSRecord, *, tcp: bool) -> DNSRecord:
+        if not self._forwards.acquire(blocking=False):
+            return _failure(request)
+        try:
+            for server in self._upstream():
+                try:
+                    reply = DNSRecord.parse(request.send(server, 53, tcp=tcp, timeout=_FORWARD_SECONDS))
+                except (OSError, ValueError) as error:
+                    _log.info("resolver %s did not answer: %s", server, error)
+                    continue
+                if reply.header.id == request.header.id:
+                    return reply
+            return _failure(request)
+        finally:
+            self._forwards.release()
+
+
+def _failure(request: DNSRecord) -> DNSRecord:
+    reply = request.reply()
+    reply.header.rcode = RCODE.SERVFAIL
+    return reply
+
+
+class NameServer:
+    """The resolver on UDP and TCP, as a context: open inside, closed after."""
+
+    def __init__(self, resolver: Resolver, address: IPv4Address, port: int) -> None:
+        # A server of dnslib would share a UDP port that is in use: ask for it alone first.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), port))
+        quiet = DNSLogger(log="-request,-reply,-truncated,-data", logf=_log.info)
+        self._servers = [DNSServer(resolver, str(address), port, tcp=tcp, logger=quiet) for tcp in (False, True)]
+
+    def __enter__(self) -> Self:
+        for server in self._servers:
+            server.start_thread()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server in self._servers:
+            server.stop()
+            server.server.server_close()

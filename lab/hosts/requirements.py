@@ -1,0 +1,50 @@
+"""What this machine must be able to do before a host can run on it, asked before anything is made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from lab.config import LabConfig
+from lab.hosts.cgroups import Group
+from lab.hosts.commands import missing, remedy, run
+from lab.machines import MachineError
+
+_FREE_BYTES = 1 << 30
+
+
+def check(config: LabConfig) -> None:
+    """Raise `MachineError` with a remedy for the first thing that is lacking."""
+    if os.geteuid() != 0:
+        raise MachineError("the lab makes network namespaces and boots hosts: it must be run as root (`sudo`)")
+    if lacking := missing():
+        raise MachineError(f"missing {', '.join(lacking)}: {'; '.join(remedy(program) for program in lacking)}")
+    Group(config.name)
+    free = shutil.disk_usage(config.directory).free
+    if free < _FREE_BYTES:
+        raise MachineError(
+            f"{free >> 20} MiB are free in {config.directory}, and hosts need at least {_FREE_BYTES >> 20}: make room"
+        )
+    _check_overlay(config)
+
+
+def _check_overlay(config: LabConfig) -> None:
+    """Mount a disk like a host's, in a namespace that ends with the command."""
+    folder = config.directory / ".overlay-check"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("lower", "upper", "work", "root"):
+        (folder / name).mkdir(parents=True)
+    layers = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
+    try:
+        run(
+            "trying an overlay mount",
+            *("unshare", "--mount", "--propagation", "private"),
+            *("mount", "-t", "overlay", "overlay", "-o", layers, f"{folder}/root"),
+        )
+    except MachineError as error:
+        raise MachineError(
+            f"hosts' disks cannot be mounted in {config.directory}: {error}. Is this a privileged machine whose kernel "
+            "has overlayfs (`modprobe overlay`), and the directory on a local file system that is no overlay itself?"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,105 @@
+"""Which labs run on this machine: one record and one lock per name, so that no two starts are in each other's way."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from lab.config import REGISTRY, LabConfig
+
+
+class LabError(Exception):
+    """A lab could not be started, stopped or asked; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """Who runs a lab, or ran it last."""
+
+    name: str
+    directory: str
+    block: str
+    pid: int
+
+
+def read(name: str) -> Record | None:
+    """Return the record of a lab of this name; whether its daemon lives, the lock says."""
+    try:
+        return Record(**json.loads((REGISTRY / f"{name}.json").read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def write(config: LabConfig) -> None:
+    """Put this process on record as the lab's daemon."""
+    record = Record(name=config.name, directory=str(config.directory), block=str(config.block), pid=os.getpid())
+    draft = REGISTRY / f"{config.name}.json.new"
+    draft.write_text(json.dumps(asdict(record)))
+    draft.rename(REGISTRY / f"{config.name}.json")
+
+
+def forget(name: str) -> None:
+    """Take a lab off the record; its lock files stay, as removing one that someone waits for would split it in two."""
+    (REGISTRY / f"{name}.json").unlink(missing_ok=True)
+
+
+def daemon(name: str) -> Record | None:
+    """Return the record of the daemon that lives, or None."""
+    try:
+        handle = _lock_file(name, "daemon").open()
+    except FileNotFoundError:
+        return None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return read(name)
+    return None
+
+
+@contextmanager
+def as_daemon(config: LabConfig) -> Iterator[None]:
+    """Be the one daemon of the lab while inside; the kernel ends this with the process, however that ends."""
+    with _open(config.name, "daemon") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(running_elsewhere(config, daemon(config.name))) from None
+        yield
+
+
+@contextmanager
+def changing(config: LabConfig, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Start or stop a lab: one at a time."""
+    with _open(config.name, "change") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting(f"another command is starting or stopping lab {config.name!r}: waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def running_elsewhere(config: LabConfig, other: Record | None) -> str:
+    """Say who has the name."""
+    if other is None:
+        return f"a lab named {config.name!r} is just being started by another process: try again"
+    return (
+        f"a lab named {other.name!r} is running from {other.directory} (pid {other.pid}): "
+        f"stop it there first (`python -m lab stop --directory {other.directory}`), or choose another name and block"
+    )
+
+
+def _lock_file(name: str, purpose: str) -> Path:
+    return REGISTRY / f"{name}.{purpose}.lock"
+
+
+def _open(name: str, purpose: str) -> IO[str]:
+    REGISTRY.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return _lock_file(name, purpose).open("a")
