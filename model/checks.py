@@ -75,7 +75,7 @@ def sha256(value: str) -> str:
 
 def url(value: str) -> str:
     """Accept the address of a web server, and take off its last slash."""
-    example = "Write e.g. https://mirror.example.com/releases."
+    example = "Write e.g. https://server.example.com/path."
     try:
         parts = urlsplit(value)
         port_is_fine = parts.port is None or parts.port > 0
