@@ -10,7 +10,10 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 # Shell and units, never HTML: escaping would corrupt them.
 _ENVIRONMENT = Environment(
-    loader=FileSystemLoader(ASSETS), undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False  # noqa: S701
+    loader=FileSystemLoader(ASSETS),
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701
 )
 
 

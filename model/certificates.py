@@ -88,7 +88,10 @@ def etcd_server(node: Node) -> Leaf:
 def etcd_client(holder: str, node: Node) -> Leaf:
     """A client of etcd; without names, since etcd would hold those against the caller's address."""
     return Leaf(
-        name=f"{holder}-{node.name}", authority=Authority.ETCD_CLIENT, common_name=f"{holder}-{node.name}", uses=CLIENT_USES
+        name=f"{holder}-{node.name}",
+        authority=Authority.ETCD_CLIENT,
+        common_name=f"{holder}-{node.name}",
+        uses=CLIENT_USES,
     )
 
 
@@ -110,7 +113,12 @@ def flannel_etcd_client(node: Node) -> Leaf:
 def apiserver(node: Node, topology: Topology, services: IPv4Network) -> Leaf:
     """The API server's serving certificate: every name that it is called by, and no address that may change."""
     domain = topology.domain
-    in_cluster = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{CLUSTER_DOMAIN}")
+    in_cluster = (
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        f"kubernetes.default.svc.{CLUSTER_DOMAIN}",
+    )
     return Leaf(
         name=f"apiserver-{node.name}",
         authority=Authority.KUBERNETES,

@@ -84,7 +84,10 @@ def audit_policy() -> str:
                 # Leases are renewed every few seconds by each component and say nothing.
                 {
                     "level": "None",
-                    "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}, {"group": "", "resources": ["events"]}],
+                    "resources": [
+                        {"group": "coordination.k8s.io", "resources": ["leases"]},
+                        {"group": "", "resources": ["events"]},
+                    ],
                 },
                 {
                     "level": "Metadata",
@@ -95,7 +98,9 @@ def audit_policy() -> str:
                 },
                 {
                     "level": "Request",
-                    "resources": [{"group": "", "resources": ["pods/exec", "pods/portforward", "pods/proxy", "services/proxy"]}],
+                    "resources": [
+                        {"group": "", "resources": ["pods/exec", "pods/portforward", "pods/proxy", "services/proxy"]}
+                    ],
                 },
                 {"level": "Request", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
                 {"level": "Metadata"},
@@ -110,7 +115,10 @@ def authentication_configuration() -> str:
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "AuthenticationConfiguration",
-            "anonymous": {"enabled": True, "conditions": [{"path": path} for path in ("/livez", "/readyz", "/healthz")]},
+            "anonymous": {
+                "enabled": True,
+                "conditions": [{"path": path} for path in ("/livez", "/readyz", "/healthz")],
+            },
         }
     )
 
@@ -166,7 +174,11 @@ def abac_policy() -> str:
     )
     return "".join(
         json.dumps(
-            {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": {**subject, **everything}}
+            {
+                "apiVersion": "abac.authorization.kubernetes.io/v1beta1",
+                "kind": "Policy",
+                "spec": {**subject, **everything},
+            }
         )
         + "\n"
         for subject in subjects

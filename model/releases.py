@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import yaml
 
+from model import paths
 from model.assets import read
 
 ARCHITECTURE = "amd64"
@@ -52,6 +53,27 @@ class Catalog:
         if mirror is not None:
             url = f"{mirror.rstrip('/')}/{url.removeprefix('https://')}"
         return Download(url=url, sha256=own or str(entry["sha256"][ARCHITECTURE]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Releases:
+    """The catalog, the versions that the stack wants, and its mirror, if it has one."""
+
+    catalog: Catalog
+    versions: Mapping[str, str]
+    """Component → version."""
+    mirror: str | None = None
+    digests: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+
+    def download(self, component: str, file: str) -> Download:
+        """A file of the component's wanted version."""
+        return self.catalog.download(
+            component, self.versions[component], file, mirror=self.mirror, digests=self.digests
+        )
+
+    def directory(self, component: str) -> str:
+        """Where it stands on a host."""
+        return paths.installed(component, self.versions[component])
 
 
 @cache

@@ -18,13 +18,20 @@ class PoolLike(Protocol):
     """What a topology needs of a pool."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What its hosts are called, before their number."""
+
     @property
-    def roles(self) -> tuple[Role, ...]: ...
+    def roles(self) -> tuple[Role, ...]:
+        """What its hosts are for."""
+
     @property
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """How many there are."""
+
     @property
-    def size(self) -> str: ...
+    def size(self) -> str:
+        """The droplets' size slug."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,9 @@ from model.files import HostFile, as_script
 
 def step(template: str, /, *, files: Iterable[HostFile] = (), **values: object) -> str:
     """A step's script, with its files written out in it."""
-    return render(f"steps/{template}.sh.j2", library=paths.STEP_LIBRARY, files="\n".join(map(as_script, files)), **values)
+    return render(
+        f"steps/{template}.sh.j2", library=paths.STEP_LIBRARY, files="\n".join(map(as_script, files)), **values
+    )
 
 
 def unit(template: str, unit_name: str, /, **values: object) -> HostFile:

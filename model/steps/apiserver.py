@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 
-from model import manifests, paths, ports
+from model import manifests, paths
 from model.files import HostFile
 from model.flags import TLS_CIPHER_SUITES, arguments
 from model.steps import step, unit
 from model.steps.flannel import members
-from model.topology import Node, Topology
+from model.topology import Topology
 
 NAME = "kube-apiserver"
 NODE_PORTS = "30000-32767"
@@ -35,8 +35,8 @@ SERVING = pair("apiserver")
 ETCD_CLIENT = pair("apiserver-etcd-client")
 KUBELET_CLIENT = pair("apiserver-kubelet-client")
 FRONT_PROXY_CLIENT = pair("front-proxy-client")
-# The API server signs tokens and the controller manager does too: each has a copy of its own, so that a change of the one's
-# files never touches the other.
+# The API server signs tokens and the controller manager does too: each has a copy of its own, so that a change of the
+# one's files never touches the other.
 SERVICE_ACCOUNT_KEY = paths.key(paths.KUBERNETES_PKI, "apiserver-service-account")
 
 
@@ -97,9 +97,8 @@ def flags(*, topology: Topology, services: IPv4Network, api_port: int, authoriza
     }
 
 
-def script(  # noqa: PLR0913
+def script(
     *,
-    node: Node,
     topology: Topology,
     services: IPv4Network,
     api_port: int,

@@ -46,7 +46,7 @@ def flags(*, cluster: str, pods: IPv4Network, services: IPv4Network) -> dict[str
     }
 
 
-def script(  # noqa: PLR0913
+def script(
     *, node: Node, cluster: str, pods: IPv4Network, services: IPv4Network, version: str, extra: Mapping[str, str]
 ) -> str:
     """Run the controller manager, until it is healthy."""

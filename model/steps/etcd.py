@@ -38,7 +38,7 @@ def environment(node: Node, extra: Mapping[str, str]) -> str:
         "tls-min-version": "TLS1.2",
         "cipher-suites": TLS_CIPHER_SUITES,
         "strict-reconfig-check": "true",
-        # The gateway calls its own server with the server's certificate, which is no client's here, and nothing needs it.
+        # The gateway calls its own server with the server's certificate, which is no client's here; nothing needs it.
         "enable-grpc-gateway": "false",
         "listen-metrics-urls": f"http://127.0.0.1:{ports.ETCD_METRICS.number}",
         **extra,

@@ -11,7 +11,7 @@ from model.steps import step
 
 
 def user_data(bootstrap_private_key: str) -> str:
-    """Cloud-config that opens the door for the first connection, and nothing else: any change of it rebuilds the host."""
+    """Cloud-config that opens the door for the first connection; nothing else, for a change of it rebuilds the host."""
     return render(
         "user-data.yaml.j2", key=b64encode(bootstrap_private_key.encode()).decode(), port=ports.SSH_BOOTSTRAP.number
     )

@@ -1,0 +1,181 @@
+"""A highly available Kubernetes control plane, top to bottom."""
+
+from __future__ import annotations
+
+import pulumi
+
+import settings as stack
+from components.apiserver import Apiservers
+from components.controller_manager import ControllerManagers
+from components.dns import Names, Record
+from components.droplets import Droplets
+from components.etcd import Etcd
+from components.firewall import Firewalls
+from components.flannel import Flannel
+from components.kubeconfig import kubeconfig
+from components.network import Network
+from components.pki import Pki
+from components.scheduler import Schedulers
+from components.secret import secret
+from model import certificates
+from model.firewalls import firewalls
+from model.releases import Releases, load
+from model.topology import Topology
+
+settings = stack.load()
+topology = Topology.of(cluster=settings.cluster, domain=settings.domain, pools=settings.pools)
+releases = Releases(
+    catalog=load(),
+    versions=settings.versions.model_dump(),
+    mirror=settings.mirror.url if settings.mirror else None,
+    digests=settings.mirror.digests if settings.mirror else {},
+)
+
+# The ground: a private network, and firewalls that are there before the first host is.
+network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
+walls = Firewalls(
+    "firewalls",
+    cluster=settings.cluster,
+    firewalls=firewalls(
+        topology=topology,
+        api_port=settings.api_port,
+        ssh_allowed=settings.ssh_allowed,
+        api_allowed=settings.api_allowed,
+        mirror=releases.mirror,
+    ),
+    scoped_tags=network.scoped_tags,
+)
+
+# Who may say that they are who.
+pki = Pki(
+    "pki",
+    leaves=certificates.leaves(topology, settings.service_cidr),
+    cluster=settings.cluster,
+    ca_hours=settings.certificates.ca_hours,
+    leaf_hours=settings.certificates.leaf_hours,
+    renew_hours=settings.certificates.renew_hours,
+    encryption_keys=settings.encryption_keys,
+)
+
+# Hosts, and their names.
+droplets = Droplets(
+    "droplets",
+    topology=topology,
+    network=network,
+    region=settings.region,
+    image=settings.image,
+    zone_id=settings.zone.id,
+    ssh_ca_public_key=settings.ssh_ca_public_key,
+    after=[walls],
+)
+masters = droplets.of(topology.masters)
+
+# What runs on them, each behind the gate of what it stands on.
+etcd = Etcd(
+    "etcd",
+    hosts=droplets.of(topology.etcd),
+    topology=topology,
+    releases=releases,
+    pki=pki,
+    extra_flags=settings.extra_flags.get("etcd", {}),
+)
+Flannel(
+    "flannel",
+    hosts=droplets.of(topology.overlay),
+    etcd_host=droplets.hosts[topology.etcd[0].name],
+    topology=topology,
+    releases=releases,
+    pki=pki,
+    pods=settings.pod_cidr,
+    extra_flags=settings.extra_flags.get("flannel", {}),
+    etcd=etcd.ready,
+)
+apiservers = Apiservers(
+    "apiservers",
+    hosts=masters,
+    topology=topology,
+    releases=releases,
+    pki=pki,
+    services=settings.service_cidr,
+    api_port=settings.api_port,
+    authorization_mode=settings.authorization_mode,
+    extra_flags=settings.extra_flags.get("kube-apiserver", {}),
+    etcd=etcd.ready,
+)
+ControllerManagers(
+    "controller-managers",
+    hosts=masters,
+    cluster=settings.cluster,
+    releases=releases,
+    pki=pki,
+    pods=settings.pod_cidr,
+    services=settings.service_cidr,
+    api_port=settings.api_port,
+    extra_flags=settings.extra_flags.get("kube-controller-manager", {}),
+    apiservers=apiservers.ready,
+)
+Schedulers(
+    "schedulers",
+    hosts=masters,
+    cluster=settings.cluster,
+    releases=releases,
+    pki=pki,
+    api_port=settings.api_port,
+    extra_flags=settings.extra_flags.get("kube-scheduler", {}),
+    apiservers=apiservers.ready,
+)
+
+# The API's names hold each master whose API server has answered once.
+Names(
+    "api",
+    zone_id=settings.zone.id,
+    records=[
+        Record(
+            resource=f"{resource}-{host.node.name}",
+            fqdn=fqdn,
+            address=address,
+            after=[apiservers.ready[host.node.name]],
+        )
+        for host in masters
+        for resource, fqdn, address in (
+            ("api", topology.api_name, host.public_address),
+            ("api-internal", topology.api_private_name, host.private_address),
+        )
+    ],
+)
+
+# What an operator needs next.
+endpoint = f"https://{topology.api_name}:{settings.api_port}"
+pulumi.export("apiEndpoint", endpoint)
+pulumi.export("kubeconfig", kubeconfig(pki=pki, leaf=certificates.admin(), cluster=settings.cluster, server=endpoint))
+pulumi.export(
+    "nodes",
+    [
+        {
+            "name": host.node.name,
+            "fqdn": host.node.fqdn,
+            "privateName": host.node.private_name,
+            "roles": sorted(host.node.roles),
+            "publicAddress": host.public_address,
+            "privateAddress": host.private_address,
+        }
+        for host in droplets.hosts.values()
+    ],
+)
+pulumi.export("certificates", pki.expiries())
+pulumi.export("knownHosts", droplets.known_hosts())
+pulumi.export("deployKey", secret(droplets.deploy_key.private_key_openssh))
+ssh = "ssh -o UserKnownHostsFile=known_hosts"
+etcdctl = "set -a; . /etc/etcd/etcdctl.env; etcdctl"
+pulumi.export(
+    "commands",
+    {
+        "kubeconfig": "pulumi stack output kubeconfig --show-secrets > kubeconfig",
+        "known hosts": "pulumi stack output knownHosts > known_hosts",
+        "API health": "kubectl --kubeconfig kubeconfig get --raw '/readyz?verbose'",
+        "leaders": "kubectl --kubeconfig kubeconfig --namespace kube-system get leases",
+        "etcd members": f"{ssh} root@{topology.etcd[0].fqdn} '{etcdctl} member list -w table'",
+        "etcd health": f"{ssh} root@{topology.etcd[0].fqdn} '{etcdctl} endpoint health --cluster'",
+        "pod subnet": f"{ssh} root@{topology.masters[0].fqdn} cat /run/flannel/subnet.env",
+    },
+)

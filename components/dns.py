@@ -1,0 +1,44 @@
+"""Names for addresses: everything calls everything by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_cloudflare as cloudflare
+
+TTL_SECONDS = 60
+"""The least that Cloudflare takes: a host that was replaced is found again within a minute."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """An A record; `resource` names it in the graph, since several may share one name in the zone."""
+
+    resource: str
+    fqdn: str
+    address: pulumi.Input[str]
+    after: Iterable[pulumi.Resource] = field(default_factory=tuple)
+
+
+class Names(pulumi.ComponentResource):
+    """A records that belong together: a host's, or the API's."""
+
+    def __init__(
+        self, name: str, *, zone_id: str, records: Iterable[Record], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("triplane:dns:Names", name, None, opts)
+        for record in records:
+            cloudflare.DnsRecord(
+                record.resource,
+                zone_id=zone_id,
+                name=record.fqdn,
+                type="A",
+                content=record.address,
+                ttl=TTL_SECONDS,
+                proxied=False,
+                # A changed type or zone replaces, and two records of one name are refused.
+                opts=pulumi.ResourceOptions(parent=self, depends_on=list(record.after), delete_before_replace=True),
+            )
+        self.register_outputs({})

@@ -1,0 +1,91 @@
+"""All hosts of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+import pulumi_tls as tls
+
+from components.host import Host
+from components.network import Network
+from model.roles import Role
+from model.topology import Node, Topology
+
+QUORUM_ROLES = frozenset({Role.ETCD, Role.KUBE_MASTER})
+
+
+class Droplets(pulumi.ComponentResource):
+    """Every pool's hosts, and the key that the program comes with.
+
+    Hosts that share a role of the control plane stand in a chain, each waiting for the one before to be ready with all
+    that runs on it: so a change of size powers off one of them at a time.
+    """
+
+    hosts: Mapping[str, Host]
+    """By the node's name."""
+    deploy_key: tls.PrivateKey
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        topology: Topology,
+        network: Network,
+        region: str,
+        image: str,
+        zone_id: str,
+        ssh_ca_public_key: str | None,
+        after: Iterable[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("triplane:host:Droplets", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.deploy_key = tls.PrivateKey("deploy", algorithm="ED25519", opts=child)
+        ssh_key = digitalocean.SshKey(
+            "deploy",
+            name=f"{topology.cluster}-deploy",
+            public_key=self.deploy_key.public_key_openssh.apply(str.strip),
+            opts=child,
+        )
+        hosts: dict[str, Host] = {}
+        last: dict[Role, Host] = {}
+        for node in topology.nodes:
+            chained = node.roles & QUORUM_ROLES
+            before = {last[role].node.name: last[role].ready for role in sorted(chained) if role in last}
+            hosts[node.name] = Host(
+                node,
+                region=region,
+                image=image,
+                zone_id=zone_id,
+                vpc_id=network.vpc_id,
+                tags=_tags(node, network),
+                deploy_key=self.deploy_key,
+                ssh_key_fingerprint=ssh_key.fingerprint,
+                ssh_ca_public_key=ssh_ca_public_key,
+                after=[*after, *before.values()],
+                opts=child,
+            )
+            last |= dict.fromkeys(chained, hosts[node.name])
+        self.hosts = hosts
+        self.register_outputs({})
+
+    def of(self, nodes: tuple[Node, ...]) -> tuple[Host, ...]:
+        """The hosts of these nodes, in their order."""
+        return tuple(self.hosts[node.name] for node in nodes)
+
+    def known_hosts(self) -> pulumi.Output[str]:
+        """Lines for an SSH client, by public name."""
+        names = [host.node.fqdn for host in self.hosts.values()]
+
+        def lines(keys: list[str]) -> str:
+            return "".join(f"{name} {key.strip()}\n" for name, key in zip(names, keys, strict=True))
+
+        keys: pulumi.Output[list[str]] = pulumi.Output.all(*(host.host_key for host in self.hosts.values()))
+        return keys.apply(lines)
+
+
+def _tags(node: Node, network: Network) -> list[pulumi.Output[str]]:
+    roles = sorted(node.roles)
+    return [network.role_tags[role] for role in roles] + [network.scoped_tags[role] for role in roles]

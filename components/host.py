@@ -1,0 +1,193 @@
+"""A droplet with its names and its identity, ready for the steps that make it something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pulumi
+import pulumi_command as command
+import pulumi_digitalocean as digitalocean
+import pulumi_tls as tls
+
+from components.dns import Names, Record
+from components.pki import ecdsa_key
+from components.secret import secret
+from model import ports
+from model.files import HostFile, as_stdin
+from model.releases import Download
+from model.steps import host as host_step
+from model.steps import install
+from model.topology import Node
+
+FIRST_DIALS = 40
+"""Minutes, for a droplet that is `active` may take that long until its sshd answers."""
+STEP_TIMEOUT = pulumi.CustomTimeouts(create="15m", update="15m")
+
+
+class SecretFile(NamedTuple):
+    """A file that travels on stdin; owner is `user:group`."""
+
+    path: str
+    content: pulumi.Input[str]
+    owner: str = "root:root"
+
+
+class Host(pulumi.ComponentResource):
+    """One host: droplet, names, host key, and the two steps after which everything else can begin.
+
+    It knows nothing of what the host is for, but for its tags.
+    """
+
+    node: Node
+    droplet: digitalocean.Droplet
+    host_key: pulumi.Output[str]
+    """Public, in OpenSSH's format: what every connection is held to."""
+    ready: command.remote.Command
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        region: str,
+        image: str,
+        zone_id: str,
+        vpc_id: pulumi.Input[str],
+        tags: Iterable[pulumi.Input[str]],
+        deploy_key: tls.PrivateKey,
+        ssh_key_fingerprint: pulumi.Input[str],
+        ssh_ca_public_key: str | None,
+        after: Iterable[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("triplane:host:Host", node.name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.node = node
+        self._deploy_key = deploy_key
+        door_key = ecdsa_key(f"{node.name}-bootstrap", child)
+        host_key = ecdsa_key(f"{node.name}-host", child)
+        self.host_key = host_key.public_key_openssh
+        self.droplet = digitalocean.Droplet(
+            node.name,
+            name=node.fqdn,
+            region=region,
+            image=image,
+            size=node.size,
+            vpc_uuid=vpc_id,
+            tags=list(tags),
+            ssh_keys=[ssh_key_fingerprint],
+            user_data=secret(door_key.private_key_openssh).apply(host_step.user_data),
+            # A new deploy key must not rebuild the host: it is the SSH CA that lets people in.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after), ignore_changes=["sshKeys"]),
+        )
+        names = Names(
+            node.name,
+            zone_id=zone_id,
+            records=[
+                Record(resource=node.name, fqdn=node.fqdn, address=self.public_address),
+                Record(resource=f"{node.name}-internal", fqdn=node.private_name, address=self.private_address),
+            ],
+            opts=child,
+        )
+        identity = command.remote.Command(
+            f"{node.name}-identity",
+            connection=self._connection(
+                door_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number, dial_error_limit=FIRST_DIALS
+            ),
+            create=host_step.identity(),
+            stdin=secret(host_key.private_key_openssh),
+            # The door that it came through is shut, so only a new droplet (another address) may run it again.
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                custom_timeouts=STEP_TIMEOUT,
+                ignore_changes=["create", "stdin", "connection.privateKey", "connection.dialErrorLimit"],
+            ),
+        )
+        self.ready = self.step(
+            "host",
+            create=host_step.script(size=node.size, ssh_ca_public_key=ssh_ca_public_key),
+            parent=self,
+            depends_on=[identity, names],
+        )
+        self.register_outputs({})
+
+    @property
+    def public_address(self) -> pulumi.Output[str]:
+        """IPv4, for operators."""
+        return self.droplet.ipv4_address
+
+    @property
+    def private_address(self) -> pulumi.Output[str]:
+        """IPv4 in the VPC, for other hosts."""
+        return self.droplet.ipv4_address_private
+
+    def step(
+        self,
+        name: str,
+        *,
+        create: str,
+        parent: pulumi.Resource,
+        depends_on: Iterable[pulumi.Resource] = (),
+        update: str | None = None,
+        secrets: Iterable[SecretFile] = (),
+    ) -> command.remote.Command:
+        """Run a script on this host as root, with secret files on its stdin.
+
+        There is no `delete`: what a step leaves on a host goes away with the host, and a dead host could not run it.
+        """
+        files = list(secrets)
+        return command.remote.Command(
+            f"{self.node.name}-{name}",
+            connection=self._connection(self.host_key),
+            create=create,
+            update=update,
+            stdin=_bundle(files) if files else None,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on), custom_timeouts=STEP_TIMEOUT),
+        )
+
+    def install(
+        self,
+        name: str,
+        *,
+        directory: str,
+        downloads: Iterable[Download],
+        parent: pulumi.Resource,
+        links: Iterable[str] = (),
+    ) -> command.remote.Command:
+        """Bring release files to this host; nothing that runs is touched."""
+        return self.step(
+            f"install-{name}",
+            create=install.script(name=name, directory=directory, downloads=downloads, links=links),
+            parent=parent,
+            depends_on=[self.ready],
+        )
+
+    def _connection(
+        self, host_key: pulumi.Output[str], *, port: int | None = None, dial_error_limit: int | None = None
+    ) -> command.remote.ConnectionArgs:
+        return command.remote.ConnectionArgs(
+            host=self.public_address,
+            port=port,
+            user="root",
+            private_key=secret(self._deploy_key.private_key_openssh),
+            host_key=host_key.apply(str.strip),
+            dial_error_limit=dial_error_limit,
+        )
+
+
+def _bundle(files: list[SecretFile]) -> pulumi.Output[str]:
+    def write(contents: list[str]) -> str:
+        return as_stdin(
+            tuple(
+                HostFile(path=file.path, content=_terminated(content), owner=file.owner)
+                for file, content in zip(files, contents, strict=True)
+            )
+        )
+
+    contents: pulumi.Output[list[str]] = pulumi.Output.all(*(file.content for file in files))
+    return secret(contents).apply(write)
+
+
+def _terminated(content: str) -> str:
+    return content if content.endswith("\n") else f"{content}\n"

@@ -1,0 +1,46 @@
+"""The private network and the tags that firewalls select by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+
+from model.roles import Role
+from model.topology import Topology
+
+
+class Network(pulumi.ComponentResource):
+    """One VPC for the cluster, and a tag per role: the role's own, and one of this cluster alone.
+
+    It makes no firewall: those come before the droplets, and after the tags.
+    """
+
+    vpc_id: pulumi.Output[str]
+    role_tags: Mapping[Role, pulumi.Output[str]]
+    scoped_tags: Mapping[Role, pulumi.Output[str]]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        topology: Topology,
+        region: str,
+        vpc_cidr: IPv4Network,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("triplane:network:Network", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.vpc_id = digitalocean.Vpc(
+            "vpc", name=topology.cluster, region=region, ip_range=str(vpc_cidr), opts=child
+        ).id
+        self.role_tags = {
+            role: digitalocean.Tag(f"tag-{role}", name=str(role), opts=child).name for role in topology.roles
+        }
+        self.scoped_tags = {
+            role: digitalocean.Tag(f"tag-{topology.scoped_tag(role)}", name=topology.scoped_tag(role), opts=child).name
+            for role in topology.roles
+        }
+        self.register_outputs({"vpc_id": self.vpc_id})

@@ -1,0 +1,101 @@
+"""Which port is open to whom: the whole table, from which the cloud's firewalls are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from urllib.parse import urlsplit
+
+from model import ports
+from model.ports import Port
+from model.roles import Role
+from model.topology import Topology
+
+ANYWHERE = (IPv4Network("0.0.0.0/0"),)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allow:
+    """A port, and the peers it is open from or to: hosts of some roles, address ranges, or both."""
+
+    port: Port
+    roles: tuple[Role, ...] = ()
+    ranges: tuple[IPv4Network, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Firewall:
+    """What the hosts of these roles may take in and send out; anything that no firewall names is dropped."""
+
+    name: str
+    roles: tuple[Role, ...]
+    inbound: tuple[Allow, ...]
+    outbound: tuple[Allow, ...]
+
+
+def firewalls(
+    *,
+    topology: Topology,
+    api_port: int,
+    ssh_allowed: Iterable[IPv4Network],
+    api_allowed: Iterable[IPv4Network],
+    mirror: str | None,
+) -> tuple[Firewall, ...]:
+    """A cluster's firewalls, one a concern; `mirror` is the URL that releases come from, where it is not upstream.
+
+    Roles without a host have no tag, so they stand in no rule.
+    """
+    present = topology.roles
+    overlay = tuple(role for role in (Role.KUBE_MASTER, Role.KUBE_NODE) if role in present)
+    ssh, api = tuple(ssh_allowed), tuple(api_allowed)
+    kube_api = Port(number=api_port)
+    downloads = _download_port(mirror)
+    return (
+        Firewall(
+            name="hosts",
+            roles=present,
+            inbound=(Allow(port=ports.SSH, ranges=ssh), Allow(port=ports.SSH_BOOTSTRAP, ranges=ssh)),
+            outbound=(
+                Allow(port=ports.DNS_UDP, ranges=ANYWHERE),
+                Allow(port=ports.DNS_TCP, ranges=ANYWHERE),
+                Allow(port=ports.NTP, ranges=ANYWHERE),
+                # Debian's packages, and releases.
+                *(Allow(port=port, ranges=ANYWHERE) for port in dict.fromkeys((ports.HTTP, ports.HTTPS, downloads))),
+            ),
+        ),
+        Firewall(
+            name="etcd",
+            roles=(Role.ETCD,),
+            inbound=(
+                # Masters, and whoever runs flannel; members ask each other about their health.
+                Allow(port=ports.ETCD_CLIENT, roles=(Role.ETCD, *overlay)),
+                Allow(port=ports.ETCD_PEER, roles=(Role.ETCD,)),
+            ),
+            outbound=(
+                Allow(port=ports.ETCD_CLIENT, roles=(Role.ETCD,)),
+                Allow(port=ports.ETCD_PEER, roles=(Role.ETCD,)),
+            ),
+        ),
+        Firewall(
+            name="api",
+            roles=(Role.KUBE_MASTER,),
+            inbound=(Allow(port=kube_api, roles=overlay, ranges=api),),
+            outbound=(),
+        ),
+        Firewall(
+            name="overlay",
+            roles=overlay,
+            inbound=(Allow(port=ports.VXLAN, roles=overlay),),
+            outbound=(
+                Allow(port=ports.VXLAN, roles=overlay),
+                Allow(port=kube_api, roles=(Role.KUBE_MASTER,)),
+                Allow(port=ports.ETCD_CLIENT, roles=(Role.ETCD,)),
+            ),
+        ),
+    )
+
+
+def _download_port(mirror: str | None) -> Port:
+    url = urlsplit(mirror or "https://")
+    return Port(number=url.port or (ports.HTTPS if url.scheme == "https" else ports.HTTP).number)

@@ -1,0 +1,192 @@
+"""Runs the whole program against a recording engine, and keeps what it registered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import get_root_resource, reset_options, set_root_resource
+from pulumi.runtime.stack import wait_for_rpcs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+COMPUTED = {
+    "tls:index/privateKey:PrivateKey": lambda name: {
+        "privateKeyPem": f"-----BEGIN EC PRIVATE KEY-----\n{name}\n-----END EC PRIVATE KEY-----\n",
+        "privateKeyOpenssh": f"-----BEGIN OPENSSH PRIVATE KEY-----\n{name}\n-----END OPENSSH PRIVATE KEY-----\n",
+        "publicKeyPem": f"public {name}\n",
+        "publicKeyOpenssh": f"ecdsa-sha2-nistp256 {name}\n",
+    },
+    "tls:index/selfSignedCert:SelfSignedCert": lambda name: {
+        "certPem": f"certificate {name}\n",
+        "validityEndTime": "2036-01-01T00:00:00Z",
+    },
+    "tls:index/certRequest:CertRequest": lambda name: {"certRequestPem": f"request {name}\n"},
+    "tls:index/locallySignedCert:LocallySignedCert": lambda name: {
+        "certPem": f"certificate {name}\n",
+        "validityEndTime": "2027-01-01T00:00:00Z",
+    },
+    "digitalocean:index/droplet:Droplet": lambda name: {
+        "ipv4Address": f"address-of-{name}",
+        "ipv4AddressPrivate": f"private-address-of-{name}",
+    },
+    "digitalocean:index/sshKey:SshKey": lambda name: {"fingerprint": f"fingerprint-of-{name}"},
+    "digitalocean:index/vpc:Vpc": lambda name: {},
+}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One registration, as the engine would have seen it; secret inputs are `Secret`."""
+
+    urn: str
+    type: str
+    name: str
+    parent: str
+    secret_outputs: frozenset[str]
+    inputs: Mapping[str, Any]
+    depends_on: frozenset[str]
+    ignore_changes: tuple[str, ...]
+    delete_before_replace: bool
+    protect: bool
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that the engine was told to encrypt."""
+
+    value: Any
+
+
+@dataclass
+class Graph:
+    resources: list[Resource] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, kind: str) -> list[Resource]:
+        """Resources whose type ends like this, e.g. `:Droplet`."""
+        return [resource for resource in self.resources if resource.type.endswith(kind)]
+
+    def named(self, kind: str, name: str) -> Resource:
+        found = [resource for resource in self.of(kind) if resource.name == name]
+        assert len(found) == 1, f"{kind} {name}: {[resource.name for resource in self.of(kind)]}"
+        return found[0]
+
+    def before(self, resource: Resource) -> set[str]:
+        """URNs of everything that must be there first: by dependency, through components to their children."""
+        by_urn = {other.urn: other for other in self.resources}
+        seen: set[str] = set()
+        queue = list(resource.depends_on)
+        while queue:
+            urn = queue.pop()
+            if urn not in seen:
+                seen.add(urn)
+                queue += by_urn[urn].depends_on
+        return seen
+
+
+class Engine(mocks.Mocks):
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        computed = COMPUTED.get(args.typ, lambda _: {})
+        return f"id-of-{args.name}", {**args.inputs, **computed(args.name)}
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+        msg = f"the program calls {args.token}: it should take everything from its settings"
+        raise AssertionError(msg)
+
+
+class RecordingMonitor(mocks.MockMonitor):
+    def __init__(self, engine: Engine, graph: Graph) -> None:
+        super().__init__(engine)
+        self.graph = graph
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        response = super().RegisterResource(request)
+        if request.type == "pulumi:pulumi:Stack":
+            return response
+        self.graph.resources.append(
+            Resource(
+                urn=response.urn,
+                type=request.type,
+                name=request.name,
+                parent=request.parent,
+                secret_outputs=frozenset(request.additionalSecretOutputs),
+                inputs={
+                    key: plain(value)
+                    for key, value in rpc.deserialize_properties(request.object, keep_unknowns=True).items()
+                },
+                depends_on=frozenset(request.dependencies),
+                ignore_changes=tuple(request.ignoreChanges),
+                delete_before_replace=request.deleteBeforeReplace,
+                protect=request.protect,
+            )
+        )
+        return response
+
+
+def plain(value: Any) -> Any:
+    if rpc.is_rpc_secret(value):
+        return Secret(plain(rpc.unwrap_rpc_secret(value)))
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def texts(value: Any, *, secrets: bool = False) -> Iterator[str]:
+    """Every text in a value, outside secrets unless asked."""
+    if isinstance(value, Secret):
+        if secrets:
+            yield from texts(value.value, secrets=True)
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item, secrets=secrets)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts(item, secrets=secrets)
+
+
+def config_of(stack: str) -> dict[str, str]:
+    document = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in document.items()}
+
+
+TOKENS = {"digitalocean:token": "dop_v1_" + "0" * 64, "cloudflare:apiToken": "x" * 40}
+
+
+@cache
+def graph_of(stack: str, **changes: str) -> Graph:
+    """The graph of a stack file with some settings (JSON texts by name) changed."""
+    graph = Graph()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    reset_options()
+    set_root_resource(None)
+    monitor = RecordingMonitor(Engine(), graph)
+    mocks.set_mocks(Engine(), project="triplane", stack=stack, preview=False, monitor=monitor)
+    config = config_of(stack) | {f"triplane:{name}": value for name, value in changes.items()} | TOKENS
+    pulumi.runtime.set_all_config(config, list(TOKENS))
+
+    async def run() -> dict[str, Any]:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        await wait_for_rpcs()
+        collected: dict[str, Any] = {}
+        for name, value in get_root_resource().outputs.items():
+            output = pulumi.Output.from_input(value)
+            resolved = await output.future(with_unknowns=True)
+            collected[name] = Secret(resolved) if await output.is_secret() else resolved
+        return collected
+
+    graph.outputs = asyncio.get_event_loop().run_until_complete(run())
+    return graph
