@@ -1,4 +1,4 @@
-"""How a stack's configuration reaches the settings: from the engine, with the accounts' tokens, from each stack file."""
+"""How a stack's configuration reaches the settings: the engine's map, the accounts' tokens, the stack files."""
 
 from __future__ import annotations
 
