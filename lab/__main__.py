@@ -64,6 +64,7 @@ def serve(
 ) -> None:
     """Run the lab in the foreground until Ctrl-C; its hosts run on, until `stop`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     report = _reporter(report_to)
 
     def say(line: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.config import LabConfig
 from lab.hosts.cgroups import Group
-from lab.hosts.network import HOST_SETTINGS, Wires, wiring
+from lab.hosts.network import HOST_SETTINGS, WIRE_SETTINGS, interfaces, wiring
 from lab.machines import Machine
 
 _REBOOT = 133
@@ -40,13 +41,12 @@ def script(config: LabConfig, machine: Machine, image: Path, group: Group) -> st
             f"exec {shlex.join(nspawn)}",
         ]
     )
-    settings = "; ".join(f"echo {value} > /proc/sys/net/{name}" for name, value in HOST_SETTINGS.items())
+    router = config.router_namespace
+    wires = [wire for wire, _name, _address in interfaces(machine)]
+    tuned = {name.format(wire=wire): value for wire in wires for name, value in WIRE_SETTINGS.items()}
+    laying = "\n".join(f"    ip -netns {router} {command}" for command in wiring(config, machine))
+    cutting = "\n".join(f"    ip -netns {router} link delete {wire} 2>/dev/null || true" for wire in wires)
     groups = " ".join(shlex.quote(str(path)) for path in group.folders)
-    wires = "\n".join(f"    ip -netns {config.router_namespace} {command}" for command in wiring(config, machine))
-    cuts = "\n".join(
-        f"    ip -netns {config.router_namespace} link delete {wire} 2>/dev/null || true"
-        for wire in (Wires.of(machine.id).public, Wires.of(machine.id).private)
-    )
     return f"""\
 #!/bin/sh
 # Keeps droplet {machine.id} running until it is powered off: rendered by the lab, run detached from it.
@@ -62,12 +62,13 @@ enter() {{  # a cgroup in each hierarchy; its processes are this host's
 
 wire() {{
     ip netns add {namespace}
-    ip netns exec {namespace} sh -c {shlex.quote(settings)}
-{wires}
+    ip netns exec {namespace} sh -c {_writing(HOST_SETTINGS)}
+{laying}
+    ip netns exec {router} sh -c {_writing(tuned)}
 }}
 
 unwire() {{  # the wires first: they go at once, a namespace's in its own time
-{cuts}
+{cutting}
     ip netns delete {namespace} 2>/dev/null || true
 }}
 
@@ -87,3 +88,7 @@ done
 unwire
 exit "$code"
 """
+
+
+def _writing(settings: Mapping[str, str]) -> str:
+    return shlex.quote("; ".join(f"echo {value} >/proc/sys/net/{name}" for name, value in settings.items()))

@@ -100,7 +100,7 @@ class NameServer:
         # A server of dnslib would share a UDP port that is in use: ask for it alone first.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), port))
-        quiet = DNSLogger(log="-request,-reply,-truncated,-data", logf=_log.info)
+        quiet = DNSLogger(log="-request,-reply,-truncated,-data,-error", logf=_log.info)
         self._servers = [DNSServer(resolver, str(address), port, tcp=tcp, logger=quiet) for tcp in (False, True)]
 
     def __enter__(self) -> Self:

@@ -88,9 +88,15 @@ def tree(config: LabConfig, machine: Machine) -> Mapping[str, Any]:
     whole = document(config, machine)
     names = {"droplet_id": "id", "user_data": "user-data", "vendor_data": "vendor-data", "public_keys": "public-keys"}
     renamed = {names.get(key, key): value for key, value in whole.items() if key != "auth_key"}
-    kinds = whole["interfaces"].items()
-    renamed["interfaces"] = {kind: {str(n): one for n, one in enumerate(found)} for kind, found in kinds}
+    renamed["interfaces"] = {
+        kind: {str(number): {**one, "ipv4": _renamed(one["ipv4"])} for number, one in enumerate(found)}
+        for kind, found in whole["interfaces"].items()
+    }
     return renamed
+
+
+def _renamed(ipv4: Mapping[str, str]) -> Mapping[str, str]:
+    return {"address" if key == "ip_address" else key: value for key, value in ipv4.items()}
 
 
 def look_up(root: Mapping[str, Any], path: str) -> str | None:

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ _OWNER_PREFIX = "triplane lab of "
 
 _T = TypeVar("_T")
 
-# Interfaces made later inherit these. The delays before a proxied ARP answer would be felt on every first packet.
+# Interfaces made later inherit these.
 _ROUTER_SETTINGS = {
     "ipv6/conf/all/disable_ipv6": "1",
     "ipv6/conf/default/disable_ipv6": "1",
@@ -40,9 +40,10 @@ _ROUTER_SETTINGS = {
     "ipv4/conf/all/send_redirects": "0",
     "ipv4/conf/default/rp_filter": "1",
     "ipv4/conf/all/rp_filter": "1",
-    "ipv4/neigh/default/proxy_delay": "0",
     "netfilter/nf_conntrack_max": "262144",
 }
+# Not inherited. The kernel waits up to 0.8 s before it answers ARP for another: every first packet would feel it.
+WIRE_SETTINGS = {"ipv4/neigh/{wire}/proxy_delay": "0"}
 HOST_SETTINGS = {
     "ipv6/conf/all/disable_ipv6": "1",
     "ipv6/conf/default/disable_ipv6": "1",
@@ -83,6 +84,7 @@ class Network:
             run("laying the lab's uplink", "ip", *uplink.split())
             alias = f"{_OWNER_PREFIX}{config.directory}"
             run("laying the lab's uplink", "ip", "link", "set", config.uplink, "alias", alias)
+        inside(router, lambda: write_settings({name.format(wire="uplink"): at for name, at in WIRE_SETTINGS.items()}))
         # No IPv6 on this one interface either: link-local chatter would be all there is.
         write_settings({f"ipv6/conf/{config.uplink}/disable_ipv6": "1"})
         service = f"{config.services}/{config.block.prefixlen}"
@@ -150,18 +152,23 @@ class Network:
 
 def wiring(config: LabConfig, machine: Machine) -> tuple[str, ...]:
     """List the `ip` commands, in order, that join a host's fresh namespace to the router."""
-    wires = Wires.of(machine.id)
     namespace = config.host_namespace(machine.id)
     commands = []
-    for wire, name, address in ((wires.public, "eth0", machine.public), (wires.private, "eth1", machine.private)):
-        if address is not None:
-            end = f"address {mac(machine.id, name)} mtu {MTU} netns {namespace}"
-            commands += [
-                f"link add {wire} mtu {MTU} type veth peer name {name} {end}",
-                f"link set {wire} up",
-                f"route replace {address.ip}/32 dev {wire} src {config.router}",
-            ]
+    for wire, name, address in interfaces(machine):
+        end = f"address {mac(machine.id, name)} mtu {MTU} netns {namespace}"
+        commands += [
+            f"link add {wire} mtu {MTU} type veth peer name {name} {end}",
+            f"link set {wire} up",
+            f"route replace {address.ip}/32 dev {wire} src {config.router}",
+        ]
     return tuple(commands)
+
+
+def interfaces(machine: Machine) -> tuple[tuple[str, str, IPv4Interface], ...]:
+    """List a host's interfaces: the wire's name at the router, its name inside the host, the address."""
+    wires = Wires.of(machine.id)
+    public = ((wires.public, "eth0", machine.public),)
+    return public if machine.private is None else (*public, (wires.private, "eth1", machine.private))
 
 
 def mac(machine_id: int, interface: str) -> str:
