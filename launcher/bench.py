@@ -1,0 +1,138 @@
+"""Times and memory, measured and set against what they should be."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from launcher import lab as daemon
+from launcher import memory, operations, stacks
+from launcher.errors import LauncherError
+from launcher.operations import Desk
+from launcher.report import console
+from launcher.timeline import Follower, Span, critical_path, dependencies, phases, spans
+
+FROM_NOTHING = "up from nothing, every gate passed"
+NOTHING_TO_DO = "up with nothing to do"
+PREVIEW = "preview of prod, nine droplets"
+MEMORY = "memory of all lab processes"
+
+TARGETS = {FROM_NOTHING: 120.0, NOTHING_TO_DO: 15.0, PREVIEW: 10.0}
+"""Seconds, on two cores."""
+MEMORY_TARGET = 6 << 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One `up` from nothing and what it led to."""
+
+    seconds: dict[str, float]
+    phases: list[tuple[str, float, float, int]]
+    """Name, start and end in seconds from the beginning, steps."""
+    path: list[tuple[str, str, float, float]]
+    """Phase, name, start and end of the steps that the end waited for."""
+    memory: int
+
+
+def bench(desk: Desk, runs: int) -> int:
+    """Measure `runs` times and show the medians; the cluster of the last run stays."""
+    desk.workspace.prepare()
+    desk.preparation.everything(desk.workspace.stack)
+    measured = []
+    for number in range(1, runs + 1):
+        desk.report.say(f"run {number} of {runs}")
+        operations.down(desk)
+        measured.append(_run(desk))
+    show(measured, console())
+    return 0
+
+
+def _run(desk: Desk) -> Run:
+    workspace = desk.workspace
+    log = workspace.directory / "events.jsonl"
+    log.unlink(missing_ok=True)
+    began = time.monotonic()
+    engine = operations.ready(desk, workspace.stack)
+    ready = time.monotonic()
+    follower = Follower(log)
+    with follower.following():
+        outcome = engine.run(
+            *("up", "--yes", "--skip-preview", "--event-log", str(log)), extra={"PULUMI_DEBUG_COMMANDS": "1"}
+        )
+    ended = time.monotonic()
+    if outcome.code != 0:
+        raise LauncherError(f"the measured up ended with exit code {outcome.code}; what it said stands above")
+    steps = spans(follower.events)
+    needs = dependencies(stacks.checkpoint(workspace, workspace.stack).get("resources") or [])
+    first = min((span.start for span in steps.values()), default=ended)
+    before = [
+        ("binaries, mirror, lab, stack", 0.0, ready - began, 0),
+        ("the engine's start", ready - began, first - began, 0),
+    ]
+    return Run(
+        seconds={
+            FROM_NOTHING: ended - began,
+            NOTHING_TO_DO: _timed(workspace.checkout, "up"),
+            PREVIEW: _timed(workspace.checkout, "pulumi", "preview", "--stack", "prod"),
+        },
+        phases=before + [(phase.name, phase.start - began, phase.end - began, phase.steps) for phase in phases(steps)],
+        path=[_relative(span, began) for span in critical_path(steps, needs)],
+        memory=memory.proportional_set_size(daemon.processes(workspace)),
+    )
+
+
+def _relative(span: Span, began: float) -> tuple[str, str, float, float]:
+    return span.phase, span.name, span.start - began, span.end - began
+
+
+def _timed(checkout: Path, *arguments: str) -> float:
+    began = time.monotonic()
+    done = subprocess.run(
+        [str(checkout / "triplane"), *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        raise LauncherError(f"./triplane {' '.join(arguments)} failed:\n{tail}")
+    return time.monotonic() - began
+
+
+def show(runs: Sequence[Run], out: Console) -> None:
+    """Print the medians against the targets, and where the time of the median run went."""
+    many = f", median of {len(runs)} runs" if len(runs) > 1 else ""
+    table = Table(title=f"Against the targets{many}", box=None, title_justify="left", pad_edge=False)
+    for heading in ("WHAT", "MEASURED", "AT MOST", ""):
+        table.add_column(heading, justify="left" if heading == "WHAT" else "right")
+    for what, target in TARGETS.items():
+        value = median(run.seconds[what] for run in runs)
+        table.add_row(what, f"{value:.1f} s", f"{target:.0f} s", "ok" if value <= target else "too slow")
+    used = median(run.memory for run in runs)
+    verdict = "ok" if used <= MEMORY_TARGET else "too much"
+    table.add_row(MEMORY, f"{used / 2**30:.2f} GiB", f"{MEMORY_TARGET / 2**30:.0f} GiB", verdict)
+    out.print(table)
+
+    middle = sorted(runs, key=lambda run: run.seconds[FROM_NOTHING])[(len(runs) - 1) // 2]
+    table = Table(title="\nPhases of up from nothing", box=None, title_justify="left", pad_edge=False)
+    for heading in ("PHASE", "STEPS", "FROM", "TO", "TOOK"):
+        table.add_column(heading, justify="left" if heading == "PHASE" else "right")
+    for name, start, end, steps in middle.phases:
+        table.add_row(name, str(steps or ""), f"{start:.1f} s", f"{end:.1f} s", f"{end - start:.1f} s")
+    out.print(table)
+
+    table = Table(
+        title="\nCritical path: each step waited for the one above", box=None, title_justify="left", pad_edge=False
+    )
+    for heading in ("STEP", "OF", "FROM", "TO", "TOOK", "WAITED"):
+        table.add_column(heading, justify="left" if heading in {"STEP", "OF"} else "right")
+    previous = middle.phases[1][2] if len(middle.phases) > 1 else 0.0
+    for phase, name, start, end in middle.path:
+        waited = f"{start - previous:.1f} s" if start > previous else ""
+        table.add_row(name, phase, f"{start:.1f} s", f"{end:.1f} s", f"{end - start:.1f} s", waited)
+        previous = end
+    out.print(table)

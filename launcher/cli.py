@@ -1,0 +1,133 @@
+"""The commands of `./triplane`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from launcher import bench as benchmark
+from launcher import operations
+from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
+from launcher.report import Report
+from launcher.workspace import Workspace
+
+PASSING = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+"""For commands that hand their arguments on: all that follows the command's name is the other program's."""
+
+app = typer.Typer(
+    name="./triplane",
+    help="A highly available Kubernetes control plane in a local cloud on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command; every error that can be foreseen is one message and an exit code."""
+    report = Report()
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="./triplane", standalone_mode=True)
+    except MistakeError as error:
+        report.warn(str(error))
+        sys.exit(2)
+    except InterruptedByUserError as error:
+        report.warn(str(error))
+        sys.exit(130)
+    except LauncherError as error:
+        report.warn(str(error))
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _desk() -> operations.Desk:
+    return operations.Desk(workspace=Workspace.from_environment(os.environ), report=Report())
+
+
+@app.command()
+def up(
+    *,
+    preview: Annotated[bool, typer.Option("--preview", help="Say what would change, and change nothing.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Read the cloud anew first, to mend what drifted.")
+    ] = False,
+) -> None:
+    """Raise the cluster, or bring it to what Pulumi.lab.yaml says.
+
+    Builds what is not built yet (minutes, once), starts the lab, and runs the engine. An `up` that was interrupted is
+    finished by the next one.
+    """
+    sys.exit(operations.up(_desk(), preview=preview, refresh=refresh))
+
+
+@app.command()
+def down() -> None:
+    """Destroy the cluster and stop the lab; nothing is left but caches."""
+    operations.down(_desk())
+
+
+@app.command(context_settings=PASSING)
+def test(context: typer.Context) -> None:
+    """Run the tests: `test` all, `test fast` those that need no hosts and no engine; more words go to pytest."""
+    operations.test(_desk(), context.args)
+
+
+@app.command()
+def bench(
+    runs: Annotated[int, typer.Option(min=1, help="How often; the tables show medians.")] = 1,
+) -> None:
+    """Measure `up` from nothing, with nothing to do, a preview of prod, and memory. Takes the cluster down first."""
+    sys.exit(benchmark.bench(_desk(), runs))
+
+
+@app.command(context_settings=PASSING)
+def pulumi(context: typer.Context) -> None:
+    """Run the engine on the lab's stack (--stack NAME for another one), in the lab's cloud."""
+    operations.pulumi(_desk(), context.args)
+
+
+@app.command(context_settings=PASSING)
+def kubectl(context: typer.Context) -> None:
+    """Run kubectl as the cluster's administrator."""
+    operations.kubectl(_desk(), context.args)
+
+
+@app.command(context_settings=PASSING)
+def etcdctl(context: typer.Context) -> None:
+    """Run etcdctl on an etcd host, with that host's own client certificate."""
+    operations.etcdctl(_desk(), context.args)
+
+
+@app.command(context_settings=PASSING)
+def ssh(
+    context: typer.Context,
+    host: Annotated[str, typer.Argument(help="A host's name, short (etcd-0) or full.")],
+) -> None:
+    """Log in to a host, or run a command there."""
+    operations.ssh(_desk(), host, context.args)
+
+
+@app.command()
+def status(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what runs where, and how it is. Exit code 1 where something is amiss."""
+    sys.exit(operations.status(_desk(), json=json))
+
+
+@app.command(context_settings=PASSING)
+def lab(context: typer.Context) -> None:
+    """Use the local cloud alone: start, stop, status."""
+    operations.lab(_desk(), context.args)
+
+
+@app.command()
+def version() -> None:
+    """Show what is pinned, and what is in use."""
+    operations.version()

@@ -1,0 +1,222 @@
+"""The lab's own copy of the project: tracked settings, plus what only this machine knows.
+
+The engine writes into a stack's configuration file (its salt, secrets, whatever `config set` is asked for). In the
+checkout that would be a change in a tracked file, so the engine works on copies in `.triplane`, a project folder of
+its own whose program is the checkout's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launcher import files
+from launcher.engine import Engine
+from launcher.errors import LauncherError, MistakeError
+from launcher.workspace import Workspace
+
+SALT = "encryptionsalt"
+TOKENS = {"digitalocean:token": "digitalocean", "cloudflare:apiToken": "cloudflare"}
+"""Secret setting → the lab's token for it."""
+
+LAB_STACK = "lab"
+DEFAULT_OPERATOR = "198.18.0.1/32"
+"""What Pulumi.lab.yaml calls this machine; a lab on another block has another address."""
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What a stack's settings take from this machine."""
+
+    api_url: str
+    mirror_url: str
+    digests: Mapping[str, Any]
+    """File → version → architecture → SHA-256; empty as long as nothing is built."""
+    ssh_ca_public_key: str
+    operator: str
+    """The network of this machine alone, as the lab's hosts see it."""
+    zone: Mapping[str, str]
+    """The one zone that the lab has."""
+
+    def settings(self, stack: str, tracked: Config) -> Config:
+        """Set a stack's tracked settings against this lab, whatever cloud they are written for."""
+        here = {
+            "digitalocean:apiEndpoint": self.api_url,
+            "cloudflare:baseUrl": f"{self.api_url}/client/v4",
+            "triplane:mirror": {"url": self.mirror_url, "digests": dict(self.digests)},
+            "triplane:sshCaPublicKey": self.ssh_ca_public_key,
+        }
+        if stack == LAB_STACK:
+            allowed = tracked.get("triplane:sshAllowed") or []
+            ours = [self.operator if network == DEFAULT_OPERATOR else network for network in allowed]
+            return dict(tracked) | here | ({"triplane:sshAllowed": ours} if allowed else {})
+        return (
+            dict(tracked)
+            | here
+            | {
+                "triplane:apiAllowed": [self.operator],
+                "triplane:domain": f"{stack}.{self.zone['name']}",
+                "triplane:sshAllowed": [self.operator],
+                "triplane:zone": dict(self.zone),
+            }
+        )
+
+
+def merged(*, last: Config, current: Config, new: Config) -> Config:
+    """Take `new`, with what was changed since `last` was written (by `pulumi config set`, say) kept as it is now."""
+    ours = {key for key in new if key not in last or current.get(key) == last[key]}
+    theirs = {key: value for key, value in current.items() if key not in last or last[key] != value}
+    removed = {key for key in last if key not in current}
+    return {key: new[key] for key in new if key in ours and key not in removed} | theirs
+
+
+def project_file(tracked: Mapping[str, Any], workspace: Workspace) -> Config:
+    """Pulumi.yaml for the folder of copies: the same project, its program where it is tracked."""
+    runtime = {"name": "python", "options": {"virtualenv": str(workspace.venv.parent)}}
+    return dict(tracked) | {"runtime": runtime, "main": os.path.relpath(workspace.checkout, workspace.directory)}
+
+
+def tracked_stacks(workspace: Workspace) -> list[str]:
+    """List the stacks that the checkout has settings for."""
+    return sorted(path.name.split(".")[1] for path in workspace.checkout.glob("Pulumi.*.yaml"))
+
+
+def _load(path: Path) -> Config:
+    try:
+        return dict(yaml.safe_load(path.read_text()) or {})
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        raise MistakeError(f"{path} is no YAML: {error}") from error
+
+
+def _dump(content: Config, *, source: Path) -> str:
+    header = f"# Made from {source.name} in the checkout, with this machine's addresses and secrets. Edit it there.\n"
+    return header + yaml.safe_dump(content, sort_keys=False, width=120)
+
+
+def state_file(workspace: Workspace, stack: str) -> Path:
+    """Where the engine's file backend keeps a stack."""
+    return workspace.state / ".pulumi" / "stacks" / workspace.project / f"{stack}.json"
+
+
+def checkpoint(workspace: Workspace, stack: str) -> Config:
+    """Read a stack's last recorded deployment; empty where nothing is recorded."""
+    try:
+        content = json.loads(state_file(workspace, stack).read_text())
+    except FileNotFoundError:
+        return {}
+    return dict(content.get("checkpoint", {}).get("latest") or {})
+
+
+def write_files(workspace: Workspace, stack: str, machine: Machine) -> None:
+    """Bring the folder's Pulumi.yaml and Pulumi.<stack>.yaml up to date with the tracked ones."""
+    source = workspace.checkout / f"Pulumi.{stack}.yaml"
+    if not source.exists():
+        raise MistakeError(
+            f"there is no {source.name} in {workspace.checkout}; stacks: {', '.join(tracked_stacks(workspace))}"
+        )
+    project = workspace.checkout / "Pulumi.yaml"
+    files.write(workspace.directory / project.name, _dump(project_file(_load(project), workspace), source=project))
+
+    target = workspace.directory / source.name
+    record = workspace.directory / f".{source.name}.made"
+    tracked, current = _load(source), _load(target)
+    new = machine.settings(stack, tracked.get("config") or {})
+    config = merged(last=_load(record), current=current.get("config") or {}, new=new) if record.exists() else new
+    content = {key: value for key, value in tracked.items() if key not in {"config", SALT}} | {"config": config}
+    if salt := current.get(SALT) or _salt_in_state(workspace, stack):
+        content[SALT] = salt
+    files.write(target, _dump(content, source=source))
+    files.write(record, yaml.safe_dump(new, sort_keys=False))
+
+
+def _salt_in_state(workspace: Workspace, stack: str) -> str | None:
+    providers = checkpoint(workspace, stack).get("secrets_providers") or {}
+    salt = (providers.get("state") or {}).get("salt")
+    return str(salt) if salt else None
+
+
+def ensure(engine: Engine, stack: str, machine: Machine, tokens: Mapping[str, str]) -> None:
+    """Make the stack ready for any command: its files, the stack itself, and the lab's tokens as encrypted secrets."""
+    workspace = engine.workspace
+    write_files(workspace, stack, machine)
+    if not state_file(workspace, stack).exists():
+        engine.capture("stack", "init", stack, "--no-select", stack=stack)
+    record = workspace.directory / f".tokens.{stack}"
+    config = _load(workspace.directory / f"Pulumi.{stack}.yaml").get("config") or {}
+    # Which lab the secrets are for: its directory is made anew, tokens and all, by each `down` and `up`.
+    wanted = tokens["fingerprint"]
+    if record.exists() and record.read_text() == wanted and all(isinstance(config.get(key), dict) for key in TOKENS):
+        return
+    for setting, name in TOKENS.items():
+        engine.capture("config", "set", "--secret", setting, stack=stack, stdin=tokens[name])
+    files.write(record, wanted)
+
+
+def recorded(workspace: Workspace) -> list[str]:
+    """List the stacks that there is a state of."""
+    folder = workspace.state / ".pulumi" / "stacks" / workspace.project
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def forget(workspace: Workspace, stack: str) -> None:
+    """Remove what this folder holds of a stack."""
+    state = state_file(workspace, stack)
+    leftovers = [
+        state,
+        *state.parent.glob(f"{stack}.json.*"),
+        workspace.directory / f"Pulumi.{stack}.yaml",
+        workspace.directory / f".Pulumi.{stack}.yaml.made",
+        workspace.directory / f".tokens.{stack}",
+    ]
+    if stack == workspace.stack:
+        leftovers += [workspace.kubeconfig, workspace.directory / "outputs.json"]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+
+
+OPEN_OUTPUTS = ("apiEndpoint", "certificates", "commands", "knownHosts", "nodes")
+"""Outputs that are no secret, and may lie about in a file."""
+
+
+def outputs(engine: Engine) -> Config:
+    """Read what the program says of the cluster, secrets left out; the kubeconfig goes into its own file.
+
+    Asking the engine takes a second, so its answer is kept as long as the state does not change.
+    """
+    workspace = engine.workspace
+    state = state_file(workspace, workspace.stack)
+    if not state.exists():
+        raise no_cluster()
+    cache = workspace.directory / "outputs.json"
+    stamp = str(state.stat().st_mtime_ns)
+    if cache.exists() and workspace.kubeconfig.exists():
+        kept = json.loads(cache.read_text())
+        if kept.get("state") == stamp:
+            return dict(kept["outputs"])
+    found = json.loads(engine.capture("stack", "output", "--json", "--show-secrets", stack=workspace.stack))
+    if not found.get("kubeconfig"):
+        raise no_cluster()
+    files.write(workspace.kubeconfig, found["kubeconfig"])
+    told = {name: found[name] for name in OPEN_OUTPUTS if name in found}
+    files.write(cache, json.dumps({"state": stamp, "outputs": told}))
+    return told
+
+
+def no_cluster() -> LauncherError:
+    """There is nothing yet to look at."""
+    return LauncherError("no cluster yet: run ./triplane up")
+
+
+def settings(workspace: Workspace, stack: str) -> Config:
+    """Read a stack's settings as the engine sees them."""
+    return dict(_load(workspace.directory / f"Pulumi.{stack}.yaml").get("config") or {})

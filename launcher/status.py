@@ -1,0 +1,236 @@
+"""What runs where, and how it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from launcher.access import Node, ssh_command
+from launcher.workspace import Workspace
+from model import paths, ports
+
+SECONDS = 20
+"""A host that has not answered by then does not."""
+
+SERVICES: Mapping[str, tuple[str, ...]] = {
+    "etcd": ("etcd",),
+    "kube-master": ("flanneld", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+    "kube-node": ("flanneld",),
+}
+"""Role → its units."""
+
+_WEB = "curl --silent --show-error --insecure --max-time 5 --output /dev/null --write-out '%{http_code}'"
+
+CHECKS: Mapping[str, str] = {
+    "etcd": f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; PATH=$directory:$PATH etcdctl endpoint health >/dev/null 2>&1",
+    "flanneld": f'[ "$({_WEB} http://127.0.0.1:{ports.FLANNEL_HEALTH.number}/healthz)" = 200 ]',
+    # Anyone may ask the server whether it is there; what it answers is for those with a certificate.
+    "kube-apiserver": f"{_WEB} https://127.0.0.1:$API_PORT/readyz | grep -qE '200|401|403'",
+    "kube-controller-manager": f'[ "$({_WEB} https://127.0.0.1:{ports.CONTROLLER_MANAGER.number}/healthz)" = 200 ]',
+    "kube-scheduler": f'[ "$({_WEB} https://127.0.0.1:{ports.SCHEDULER.number}/healthz)" = 200 ]',
+}
+"""Unit → what tells, on its host, that it is well; `$directory` is where its program is installed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A unit on a host."""
+
+    name: str
+    version: str
+    active: str
+    healthy: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Host:
+    """A droplet, as the cloud and the host itself tell of it."""
+
+    node: Node
+    power: str
+    services: tuple[Service, ...] = ()
+    trouble: str = ""
+    """Why the host could not be asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """All of it at one time."""
+
+    lab: str
+    memory: int | None
+    hosts: tuple[Host, ...] = ()
+    endpoint: str = ""
+    ready: Mapping[str, str] = field(default_factory=dict)
+    """Master → what its /readyz says to the administrator."""
+    certificates: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def well(self) -> bool:
+        """Whether there is a cluster, and nothing of it is amiss."""
+        return (
+            bool(self.hosts)
+            and all(not host.trouble and all(service.healthy for service in host.services) for host in self.hosts)
+            and all(answer == "ok" for answer in self.ready.values())
+        )
+
+
+def program_of(unit: str) -> str:
+    """Compose a shell command that prints the path of the program that a unit runs."""
+    return f"systemctl show --property ExecStart --value {unit} | sed -n 's/^{{ path=\\([^ ;]*\\).*/\\1/p'"
+
+
+def probe_script(roles: Sequence[str], api_port: int) -> str:
+    """Asks a host of its units: a line each, `name version active yes|no`."""
+    units = [unit for role in roles for unit in SERVICES.get(role, ())]
+    lines = [f"API_PORT={api_port}"]
+    for unit in dict.fromkeys(units):
+        lines += [
+            f"program=$({program_of(unit)})",
+            "directory=${program%/*}",
+            f"if ( {CHECKS[unit]} ); then well=yes; else well=no; fi",
+            f'echo "{unit} ${{directory##*/}} $(systemctl is-active {unit}) $well"',
+        ]
+    return "\n".join(lines)
+
+
+def parse_probe(output: str) -> tuple[Service, ...]:
+    """Read the lines of `probe_script`; others (a greeting, say) are none of ours."""
+    services = []
+    for line in output.splitlines():
+        match line.split():
+            case [name, version, active, ("yes" | "no") as well] if name in CHECKS:
+                services.append(Service(name=name, version=version, active=active, healthy=well == "yes"))
+    return tuple(services)
+
+
+def probe(workspace: Workspace, outputs: Mapping[str, Any], node: Node, power: str, api_port: int) -> Host:
+    """Ask one host."""
+    if power != "active":
+        return Host(node=node, power=power, trouble=f"powered {power}")
+    command = ssh_command(workspace, outputs, node, [probe_script(node["roles"], api_port)], batch=True)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return Host(node=node, power=power, trouble=f"no answer over SSH within {SECONDS} s")
+    if done.returncode != 0:
+        return Host(
+            node=node,
+            power=power,
+            trouble=done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "SSH failed",
+        )
+    return Host(node=node, power=power, services=parse_probe(done.stdout))
+
+
+def readiness(kubectl: Sequence[str], nodes: Sequence[Node], api_port: int, env: Mapping[str, str]) -> dict[str, str]:
+    """Ask each API server, by its own address, as the administrator."""
+
+    def ask(node: Node) -> str:
+        server = f"--server=https://{node['publicAddress']}:{api_port}"
+        name = f"--tls-server-name={node['fqdn']}"
+        done = subprocess.run(
+            [*kubectl, server, name, "--request-timeout=10s", "get", "--raw", "/readyz"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+        )
+        return done.stdout.strip() if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no answer"])[-1]
+
+    masters = [node for node in nodes if "kube-master" in node["roles"]]
+    with ThreadPoolExecutor(max_workers=max(1, len(masters))) as pool:
+        return dict(zip((node["name"] for node in masters), pool.map(ask, masters), strict=True))
+
+
+def probe_all(
+    workspace: Workspace, outputs: Mapping[str, Any], power: Mapping[str, str], api_port: int
+) -> tuple[Host, ...]:
+    """Ask all hosts at the same time; `power` is name → what the cloud says."""
+    nodes = outputs["nodes"]
+    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+        return tuple(
+            pool.map(lambda node: probe(workspace, outputs, node, power.get(node["fqdn"], "gone"), api_port), nodes)
+        )
+
+
+def render(snapshot: Snapshot, now: datetime | None = None) -> RenderableType:
+    """For a person's eyes."""
+    memory = "" if snapshot.memory is None else f", {snapshot.memory / 2**20:,.0f} MiB of memory in all its processes"
+    parts: list[RenderableType] = [Text(f"Lab: {snapshot.lab}{memory}")]
+    if not snapshot.hosts:
+        return Group(*parts, Text("No cluster yet: run ./triplane up"))
+    parts.append(Text(f"API: {snapshot.endpoint}"))
+    table = Table(box=None, pad_edge=False)
+    for heading in ("HOST", "ROLES", "PUBLIC", "PRIVATE", "POWER", "SERVICES"):
+        table.add_column(heading, overflow="fold")
+    for host in snapshot.hosts:
+        services = Text("\n").join(_service(service) for service in host.services)
+        node = host.node
+        table.add_row(
+            node["name"],
+            ", ".join(node["roles"]),
+            node["publicAddress"],
+            node["privateAddress"],
+            host.power,
+            services if not host.trouble else Text(host.trouble, style="red"),
+        )
+    parts.append(table)
+    for master, answer in snapshot.ready.items():
+        parts.append(Text(f"{master}: /readyz says {answer}", style="green" if answer == "ok" else "red"))
+    if snapshot.certificates:
+        parts.append(_certificates(snapshot.certificates, now or datetime.now(UTC)))
+    parts.append(Text("All is well.", style="green") if snapshot.well else Text("Not all is well.", style="red"))
+    return Group(*parts)
+
+
+def _service(service: Service) -> Text:
+    good = service.healthy and service.active == "active"
+    state = "healthy" if good else f"{service.active}, not healthy"
+    return Text(f"{service.name} {service.version}: {state}", style="green" if good else "red")
+
+
+def _certificates(expiries: Mapping[str, str], now: datetime) -> Text:
+    dates = sorted((datetime.fromisoformat(date), name) for name, date in expiries.items())
+    first, name = dates[0]
+    days = (first - now).days
+    text = f"{len(dates)} certificates; the first to expire is {name}, on {first:%Y-%m-%d} (in {days} days)"
+    return Text(text, style="red" if days < 30 else "")
+
+
+def as_json(snapshot: Snapshot) -> str:
+    """For programs."""
+    return json.dumps(
+        {
+            "lab": snapshot.lab,
+            "memoryBytes": snapshot.memory,
+            "well": snapshot.well,
+            "apiEndpoint": snapshot.endpoint,
+            "ready": dict(snapshot.ready),
+            "certificates": dict(snapshot.certificates),
+            "hosts": [
+                {
+                    "name": host.node["name"],
+                    "power": host.power,
+                    "trouble": host.trouble,
+                    "services": {
+                        service.name: {"version": service.version, "active": service.active, "healthy": service.healthy}
+                        for service in host.services
+                    },
+                }
+                for host in snapshot.hosts
+            ],
+        },
+        indent=2,
+    )

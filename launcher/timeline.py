@@ -1,0 +1,158 @@
+"""Where the time of a run goes: the engine's events, set against what waits for what."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Event = tuple[float, Mapping[str, Any]]
+"""When it came (the engine's own stamps are whole seconds), and what it says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """One resource's step."""
+
+    urn: str
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.start
+
+    @property
+    def name(self) -> str:
+        """The resource's name."""
+        return self.urn.split("::")[-1]
+
+    @property
+    def phase(self) -> str:
+        """The component that it belongs to: the innermost of the program's own types above it."""
+        types = self.urn.split("::")[2].split("$")
+        ours = [kind for kind in types if kind.startswith("triplane:")]
+        return ours[-1].removeprefix("triplane:") if ours else "the program"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """All steps of one kind of component; phases overlap where the graph lets them."""
+
+    name: str
+    start: float
+    end: float
+    steps: int
+
+
+def spans(events: Iterable[Event]) -> dict[str, Span]:
+    """URN → its step; resources that nothing was done to have none."""
+    begun: dict[str, float] = {}
+    found: dict[str, Span] = {}
+    for at, event in events:
+        if metadata := (event.get("resourcePreEvent") or {}).get("metadata"):
+            if metadata["op"] not in {"same", "read"}:
+                begun.setdefault(metadata["urn"], at)
+        elif metadata := (event.get("resOutputsEvent") or {}).get("metadata"):
+            urn = metadata["urn"]
+            if urn in begun:
+                found[urn] = Span(urn=urn, start=begun[urn], end=at)
+    return found
+
+
+def dependencies(resources: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """URN → the URNs that its step waits for, from a recorded state."""
+    needs: dict[str, set[str]] = {}
+    for resource in resources:
+        found = set(resource.get("dependencies") or [])
+        for urns in (resource.get("propertyDependencies") or {}).values():
+            found |= set(urns or [])
+        needs[resource["urn"]] = found
+    return needs
+
+
+def critical_path(steps: Mapping[str, Span], needs: Mapping[str, set[str]]) -> list[Span]:
+    """Find the chain of steps that the end waited for: from the last one back, always to what ended last before it."""
+    leaves = {urn: span for urn, span in steps.items() if not _is_component(urn)}
+    if not leaves:
+        return []
+    path = [max(leaves.values(), key=lambda span: span.end)]
+    while before := [leaves[urn] for urn in _reachable(path[-1].urn, needs, leaves)]:
+        path.append(max(before, key=lambda span: span.end))
+    return path[::-1]
+
+
+def _is_component(urn: str) -> bool:
+    return urn.split("::")[2].rsplit("$", maxsplit=1)[-1].startswith(("triplane:", "pulumi:"))
+
+
+def _reachable(urn: str, needs: Mapping[str, set[str]], leaves: Mapping[str, Span]) -> set[str]:
+    """Find what a step waits for, looking through what took no step itself."""
+    found: set[str] = set()
+    seen = {urn}
+    waiting = list(needs.get(urn, ()))
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current in leaves:
+            found.add(current)
+        else:
+            waiting += needs.get(current, ())
+    return found
+
+
+def phases(steps: Mapping[str, Span]) -> list[Phase]:
+    """Group the steps by component, in the order in which they begin."""
+    groups: dict[str, list[Span]] = {}
+    for urn, span in steps.items():
+        if not _is_component(urn):
+            groups.setdefault(span.phase, []).append(span)
+    found = [
+        Phase(name=name, start=min(s.start for s in group), end=max(s.end for s in group), steps=len(group))
+        for name, group in groups.items()
+    ]
+    return sorted(found, key=lambda phase: phase.start)
+
+
+class Follower:
+    """Reads an event log while it grows, and notes when each line came."""
+
+    def __init__(self, path: Path) -> None:
+        self.events: list[Event] = []
+        self._path = path
+        self._stop = threading.Event()
+
+    @contextmanager
+    def following(self) -> Iterator[Follower]:
+        """Follow for as long as the block runs."""
+        thread = threading.Thread(target=self._follow, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _follow(self) -> None:
+        while not self._path.exists():
+            if self._stop.wait(0.02):
+                return
+        with self._path.open() as log:
+            rest = ""
+            while True:
+                last = self._stop.is_set()
+                rest += log.read()
+                *lines, rest = rest.split("\n")
+                now = time.monotonic()
+                self.events += [(now, json.loads(line)) for line in lines if line.strip()]
+                if last:
+                    return
+                self._stop.wait(0.02)
