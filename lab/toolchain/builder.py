@@ -196,11 +196,13 @@ def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell)
     missing = [module for module in needed if not module.has_arrived(mod_cache)]
 
     def count(_: str) -> None:
+        before = len(missing)
         missing[:] = [module for module in missing if not module.has_arrived(mod_cache)]
-        tell(Step.MODULES, len(needed) - len(missing), len(needed))
+        if len(missing) < before:
+            tell(Step.MODULES, len(needed) - len(missing), len(needed))
 
     if missing:
-        count("")
+        tell(Step.MODULES, len(needed) - len(missing), len(needed))
         # -x says something for each file it gets, which is when to look again.
         compiler.run(
             ["mod", "download", "-x", *(str(module) for module in missing)],

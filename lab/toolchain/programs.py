@@ -51,6 +51,8 @@ class Program:
     downloads: tuple[Download, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     """Version → what a reader of its catalog entry should know."""
+    pins: Path = MODULES
+    """The folder with a module folder per version."""
 
     @property
     def binaries(self) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ class Program:
 
     def folder(self, version: str) -> Path:
         """Return where the go.mod and go.sum stand that pin every module of a version."""
-        return MODULES / f"{self.name}-{version}"
+        return self.pins / f"{self.name}-{version}"
 
     def linker_flags(self, version: str) -> str:
         """Return what `go build -ldflags` gets: no symbol table, the version stamps, and static linking."""
