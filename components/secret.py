@@ -11,4 +11,4 @@ T = TypeVar("T")
 
 def secret(value: pulumi.Output[T]) -> pulumi.Output[T]:
     """The same value, encrypted in state and hidden in diffs, as is everything that is made of it."""
-    return pulumi.Output.secret(value)  # type: ignore[arg-type]
+    return pulumi.Output.secret(value)

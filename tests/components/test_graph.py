@@ -1,0 +1,253 @@
+"""The shape of the graph: names, tags, parents, order and secrets."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from itertools import pairwise
+
+import pytest
+
+from tests.components.graph import Graph, Resource, Secret, graph_of, texts
+
+PRIVATE_KEY = re.compile(r"PRIVATE KEY")
+
+
+def names(resources: list[Resource]) -> set[str]:
+    return {resource.name for resource in resources}
+
+
+def value(secret: object) -> str:
+    assert isinstance(secret, Secret)
+    return secret.value
+
+
+def files(step: Resource) -> dict[str, str]:
+    """What a step brings on its stdin."""
+    lines = [line.split() for line in value(step.inputs["stdin"]).splitlines()]
+    return {path: b64decode(content).decode() for path, _, _, content in lines}
+
+
+def test_the_lab_has_three_members_and_three_masters_and_nothing_else(lab: Graph) -> None:
+    assert names(lab.of(":Droplet")) == {f"{pool}-{i}" for pool in ("etcd", "k8s-master") for i in range(3)}
+    assert {r.inputs["name"] for r in lab.of(":Droplet")} >= {
+        "etcd-0.lab.triplane.test",
+        "k8s-master-2.lab.triplane.test",
+    }
+
+
+def test_prod_has_nodes_beside_members_and_masters() -> None:
+    graph = graph_of("prod")
+    assert len(graph.of(":Droplet")) == 9
+    assert graph.named(":Command", "k8s-node-2-flannel")
+    assert not [r for r in graph.of(":Command") if r.name.startswith("k8s-node") and "kube-" in r.name]
+
+
+def test_stacked_hosts_carry_both_roles_and_run_both() -> None:
+    graph = graph_of("dev")
+    assert names(graph.of(":Droplet")) == {"k8s-0", "k8s-1", "k8s-2"}
+    assert sorted(graph.named(":Droplet", "k8s-0").inputs["tags"]) == [
+        "dev-etcd",
+        "dev-kube-master",
+        "etcd",
+        "kube-master",
+    ]
+    assert {"k8s-0-etcd", "k8s-0-kube-apiserver", "k8s-0-flannel"} <= names(graph.of(":Command"))
+
+
+def test_every_droplet_has_its_role_tag_and_the_cluster_scoped_one(lab: Graph) -> None:
+    assert lab.named(":Droplet", "etcd-1").inputs["tags"] == ["etcd", "lab-etcd"]
+    assert lab.named(":Droplet", "k8s-master-1").inputs["tags"] == ["kube-master", "lab-kube-master"]
+
+
+def test_every_resource_has_the_component_that_made_it_as_parent(graph: Graph) -> None:
+    stack = "pulumi:pulumi:Stack"
+    orphans = [
+        r.urn for r in graph.resources if not r.type.startswith("triplane:") and r.parent.split("::")[2].endswith(stack)
+    ]
+    assert orphans == []
+
+
+def test_no_two_resources_share_a_urn(graph: Graph) -> None:
+    urns = [r.urn for r in graph.resources]
+    assert len(urns) == len(set(urns))
+
+
+def test_no_private_key_stands_outside_a_secret(graph: Graph) -> None:
+    leaks = [
+        (r.urn, text[:40])
+        for r in graph.resources
+        # What the tls provider is given it marks secret by itself: its schema says so.
+        if not r.type.startswith("tls:")
+        for text in texts(r.inputs)
+        if PRIVATE_KEY.search(text)
+    ]
+    assert leaks == []
+    outputs = {name: output for name, output in graph.outputs.items() if not isinstance(output, Secret)}
+    assert not [text for text in texts(outputs) if PRIVATE_KEY.search(text)]
+
+
+def test_tls_resources_declare_their_keys_secret(graph: Graph) -> None:
+    for resource in graph.of(":PrivateKey"):
+        assert {"privateKeyPem", "privateKeyOpenssh", "privateKeyPemPkcs8"} <= resource.secret_outputs, resource.name
+
+
+def test_user_data_stdin_connection_and_kubeconfig_are_secrets(graph: Graph) -> None:
+    for droplet in graph.of(":Droplet"):
+        assert isinstance(droplet.inputs["userData"], Secret), droplet.name
+    for step in graph.of(":Command"):
+        assert isinstance(step.inputs["connection"], Secret) or isinstance(
+            step.inputs["connection"]["privateKey"], Secret
+        ), step.name
+        assert "stdin" not in step.inputs or isinstance(step.inputs["stdin"], Secret), step.name
+    assert isinstance(graph.outputs["kubeconfig"], Secret)
+    assert isinstance(graph.outputs["deployKey"], Secret)
+
+
+def test_user_data_holds_the_one_time_key_alone_and_no_key_that_is_in_use(lab: Graph) -> None:
+    text = value(lab.named(":Droplet", "etcd-0").inputs["userData"])
+    decoded = [b64decode(word).decode() for word in re.findall(r"content: ([A-Za-z0-9+/=]{40,})", text)]
+    assert len(decoded) == 1
+    assert "etcd-0-bootstrap" in decoded[0]
+
+
+def test_every_connection_is_held_to_the_hosts_own_key(graph: Graph) -> None:
+    for step in graph.of(":Command"):
+        connection = step.inputs["connection"]
+        connection = connection.value if isinstance(connection, Secret) else connection
+        node = next(d.name for d in graph.of(":Droplet") if step.name.startswith(f"{d.name}-"))
+        key = "bootstrap" if step.name.endswith("-identity") else "host"
+        assert connection["hostKey"] == f"ecdsa-sha2-nistp256 {node}-{key}", step.name
+
+
+def test_no_step_is_replaced_or_deletes_anything_on_its_host(graph: Graph) -> None:
+    for step in graph.of(":Command"):
+        assert not {"triggers", "delete", "environment"} & set(step.inputs), step.name
+
+
+def test_all_text_that_runs_on_hosts_is_known_in_a_preview(graph: Graph) -> None:
+    for step in graph.of(":Command"):
+        assert isinstance(step.inputs["create"], str), step.name
+        assert "id-of-" not in step.inputs["create"], step.name
+        assert "address-of-" not in step.inputs["create"], step.name
+
+
+def chain(graph: Graph, service: str, hosts: list[str]) -> None:
+    steps = [graph.named(":Command", f"{host}-{service}") for host in hosts]
+    for earlier, later in pairwise(steps):
+        assert earlier.urn in later.depends_on, f"{later.name} does not wait for {earlier.name}"
+
+
+@pytest.mark.parametrize("service", ["flannel", "kube-apiserver", "kube-controller-manager", "kube-scheduler"])
+def test_masters_change_one_at_a_time(lab: Graph, service: str) -> None:
+    chain(lab, service, [f"k8s-master-{i}" for i in range(3)])
+
+
+def test_members_change_one_at_a_time(lab: Graph) -> None:
+    chain(lab, "etcd", [f"etcd-{i}" for i in range(3)])
+
+
+def test_hosts_of_a_quorum_are_resized_one_at_a_time(graph: Graph) -> None:
+    for droplets in ([d for d in graph.of(":Droplet") if tag in d.inputs["tags"]] for tag in ("etcd", "kube-master")):
+        for earlier, later in pairwise(droplets):
+            assert graph.named(":Command", f"{earlier.name}-host").urn in later.depends_on
+
+
+def test_every_firewall_is_there_before_any_droplet(graph: Graph) -> None:
+    walls = {r.urn for r in graph.of(":Firewall")}
+    for droplet in graph.of(":Droplet"):
+        assert walls <= graph.before(droplet), droplet.name
+
+
+def test_api_servers_wait_for_the_whole_etcd_cluster(graph: Graph) -> None:
+    members = [r.urn for r in graph.of(":Command") if re.fullmatch(r".*-\d+-etcd", r.name)]
+    first = next(r for r in graph.of(":Command") if r.name.endswith("-0-kube-apiserver") and "install" not in r.name)
+    assert set(members) <= graph.before(first)
+
+
+def test_the_api_name_holds_a_master_only_after_its_api_server_answered(graph: Graph) -> None:
+    records = [r for r in graph.of(":DnsRecord") if r.inputs["name"].startswith("api.")]
+    assert records
+    for record in records:
+        master = re.sub("^api-(internal-)?", "", record.name)
+        assert graph.named(":Command", f"{master}-kube-apiserver").urn in record.depends_on
+
+
+def test_every_host_has_a_public_and_a_private_name(lab: Graph) -> None:
+    records = {(r.inputs["name"], r.inputs["content"]) for r in lab.of(":DnsRecord")}
+    assert ("etcd-2.lab.triplane.test", "address-of-etcd-2") in records
+    assert ("etcd-2.internal.lab.triplane.test", "private-address-of-etcd-2") in records
+    assert {content for name, content in records if name == "api.lab.triplane.test"} == {
+        f"address-of-k8s-master-{i}" for i in range(3)
+    }
+    assert all(
+        r.inputs["ttl"] == 60 and r.inputs["proxied"] is False and r.delete_before_replace for r in lab.of(":DnsRecord")
+    )
+
+
+def test_etcd_trusts_three_authorities_for_three_things(lab: Graph) -> None:
+    bundle = files(lab.named(":Command", "etcd-0-etcd"))
+    assert bundle["/etc/etcd/pki/peer-ca.crt"] == "certificate etcd-peer-ca\n"
+    assert bundle["/etc/etcd/pki/client-ca.crt"] == "certificate etcd-client-ca\n"
+    assert bundle["/etc/etcd/pki/server-ca.crt"] == "certificate etcd-server-ca\n"
+
+
+def test_no_host_holds_an_authoritys_key_but_the_one_that_signs_for_the_cluster(graph: Graph) -> None:
+    held = {
+        (step.name, path)
+        for step in graph.of(":Command")
+        if "stdin" in step.inputs and not step.name.endswith("-identity")
+        for path, content in files(step).items()
+        if re.search(r"PRIVATE KEY-----\n[a-z-]+-ca\n", content)
+    }
+    assert {path for _, path in held} == {"/etc/kubernetes/controller-manager/cluster-signing-ca.key"}
+    assert all(name.endswith("-kube-controller-manager") for name, _ in held)
+
+
+def test_nodes_hold_nothing_but_flannels_certificate() -> None:
+    graph = graph_of("prod")
+    held = {path for step in graph.of(":Command") if step.name.startswith("k8s-node-0-") and "stdin" in step.inputs
+            and not step.name.endswith("-identity") for path in files(step)}  # fmt: skip
+    assert held == {f"/etc/flannel/pki/{name}" for name in ("etcd-server-ca.crt", "etcd-client.crt", "etcd-client.key")}
+
+
+def changed(before: Graph, after: Graph) -> set[str]:
+    """Resources that a change of settings would touch."""
+    old = {r.urn: r.inputs for r in before.resources}
+    assert old.keys() == {r.urn for r in after.resources}
+    return {r.name for r in after.resources if r.inputs != old[r.urn]}
+
+
+@pytest.mark.parametrize(
+    ("component", "flag", "suffix", "pool"),
+    [
+        ("kube-apiserver", "v", "kube-apiserver", "k8s-master"),
+        ("kube-controller-manager", "v", "kube-controller-manager", "k8s-master"),
+        ("kube-scheduler", "v", "kube-scheduler", "k8s-master"),
+        ("flannel", "v", "flannel", "k8s-master"),
+        ("etcd", "snapshot-count", "etcd", "etcd"),
+    ],
+)
+def test_a_flag_of_one_component_touches_its_three_steps_alone(
+    component: str, flag: str, suffix: str, pool: str
+) -> None:
+    after = graph_of("lab", extraFlags=f'{{"{component}": {{"{flag}": "2"}}}}')
+    assert changed(graph_of("lab"), after) == {f"{pool}-{i}-{suffix}" for i in range(3)}
+
+
+def test_another_kubernetes_version_touches_kubernetes_alone() -> None:
+    after = graph_of("lab", versions='{"kubernetes": "1.36.3"}')
+    touched = changed(graph_of("lab"), after)
+    assert touched == {
+        f"k8s-master-{i}-{prefix}{name}"
+        for i in range(3)
+        for prefix in ("", "install-")
+        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    }
+
+
+def test_a_new_ssh_authority_rebuilds_no_host() -> None:
+    key = '"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4oJmFYZxjDSFbDhTGXQ0IZMkkKVkLzRGKqqvLmZV0c people"'
+    assert changed(graph_of("lab"), graph_of("lab", sshCaPublicKey=key)) == {
+        f"{pool}-{i}-host" for pool in ("etcd", "k8s-master") for i in range(3)
+    }
