@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -33,28 +32,24 @@ OFFICIAL = "TRIPLANE_OFFICIAL_PLUGINS"
 def official_plugins(environment: Mapping[str, str]) -> Path | None:
     """Find the engine's plugin folder, where the official plugins are in it (in the SDKs' versions) or may come."""
     folder = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
-    wanted = [f"resource-{name}-v{installed_version(f'pulumi-{name}')}" for name in plugins.PLUGINS]
-    there = all((folder / name).is_dir() for name in wanted)
+    there = all((folder / plugin_folder(name)).is_dir() for name in plugins.PLUGINS)
     return folder if there or environment.get(OFFICIAL) == "1" else None
 
 
-def installed_pulumi(environment: Mapping[str, str], minimum: str) -> Path | None:
-    """Find a pulumi of the user's that is new enough for the SDK, with its Python host beside it."""
-    found = shutil.which("pulumi", path=environment.get("PATH", os.defpath))
-    if found is None:
-        return None
-    program = Path(found).resolve()
-    said = subprocess.run(
-        [program, "version"],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=dict(environment) | {"PULUMI_SKIP_UPDATE_CHECK": "true"},
-    ).stdout
-    parsed = re.match(r"v?(\d+)\.(\d+)\.(\d+)", said.strip())
-    new_enough = parsed is not None and tuple(map(int, parsed.groups())) >= tuple(map(int, minimum.split(".")))
-    return program if new_enough and (program.parent / "pulumi-language-python").exists() else None
+def plugin_folder(name: str) -> str:
+    """Name the folder in which the engine looks for the plugin that the installed SDK asks for."""
+    return f"resource-{name}-v{installed_version(f'pulumi-{name}')}"
+
+
+def install_stand_ins(workspace: Workspace) -> None:
+    """Put the stand-ins where the engine keeps plugins that it downloaded: it takes those without a remark."""
+    folder = workspace.pulumi_home / "plugins"
+    if folder.is_symlink():
+        folder.unlink()
+    for program in plugins.install(workspace.directory / "stand-ins", workspace.python):
+        place_of_its_own = folder / plugin_folder(program.name.removeprefix("pulumi-resource-"))
+        place_of_its_own.mkdir(parents=True, exist_ok=True)
+        place(program, place_of_its_own / program.name)
 
 
 def place(source: Path, target: Path) -> None:
@@ -78,6 +73,27 @@ def _same_copy(source: Path, target: Path) -> bool:
     return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
+class _Listener:
+    """Hands a build's progress on; what comes from the cache is not worth a word."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._current = ""
+
+    def __call__(self, step: toolchain.Progress) -> None:
+        task = f"{step.program} {step.version}"
+        if step.step is toolchain.Step.READY:
+            self._end()
+            return
+        self._current = task
+        self._progress.update(task, str(step).removeprefix(f"{task}: "))
+
+    def _end(self) -> None:
+        if self._current:
+            self._progress.done(self._current)
+        self._current = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preparation:
     """Makes the pieces, in the order in which they need each other."""
@@ -92,13 +108,12 @@ class Preparation:
         """
         workspace = self.workspace
         workspace.prepare()
-        self._shown(ENGINE)
+        with self._building() as progress:
+            self._place_engine(progress)
         official = official_plugins(os.environ)
         if official is None:
-            plugins.install(workspace.bin, workspace.python)
+            install_stand_ins(workspace)
         else:
-            for name in plugins.PLUGINS:
-                (workspace.bin / f"pulumi-resource-{name}").unlink(missing_ok=True)
             _link_plugins(official, workspace.pulumi_home / "plugins")
         make_passphrase(workspace)
         return Engine(
@@ -121,27 +136,24 @@ class Preparation:
         settings = stacks.settings(self.workspace, stack)
         versions = settings.get("triplane:versions") or {}
         slug = settings.get("triplane:image") or "debian-12-x64"
-        progress = self.report.progress()
-        with progress.shown(), ThreadPoolExecutor(max_workers=1) as pool:
+        with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
             image_made = pool.submit(self._image, slug, progress)
-            try:
-                self._programs(ENGINE, progress)
-                builds = self._built([(name, versions.get(name)) for name in RELEASES], progress)
-                mirror.publish(self._mirror, builds)
-            except toolchain.ToolchainError as error:
-                raise LauncherError(str(error)) from error
+            self._place_engine(progress)
+            mirror.publish(self._mirror, self._built([(name, versions.get(name)) for name in RELEASES], progress))
             image_made.result()
 
     def kubectl(self) -> Path:
         """Have the kubectl of the default version."""
-        self._shown(("kubernetes",), only=("kubectl",))
-        return self.workspace.bin / "kubectl"
+        with self._building() as progress:
+            (build,) = self._built([("kubernetes", None)], progress)
+        return build.path("kubectl")
 
-    def _shown(self, names: tuple[str, ...], only: tuple[str, ...] = ()) -> None:
+    @contextmanager
+    def _building(self) -> Iterator[Progress]:
         progress = self.report.progress()
         try:
             with progress.shown():
-                self._programs(names, progress, only)
+                yield progress
         except toolchain.ToolchainError as error:
             raise LauncherError(str(error)) from error
 
@@ -159,29 +171,16 @@ class Preparation:
             raise LauncherError(str(error)) from error
         progress.done(name)
 
-    def _programs(self, names: tuple[str, ...], progress: Progress, only: tuple[str, ...] = ()) -> None:
-        """Have programs in the folder for PATH: the user's own pulumi where it will do, else built ones."""
-        if names == ENGINE and (own := installed_pulumi(os.environ, toolchain.PROGRAMS["pulumi"].versions[0])):
-            for path in (own, *own.parent.glob("pulumi-*python*")):
-                place(path, self.workspace.bin / path.name)
-            return
-        for build in self._built([(name, None) for name in names], progress):
-            for file in build.sha256:
-                if not only or file in only:
-                    place(build.path(file), self.workspace.bin / file)
+    def _place_engine(self, progress: Progress) -> None:
+        """Have the engine in the folder for PATH: the user's own pulumi where it will do, else a built one."""
+        listener = _Listener(progress)
+        for name, path in toolchain.engine(on_progress=listener).items():
+            place(path, self.workspace.bin / name)
 
     def _built(self, wanted: Sequence[tuple[str, str | None]], progress: Progress) -> list[toolchain.Build]:
         """Get builds of programs, from the cache where they are in it."""
-        if missing := [name for name, version in wanted if toolchain.cached(name, version) is None]:
-            self.report.say(f"building {', '.join(missing)}: once, then kept in {self.workspace.lab.cache}")
-        builds = []
-        for name, version in wanted:
-            builds.append(
-                toolchain.build(name, version, on_progress=lambda step: progress.update(step.program, str(step)))
-            )
-            if name in missing:
-                progress.done(name)
-        return builds
+        listener = _Listener(progress)
+        return [toolchain.build(name, version, on_progress=listener) for name, version in wanted]
 
     def _machine(self) -> stacks.Machine:
         catalog = self._mirror / mirror.CATALOG
