@@ -1,0 +1,173 @@
+. /usr/local/lib/triplane/step.sh
+step etcd
+UNIT=etcd
+MEMBER=etcd-0
+PEER_URL=https://etcd-0.internal.k8s.example.com:2380
+CLIENT_URL=https://etcd-0.internal.k8s.example.com:2379
+EXPECTED=etcd-0=https://etcd-0.internal.k8s.example.com:2380,etcd-1=https://etcd-1.internal.k8s.example.com:2380,etcd-2=https://etcd-2.internal.k8s.example.com:2380
+OTHERS=https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379
+FIRST=yes
+STARTED=1
+QUORUM=2
+PATH=/opt/triplane/etcd/3.6.14:$PATH
+
+id etcd >/dev/null 2>&1 || useradd --system --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd
+put_bundle
+put /etc/etcd/etcd.env root:root 600 <<'TRIPLANE_END_OF_FILE'
+ETCD_NAME=etcd-0
+ETCD_DATA_DIR=/var/lib/etcd
+ETCD_ADVERTISE_CLIENT_URLS=https://etcd-0.internal.k8s.example.com:2379
+ETCD_INITIAL_ADVERTISE_PEER_URLS=https://etcd-0.internal.k8s.example.com:2380
+ETCD_CLIENT_CERT_AUTH=true
+ETCD_TRUSTED_CA_FILE=/etc/etcd/pki/client-ca.crt
+ETCD_CERT_FILE=/etc/etcd/pki/server.crt
+ETCD_KEY_FILE=/etc/etcd/pki/server.key
+ETCD_PEER_CLIENT_CERT_AUTH=true
+ETCD_PEER_TRUSTED_CA_FILE=/etc/etcd/pki/peer-ca.crt
+ETCD_PEER_CERT_FILE=/etc/etcd/pki/peer.crt
+ETCD_PEER_KEY_FILE=/etc/etcd/pki/peer.key
+ETCD_TLS_MIN_VERSION=TLS1.2
+ETCD_CIPHER_SUITES=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+ETCD_STRICT_RECONFIG_CHECK=true
+ETCD_ENABLE_GRPC_GATEWAY=false
+ETCD_LISTEN_METRICS_URLS=http://127.0.0.1:2381
+ETCD_SNAPSHOT_COUNT=5000
+TRIPLANE_END_OF_FILE
+
+put /etc/etcd/etcdctl.env root:root 600 <<'TRIPLANE_END_OF_FILE'
+ETCDCTL_ENDPOINTS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379
+ETCDCTL_CACERT=/etc/etcd/pki/server-ca.crt
+ETCDCTL_CERT=/etc/etcd/pki/etcdctl.crt
+ETCDCTL_KEY=/etc/etcd/pki/etcdctl.key
+TRIPLANE_END_OF_FILE
+
+put /etc/systemd/system/etcd.service root:root 600 <<'TRIPLANE_END_OF_FILE'
+[Unit]
+Description=etcd, the key-value store of the Kubernetes control plane
+Documentation=https://etcd.io/docs/v3.6/
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+User=etcd
+Group=etcd
+EnvironmentFile=/etc/triplane/host.env
+EnvironmentFile=/etc/etcd/etcd.env
+EnvironmentFile=/etc/etcd/bootstrap.env
+ExecStart=/opt/triplane/etcd/3.6.14/etcd \
+    --listen-peer-urls=https://${PRIVATE_ADDRESS}:2380 \
+    --listen-client-urls=https://${PRIVATE_ADDRESS}:2379,https://127.0.0.1:2379
+
+Restart=always
+RestartSec=2
+# A member is ready once it is part of a quorum, and its peers may still be starting.
+TimeoutStartSec=10min
+LimitNOFILE=65536
+StateDirectory=etcd
+StateDirectoryMode=0700
+CapabilityBoundingSet=
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+SystemCallFilter=@system-service
+# No more of the host than it needs (systemd.exec(5)).
+NoNewPrivileges=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectSystem=strict
+ProtectHome=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+TRIPLANE_END_OF_FILE
+
+DEPENDS_ON=(/etc/systemd/system/etcd.service /etc/etcd/etcd.env /etc/triplane/host.env /etc/etcd/pki/peer-ca.crt /etc/etcd/pki/client-ca.crt /etc/etcd/pki/peer.crt /etc/etcd/pki/peer.key /etc/etcd/pki/server.crt /etc/etcd/pki/server.key)
+
+set -a
+. /etc/etcd/etcdctl.env
+set +a
+# ctl ENDPOINTS ARGUMENT...; etcdctl takes them from the environment or from a flag, never from both.
+ctl() { ETCDCTL_ENDPOINTS=$1 etcdctl --dial-timeout=2s --command-timeout=5s "${@:2}"; }
+
+# How a member of PEER_URL is called, by the graph.
+name_of() { tr , '\n' <<<"$EXPECTED" | sed -n "s|=$1\$||p"; }
+
+# The members as `name=url,…`; one that has not started yet has no name of its own.
+initial_cluster() {
+  local id status name url rest
+  while IFS=, read -r id status name url rest; do
+    printf '%s=%s,' "$(name_of "${url# }" | grep . || printf '%s' "${name# }")" "${url# }"
+  done < <(ctl "$OTHERS" member list) | sed 's/,$//'
+}
+
+cluster_answers() { [ -n "$OTHERS" ] && ETCDCTL_ENDPOINTS=$OTHERS etcdctl --dial-timeout=1s --command-timeout=2s member list >/dev/null 2>&1; }
+
+bootstrap() {
+  printf 'ETCD_INITIAL_CLUSTER=%s\nETCD_INITIAL_CLUSTER_STATE=%s\nETCD_INITIAL_CLUSTER_TOKEN=lab-etcd\n' "$1" "$2" |
+    put /etc/etcd/bootstrap.env root:root 600
+}
+
+# A member without data either founds the cluster with the others or joins it: only one of the two is ever right.
+join_or_found() {
+  local old
+  if cluster_answers; then
+    old=$(ctl "$OTHERS" member list | awk -F ', ' -v url="$PEER_URL" '$4 == url && $2 == "started" { print $1 }')
+    if [ -n "$old" ]; then
+      ctl "$OTHERS" member remove "$old"
+    fi
+    if ! ctl "$OTHERS" member list | grep --quiet --fixed-strings ", $PEER_URL, "; then
+      wait_until 60 "the cluster to take $MEMBER in" ctl "$OTHERS" member add "$MEMBER" --peer-urls="$PEER_URL"
+    fi
+    bootstrap "$(initial_cluster)" existing
+  elif [ "$FIRST" = yes ] || [ -z "$OTHERS" ]; then
+    bootstrap "$EXPECTED" new
+  else
+    fail "$MEMBER has no data and no other member answers at $OTHERS: founding a second cluster would lose the first; bring the others back, or restore a snapshot"
+  fi
+}
+
+# With this member down, the others must still be a quorum.
+others_are_quorum() {
+  local healthy
+  healthy=$(ctl "$OTHERS" endpoint health 2>&1 | grep --count ' is healthy') || true
+  say "$healthy other members are healthy, $QUORUM must be"
+  ((healthy >= QUORUM))
+}
+
+wait_until 60 'the names of all members' resolvable etcd-0.internal.k8s.example.com etcd-1.internal.k8s.example.com etcd-2.internal.k8s.example.com
+if [ ! -d /var/lib/etcd/member ]; then
+  join_or_found
+elif [ ! -f /etc/etcd/bootstrap.env ]; then
+  bootstrap "$EXPECTED" existing
+fi
+
+if needs_restart etcd "${DEPENDS_ON[@]}"; then
+  if ctl "$CLIENT_URL" endpoint health >/dev/null 2>&1; then
+    [ -z "$OTHERS" ] || wait_until 60 'a quorum without this member, before it is restarted' others_are_quorum
+  else
+    free_port etcd 2379
+    free_port etcd 2380
+  fi
+  # A member is ready once there is a quorum, which on the first day takes the others' steps as well.
+  restart etcd --no-block
+fi
+
+if [ "$FIRST" = yes ] && ((STARTED < QUORUM)) && ! cluster_answers; then
+  wait_until 60 'etcd to listen for its peers' bash -c "ss --no-header --listening --tcp --numeric 'sport = :2380' | grep ."
+  say "$MEMBER waits for its peers"
+else
+  wait_until 120 "$MEMBER to be healthy" ctl "$CLIENT_URL" endpoint health
+fi
+passed etcd "${DEPENDS_ON[@]}"

@@ -1,0 +1,83 @@
+"""Everything that Triplane renders for hosts, by the name of its golden file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from model import manifests
+from model.releases import Download
+from model.roles import Role
+from model.steps import apiserver, controller_manager, etcd, flannel, host, install, scheduler
+from model.topology import Topology
+
+
+@dataclass(frozen=True)
+class Pool:
+    name: str
+    roles: tuple[Role, ...]
+    count: int = 3
+    size: str = "s-1vcpu-2gb"
+
+
+TOPOLOGY = Topology.of(
+    cluster="lab",
+    domain="k8s.example.com",
+    pools=[Pool("etcd", (Role.ETCD,)), Pool("k8s-master", (Role.KUBE_MASTER,))],
+)
+PODS = IPv4Network("10.200.0.0/16")
+SERVICES = IPv4Network("10.32.0.0/24")
+
+
+def _apiserver(mode: str) -> str:
+    return apiserver.script(
+        topology=TOPOLOGY,
+        services=SERVICES,
+        api_port=6443,
+        authorization_mode=mode,
+        version="1.37.1",
+        extra={"v": "2"},
+    )
+
+
+def steps() -> dict[str, str]:
+    """Scripts that run on hosts."""
+    node = TOPOLOGY.masters[0]
+    return {
+        "identity.sh": host.identity(),
+        "host.sh": host.script(size="s-1vcpu-2gb", ssh_ca_public_key="ssh-ed25519 AAAA people"),
+        "install.sh": install.script(
+            name="etcd",
+            directory="/opt/triplane/etcd/3.6.14",
+            downloads=[Download(url="https://example.com/etcd-v3.6.14-linux-amd64.tar.gz", sha256="0" * 64)],
+            links=["etcdctl"],
+        ),
+        "etcd-first.sh": etcd.script(
+            node=TOPOLOGY.etcd[0], topology=TOPOLOGY, version="3.6.14", extra={"snapshot-count": "5000"}, first=True
+        ),
+        "etcd-last.sh": etcd.script(node=TOPOLOGY.etcd[2], topology=TOPOLOGY, version="3.6.14", extra={}, first=False),
+        "flannel-network.sh": flannel.network_script(pods=PODS, etcd_version="3.6.14"),
+        "flannel.sh": flannel.script(topology=TOPOLOGY, version="0.27.4", extra={}),
+        "kube-apiserver.sh": _apiserver("Node,RBAC"),
+        "kube-apiserver-abac.sh": _apiserver("ABAC"),
+        "kube-controller-manager.sh": controller_manager.script(
+            node=node, cluster="lab", pods=PODS, services=SERVICES, version="1.37.1", extra={}
+        ),
+        "kube-scheduler.sh": scheduler.script(node=node, version="1.37.1", extra={}),
+    }
+
+
+def documents() -> dict[str, str]:
+    """Files that reach hosts on stdin or with the droplet."""
+    return {
+        "user-data.yaml": host.user_data("the one-time key"),
+        "encryption.yaml": manifests.encryption_configuration([("key2", "c2Vjb25k"), ("key1", "Zmlyc3Q=")]),
+        "kubeconfig.yaml": manifests.kubeconfig(
+            cluster="lab",
+            server="https://api.k8s.example.com:6443",
+            user="admin",
+            ca="authority",
+            certificate="certificate",
+            key="key",
+        ),
+    }

@@ -1,0 +1,138 @@
+"""What reaches hosts: golden files show a change's effect in the review, and the tools of the trade accept them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from model.assets import ASSETS
+from model.files import END_OF_FILE
+from model.steps import etcd
+from tests.unit.rendered import TOPOLOGY, documents, steps
+
+SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+RENDERED = steps() | documents()
+HEREDOC = re.compile(rf"put (\S+) \S+ \S+ <<'{END_OF_FILE}'\n(.*?){END_OF_FILE}\n", re.DOTALL)
+
+
+def files(script: str) -> dict[str, str]:
+    return dict(HEREDOC.findall(script))
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_what_is_rendered_is_what_was_reviewed(name: str, request: pytest.FixtureRequest) -> None:
+    path = GOLDEN / name
+    if request.config.getoption("--update-golden"):
+        path.write_text(RENDERED[name])
+    assert RENDERED[name] == path.read_text(), f"{name} changed: look at it, then pytest --update-golden"
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == set(RENDERED)
+
+
+@pytest.mark.parametrize("name", steps())
+def test_shellcheck_accepts_every_step(name: str) -> None:
+    # SC1090, SC1091: sourced files are on the host. SC2034, SC2153: names that the library reads or sets.
+    command = [SHELLCHECK, "--shell=bash", "--exclude=SC1090,SC1091,SC2034,SC2153", "-"]
+    result = subprocess.run(command, input=RENDERED[name], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_shellcheck_accepts_the_step_library() -> None:
+    result = subprocess.run([SHELLCHECK, str(ASSETS / "steps/step.sh")], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+UNITS = {
+    path: content
+    for script in steps().values()
+    for path, content in files(script).items()
+    if path.startswith("/etc/systemd/system/")
+}
+
+
+@pytest.mark.parametrize("path", UNITS)
+def test_systemd_accepts_every_unit(path: str, tmp_path: Path) -> None:
+    unit = tmp_path / Path(path).name
+    # The programs are not on this machine.
+    unit.write_text(re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", UNITS[path]))
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in result.stderr.splitlines() if unit.name in line]
+    assert complaints == []
+
+
+@pytest.mark.parametrize("path", UNITS)
+def test_every_service_restarts_always_and_is_hardened(path: str) -> None:
+    for line in ("Restart=always", "NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes", "ProtectHome=yes"):
+        assert f"\n{line}\n" in UNITS[path]
+    assert "\nCapabilityBoundingSet=" in UNITS[path]
+
+
+@pytest.mark.parametrize("name", steps())
+def test_yaml_files_are_yaml(name: str) -> None:
+    for path, content in files(RENDERED[name]).items():
+        if path.endswith(".yaml"):
+            assert yaml.safe_load(content)["kind"], path
+
+
+GONE = re.compile(
+    r"--(insecure-port|address|port|cloud-provider|enable-taint-manager|pod-eviction-timeout|admission-control)=",
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("name", steps())
+def test_no_flag_that_is_gone_is_used(name: str) -> None:
+    assert not GONE.search(RENDERED[name])
+
+
+def test_no_insecure_port_and_no_anonymous_request_beyond_health_checks() -> None:
+    script = RENDERED["kube-apiserver.sh"]
+    document = yaml.safe_load(files(script)["/etc/kubernetes/authentication.yaml"])
+    assert {condition["path"] for condition in document["anonymous"]["conditions"]} == {"/livez", "/readyz", "/healthz"}
+    assert "http://" not in files(script)["/etc/systemd/system/kube-apiserver.service"]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "authorization-mode=Node,RBAC",
+        "service-cluster-ip-range=10.32.0.0/24",
+        "service-node-port-range=30000-32767",
+        "audit-log-maxage=30",
+        "audit-log-maxbackup=10",
+        "audit-log-maxsize=100",
+        "profiling=false",
+        "service-account-extend-token-expiration=false",
+        "encryption-provider-config=/etc/kubernetes/encryption.yaml",
+    ],
+)
+def test_the_api_server_runs_with(flag: str) -> None:
+    assert f"--{flag} " in RENDERED["kube-apiserver.sh"].replace("\\\n", " \n")
+
+
+def test_abac_is_an_option_with_the_references_policy() -> None:
+    assert "--authorization-mode=ABAC" in RENDERED["kube-apiserver-abac.sh"]
+    assert "abac-policy" not in RENDERED["kube-apiserver.sh"]
+
+
+def test_an_operators_etcd_flag_becomes_a_setting_of_the_environment_file() -> None:
+    assert "ETCD_SNAPSHOT_COUNT=5000\n" in files(RENDERED["etcd-first.sh"])["/etc/etcd/etcd.env"]
+
+
+def test_a_member_that_is_changed_later_may_never_found_a_cluster() -> None:
+    def script(*, first: bool) -> str:
+        return etcd.script(node=TOPOLOGY.etcd[1], topology=TOPOLOGY, version="3.6.14", extra={}, first=first)
+
+    assert "\nFIRST=yes\n" in script(first=True)
+    assert "\nFIRST=no\n" in script(first=False)
+    assert script(first=True).replace("FIRST=yes", "FIRST=no") == script(first=False)
