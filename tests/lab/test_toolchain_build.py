@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab.config import cache_directory
-from lab.toolchain import Program, Progress, Step, ToolchainError, build, builder, cached, go
+from lab.toolchain import Build, Program, Progress, Step, ToolchainError, build, cached, go, host_arch
 from lab.toolchain.errors import failure
 from lab.toolchain.store import locked
 
@@ -143,7 +143,7 @@ def test_a_damaged_build_is_made_again(program: Program, cache: Path, damage: st
 
 def test_of_two_builds_at_once_one_waits_and_takes_what_the_other_made(program: Program, cache: Path) -> None:
     told: dict[str, list[Progress]] = {"first": [], "second": []}
-    results = {}
+    results: dict[str, Build] = {}
     first_is_at_it, second_waits = threading.Event(), threading.Event()
 
     def first_tells(progress: Progress) -> None:
@@ -181,7 +181,7 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_one_finishes(program: 
 
 
 def test_leftovers_of_a_killed_build_are_cleared_by_the_next(program: Program, cache: Path) -> None:
-    leftover = cache / "bin/hello/1.2.3" / f".{builder.host_arch()}-killed"
+    leftover = cache / "bin/hello/1.2.3" / f".{host_arch()}-killed"
     leftover.mkdir(parents=True)
     (leftover / "greeter").write_text("half a binary")
     result = build(program, cache=cache)
@@ -262,8 +262,9 @@ def dependent(program: Program, tmp_path: Path, compiler: go.Go, monkeypatch: py
     greeting = f'package greeting\n\nimport "example.test/Loud"\n\nconst Text = "{tmp_path.name}" + loud.Mark\n'
     (folder / "greeting/greeting.go").write_text(greeting)
     pin = {**os.environ, "GOFLAGS": "-mod=mod -modcacherw", "GOSUMDB": "off", "GOMODCACHE": str(tmp_path / "first")}
-    command = [compiler.binary, "get", "example.test/Loud@v1.0.0"]
-    subprocess.run(command, cwd=folder, env=pin, check=True, capture_output=True)
+    subprocess.run(
+        [compiler.binary, "get", "example.test/Loud@v1.0.0"], cwd=folder, env=pin, check=True, capture_output=True
+    )
     yield program
     clean = {**os.environ, "GOFLAGS": ""}
     subprocess.run([compiler.binary, "clean", "-modcache"], cwd=folder, env=clean, check=True)
