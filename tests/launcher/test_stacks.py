@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from launcher import stacks
+from launcher.errors import MistakeError
+from launcher.workspace import Workspace
+
+MACHINE = stacks.Machine(
+    api_url="http://198.19.7.1:8000",
+    mirror_url="http://198.19.7.1:8001",
+    digests={"etcd": {"3.6.14": {"amd64": "ab" * 32}}},
+    ssh_ca_public_key="ssh-ed25519 AAAA",
+    operator="198.19.7.1/32",
+    zone={"id": "f" * 32, "name": "triplane.test"},
+)
+
+
+def config(workspace: Workspace, stack: str = "lab") -> dict:
+    return stacks.settings(workspace, stack)
+
+
+def change(workspace: Workspace, **values: object) -> None:
+    """As `pulumi config set` does it: in the copy."""
+    path = workspace.directory / "Pulumi.lab.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["config"] |= {f"triplane:{key}": value for key, value in values.items()}
+    path.write_text(yaml.safe_dump(content))
+
+
+def track(workspace: Workspace, old: str, new: str) -> None:
+    path = workspace.checkout / "Pulumi.lab.yaml"
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_the_copy_takes_the_tracked_settings_and_this_machines(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    made = config(workspace)
+    assert made["triplane:cluster"] == "lab"
+    assert made["digitalocean:apiEndpoint"] == "http://198.19.7.1:8000"
+    assert made["cloudflare:baseUrl"] == "http://198.19.7.1:8000/client/v4"
+    assert made["triplane:mirror"]["digests"]["etcd"]["3.6.14"]["amd64"] == "ab" * 32
+    assert made["triplane:sshCaPublicKey"] == "ssh-ed25519 AAAA"
+
+
+def test_the_tracked_files_stay_as_they_are(workspace):
+    before = {path.name: path.read_text() for path in workspace.checkout.glob("Pulumi*")}
+    stacks.write_files(workspace, "lab", MACHINE)
+    stacks.write_files(workspace, "prod", MACHINE)
+    assert {path.name: path.read_text() for path in workspace.checkout.glob("Pulumi*")} == before
+
+
+def test_a_lab_on_another_block_is_reached_from_its_own_address(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    assert config(workspace)["triplane:sshAllowed"] == ["198.19.7.1/32", "10.0.0.0/8"]
+
+
+def test_a_stack_for_a_real_account_gets_the_labs_zone_and_lets_this_machine_in(workspace):
+    stacks.write_files(workspace, "prod", MACHINE)
+    made = config(workspace, "prod")
+    assert made["triplane:zone"] == {"id": "f" * 32, "name": "triplane.test"}
+    assert made["triplane:domain"] == "prod.triplane.test"
+    assert made["triplane:sshAllowed"] == made["triplane:apiAllowed"] == ["198.19.7.1/32"]
+
+
+def test_the_program_is_the_checkouts(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    project = yaml.safe_load((workspace.directory / "Pulumi.yaml").read_text())
+    assert (workspace.directory / project["main"]).resolve() == workspace.checkout.resolve()
+    assert project["name"] == "triplane"
+
+
+def test_an_edit_of_the_tracked_file_arrives(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    track(workspace, "cluster: lab", "cluster: other")
+    stacks.write_files(workspace, "lab", MACHINE)
+    assert config(workspace)["triplane:cluster"] == "other"
+
+
+def test_what_config_set_wrote_is_kept(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    change(workspace, apiPort=8443, cluster="mine")
+    track(workspace, "cluster: lab", "cluster: theirs")
+    stacks.write_files(workspace, "lab", MACHINE)
+    assert config(workspace)["triplane:apiPort"] == 8443
+    assert config(workspace)["triplane:cluster"] == "mine"
+
+
+def test_what_config_rm_took_away_stays_away(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    path = workspace.directory / "Pulumi.lab.yaml"
+    content = yaml.safe_load(path.read_text())
+    del content["config"]["triplane:sshAllowed"]
+    path.write_text(yaml.safe_dump(content))
+    stacks.write_files(workspace, "lab", MACHINE)
+    assert "triplane:sshAllowed" not in config(workspace)
+
+
+def test_the_engines_salt_survives(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    path = workspace.directory / "Pulumi.lab.yaml"
+    path.write_text(path.read_text() + "encryptionsalt: v1:abc\n")
+    stacks.write_files(workspace, "lab", MACHINE)
+    assert yaml.safe_load(path.read_text())["encryptionsalt"] == "v1:abc"
+
+
+def test_a_lost_copy_gets_its_salt_from_the_state(workspace):
+    state = stacks.state_file(workspace, "lab")
+    state.parent.mkdir(parents=True)
+    latest = {"secrets_providers": {"type": "passphrase", "state": {"salt": "v1:from-state"}}}
+    state.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": latest}}))
+    stacks.write_files(workspace, "lab", MACHINE)
+    assert yaml.safe_load((workspace.directory / "Pulumi.lab.yaml").read_text())["encryptionsalt"] == "v1:from-state"
+
+
+def test_the_copy_is_for_its_owner_alone(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    assert (workspace.directory / "Pulumi.lab.yaml").stat().st_mode & 0o777 == 0o600
+    assert workspace.directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_unknown_stack_is_answered_with_those_there_are(workspace):
+    with pytest.raises(MistakeError, match=r"no Pulumi\.staging\.yaml .* stacks: lab, prod"):
+        stacks.write_files(workspace, "staging", MACHINE)
+
+
+def test_a_broken_settings_file_is_named(workspace):
+    (workspace.checkout / "Pulumi.lab.yaml").write_text("config: [")
+    with pytest.raises(MistakeError, match=r"Pulumi\.lab\.yaml is no YAML"):
+        stacks.write_files(workspace, "lab", MACHINE)
+
+
+def test_a_forgotten_stack_leaves_no_file(workspace):
+    stacks.write_files(workspace, "lab", MACHINE)
+    state = stacks.state_file(workspace, "lab")
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
+    state.with_name("lab.json.bak").write_text("{}")
+    workspace.kubeconfig.write_text("secret")
+    before = {path.name for path in workspace.directory.iterdir()}
+    assert {"Pulumi.lab.yaml", "kubeconfig"} <= before
+    stacks.forget(workspace, "lab")
+    assert stacks.recorded(workspace) == []
+    assert not any("lab" in path.name or path.name == "kubeconfig" for path in workspace.directory.iterdir())
+    assert list(state.parent.iterdir()) == []
