@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.plugins.plugin import Plugin
 from lab.plugins.tls.private_key import PrivateKey
+from lab.plugins.tls.resources import CertRequest, Clock, LocallySignedCert, SelfSignedCert, now
 
 
 class TlsPlugin(Plugin):
@@ -13,6 +14,6 @@ class TlsPlugin(Plugin):
     version = "5.6.2"
 
 
-def plugin() -> TlsPlugin:
-    """Make the plugin."""
-    return TlsPlugin([PrivateKey()])
+def plugin(clock: Clock = now) -> TlsPlugin:
+    """Make the plugin; tests bring their own time of day."""
+    return TlsPlugin([PrivateKey(), CertRequest(), SelfSignedCert(clock), LocallySignedCert(clock)])

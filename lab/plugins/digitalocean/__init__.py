@@ -1,0 +1,51 @@
+"""Stand-in for the digitalocean plugin: the API's calls in the order in which the official plugin makes them."""
+
+from __future__ import annotations
+
+import os
+
+from lab.plugins.digitalocean.client import Client, Pace
+from lab.plugins.digitalocean.droplet import Droplet
+from lab.plugins.digitalocean.firewall import Firewall
+from lab.plugins.digitalocean.ssh_key import SshKey
+from lab.plugins.digitalocean.tag import Tag
+from lab.plugins.digitalocean.vpc import Vpc
+from lab.plugins.plugin import Checked, Plugin
+from lab.plugins.schema import Field, Kind
+from lab.plugins.values import Properties
+
+ENDPOINT = "https://api.digitalocean.com"
+
+
+class DigitalOceanPlugin(Plugin):
+    """The plugin's name, version, configuration and resource types."""
+
+    name = "digitalocean"
+    version = "4.84.1"
+    config = {  # noqa: RUF012
+        "token": Field(secret=True),
+        "apiEndpoint": Field(),
+        "httpRetryMax": Field(kind=Kind.INTEGER),
+    }
+
+    def __init__(self, pace: Pace) -> None:
+        self._client = Client(pace)
+        super().__init__([kind(self._client) for kind in (Droplet, Firewall, SshKey, Tag, Vpc)])
+
+    def check_config(self, news: Properties) -> Checked:
+        """Validate the configuration and fill the address in."""
+        inputs, failures = super().check_config(news)
+        return {"apiEndpoint": os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT, **inputs}, failures
+
+    def configure(self, config: Properties) -> None:
+        """Take address and token; the token is first needed when the API is."""
+        token = config.get("token")
+        for name in ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"):
+            token = token or os.environ.get(name)
+        retries = config.get("httpRetryMax")
+        self._client.configure(config.get("apiEndpoint") or ENDPOINT, token, None if retries is None else int(retries))
+
+
+def plugin(pace: Pace | None = None) -> DigitalOceanPlugin:
+    """Make the plugin; tests wait at another pace."""
+    return DigitalOceanPlugin(pace or Pace())

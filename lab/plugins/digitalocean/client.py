@@ -1,0 +1,133 @@
+"""The DigitalOcean API v2, and waiting for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+from lab.plugins.api import Api, ApiError
+from lab.plugins.resource import Call, CancelledError, PluginError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How long the official plugin waits between looks, in seconds."""
+
+    first: float = 10.0
+    then: float = 3.0
+    retry: float = 1.0
+    """Before a request is tried again, for the first time."""
+    busy: float = 0.5
+    """Before the deletion of something still in use is tried again, for the first time."""
+
+
+class Client:
+    """Makes the calls. The first one asks for the account, so that a bad token shows at once."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._api: Api | None = None
+        self._lock = Lock()
+        self._greeted = False
+
+    def configure(self, url: str, token: str | None, retries: int | None) -> None:
+        """Set the address, token and number of retries."""
+        self._api = Api(
+            url=url.rstrip("/"),
+            token=token or "",
+            agent="pulumi-digitalocean (stand-in)",
+            retries=4 if retries is None else retries,
+            first_wait=self.pace.retry,
+        )
+
+    def get(self, path: str, call: Call) -> Any:  # noqa: ANN401  JSON
+        """GET."""
+        return self.request("GET", path, None, call)
+
+    def find(self, path: str, call: Call) -> Any:  # noqa: ANN401  JSON
+        """GET, or None where there is no such thing."""
+        try:
+            return self.get(path, call)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def post(self, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+        """POST."""
+        return self.request("POST", path, body, call)
+
+    def put(self, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+        """PUT."""
+        return self.request("PUT", path, body, call)
+
+    def delete(self, path: str, call: Call, body: object = None) -> None:
+        """DELETE; what is gone already is fine."""
+        try:
+            self.request("DELETE", path, body, call)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def request(self, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+        """Make a call, and an error of an answer that is one."""
+        if self._api is None or not self._api.token:
+            raise PluginError(
+                "no DigitalOcean token: set it with `pulumi config set --secret digitalocean:token` or in "
+                "DIGITALOCEAN_TOKEN"
+            )
+        with self._lock:
+            if not self._greeted:
+                self._ask(self._api, "GET", "/v2/account", None, call)
+                self._greeted = True
+        return self._ask(self._api, method, path, body, call)
+
+    @staticmethod
+    def _ask(api: Api, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+        reply = api.request(method, path, body, cancelled=call.cancelled)
+        if reply.status < 400:
+            return reply.body
+        answer = reply.body if isinstance(reply.body, dict) else {}
+        request = f' (request "{answer["request_id"]}")' if answer.get("request_id") else ""
+        message = answer.get("message") or "no message"
+        raise ApiError(f"{method} {api.url}{path}: {reply.status}{request} {message}", reply.status)
+
+    def wait(
+        self,
+        look: Callable[[], str | None],
+        *,
+        target: str,
+        pending: Collection[str],
+        deadline: float,
+        what: str,
+        call: Call,
+    ) -> None:
+        """Look until it says `target`; None means that it cannot tell yet, and anything not pending is an error."""
+        pause = self.pace.first
+        while True:
+            if call.cancelled.wait(pause):
+                raise CancelledError(f"cancelled while waiting for {what} to become {target!r}")
+            seen = look()
+            if seen == target:
+                return
+            if seen is not None and seen not in pending:
+                raise PluginError(f"{what}: unexpected state {seen!r}, wanted target {target!r}")
+            if time.monotonic() > deadline:
+                raise PluginError(
+                    f"{what}: timeout while waiting for state to become {target!r} (last state: {seen!r})"
+                )
+            pause = self.pace.then
+
+
+def segment(name: str) -> str:
+    """Write a name as a segment of a path."""
+    return quote(name, safe="")
+
+
+def deadline(call: Call, default: float) -> float:
+    """Give the time at which a step has taken too long: the program's custom timeout, or the plugin's own."""
+    return time.monotonic() + (call.timeout or default)

@@ -1,0 +1,171 @@
+"""tls.CertRequest, tls.SelfSignedCert, tls.LocallySignedCert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from lab.plugins.diff import Change, Difference
+from lab.plugins.resource import Call, PluginError, Resource, State
+from lab.plugins.schema import Field, Fields, Kind
+from lab.plugins.tls import certificates, keys
+from lab.plugins.tls.certificates import Issued, Template
+from lab.plugins.values import Properties, known
+
+Clock = Callable[[], datetime]
+
+STRINGS = Field(kind=Kind.LIST, items=Field(), replace=True)
+FLAG = Field(kind=Kind.BOOLEAN, computed=True, implied=False, replace=True)
+
+SUBJECT = Field(
+    kind=Kind.OBJECT,
+    replace=True,
+    fields={name: Field() for name in certificates.SUBJECT} | {"streetAddresses": Field(kind=Kind.LIST, items=Field())},
+)
+
+NAMES: Fields = {"subject": SUBJECT, "dnsNames": STRINGS, "ipAddresses": STRINGS, "uris": STRINGS}
+
+PEM = Field(required=True, replace=True, canonical=lambda pem: str(pem).strip())
+SECRET_PEM = Field(required=True, replace=True, secret=True, canonical=lambda pem: str(pem).strip())
+
+
+def _at_least(least: int) -> Callable[[object], str | None]:
+    return lambda value: None if isinstance(value, int) and value >= least else f"must be at least {least}"
+
+
+VALIDITY: Fields = {
+    "validityPeriodHours": Field(kind=Kind.INTEGER, required=True, replace=True, rule=_at_least(0)),
+    "earlyRenewalHours": Field(kind=Kind.INTEGER, computed=True, implied=0, replace=True, rule=_at_least(0)),
+    "allowedUses": Field(kind=Kind.LIST, items=Field(choices=certificates.USES), required=True, replace=True),
+    "isCaCertificate": FLAG,
+    "maxPathLength": Field(kind=Kind.INTEGER, computed=True, implied=-1, replace=True, rule=_at_least(-1)),
+    "setSubjectKeyId": FLAG,
+}
+
+ISSUED: Fields = {
+    "certPem": Field(),
+    "readyForRenewal": Field(kind=Kind.BOOLEAN),
+    "validityStartTime": Field(),
+    "validityEndTime": Field(),
+}
+
+
+def now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+class CertRequest(Resource):
+    """A certificate request. Every change makes a new one."""
+
+    token = "tls:index/certRequest:CertRequest"  # noqa: S105
+    inputs = {**NAMES, "privateKeyPem": SECRET_PEM}  # noqa: RUF012
+    outputs = {"certRequestPem": Field(), "keyAlgorithm": Field()}  # noqa: RUF012
+
+    def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+        """Make a request; its id is its SHA-1."""
+        key = keys.load(inputs["privateKeyPem"], "privateKeyPem")
+        id_, pem = certificates.request(inputs, key)
+        outputs = {**_clean(inputs), "certRequestPem": pem, "keyAlgorithm": keys.algorithm_of(key)}
+        return State(id_, outputs, inputs)
+
+
+class _Certificate(Resource):
+    """What both kinds of certificate have in common: they end, and are replaced before that."""
+
+    def __init__(self, clock: Clock = now) -> None:
+        self._clock = clock
+
+    def differences(self, state: Properties) -> dict[str, Difference]:
+        """Replace the certificate once it is in its renewal window."""
+        return {"readyForRenewal": Difference(Change.UPDATE, replace=True)} if self._is_due(state) else {}
+
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+        """Tell whether it has to be renewed by now; all else is in the state."""
+        if not state:
+            raise PluginError("a certificate cannot be imported")
+        return State(id_, state | {"readyForRenewal": True} if self._is_due(state) else state, inputs)
+
+    def _is_due(self, state: Properties) -> bool:
+        end = state.get("validityEndTime")
+        if not isinstance(end, str) or not known(state.get("earlyRenewalHours")):
+            return False
+        return self._clock() >= _parse(end) - timedelta(hours=state.get("earlyRenewalHours") or 0)
+
+    def _state(self, inputs: Properties, issued: Issued, more: Properties) -> State:
+        implied = {name: spec.implied for name, spec in self.inputs.items() if spec.implied is not None}
+        outputs = {
+            **implied,
+            **_clean(inputs),
+            **more,
+            "certPem": issued.pem,
+            "readyForRenewal": False,
+            "validityStartTime": _format(issued.start),
+            "validityEndTime": _format(issued.end),
+        }
+        return State(str(issued.serial), outputs, inputs)
+
+
+class SelfSignedCert(_Certificate):
+    """A certificate signed by its own key; a certificate authority's, mostly."""
+
+    token = "tls:index/selfSignedCert:SelfSignedCert"  # noqa: S105
+    inputs = {**NAMES, **VALIDITY, "setAuthorityKeyId": FLAG, "privateKeyPem": SECRET_PEM}  # noqa: RUF012
+    outputs = {**ISSUED, "keyAlgorithm": Field()}  # noqa: RUF012
+
+    def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+        """Sign one; its id is its serial number."""
+        key = keys.load(inputs["privateKeyPem"], "privateKeyPem")
+        template = Template(
+            subject=certificates.subject(inputs.get("subject")),
+            names=certificates.alternative_names(inputs),
+            public_key=key.public_key(),
+            properties=inputs,
+        )
+        return self._state(inputs, certificates.issue(template, key, None), {"keyAlgorithm": keys.algorithm_of(key)})
+
+
+class LocallySignedCert(_Certificate):
+    """A certificate signed by an authority's key, for a request."""
+
+    token = "tls:index/locallySignedCert:LocallySignedCert"  # noqa: S105
+    inputs = {  # noqa: RUF012
+        **VALIDITY,
+        "certRequestPem": PEM,
+        "caCertPem": PEM,
+        "caPrivateKeyPem": SECRET_PEM,
+    }
+    outputs = {**ISSUED, "caKeyAlgorithm": Field()}  # noqa: RUF012
+
+    def create(self, inputs: Properties, call: Call) -> State:
+        """Sign one; its id is its serial number."""
+        request = certificates.load_request(inputs["certRequestPem"])
+        key = keys.load(inputs["caPrivateKeyPem"], "caPrivateKeyPem")
+        issuer = certificates.load_certificate(inputs["caCertPem"], "caCertPem")
+        if not certificates.same_key(issuer, key):
+            raise PluginError("caPrivateKeyPem: not the key of the certificate in caCertPem")
+        if not certificates.is_authority(issuer):
+            call.warn("caCertPem: the certificate is not one of an authority; what it signs may be refused")
+        template = Template(
+            subject=request.subject,
+            names=certificates.requested_names(request),
+            public_key=request.public_key(),
+            properties=inputs,
+        )
+        return self._state(
+            inputs, certificates.issue(template, key, issuer), {"caKeyAlgorithm": keys.algorithm_of(key)}
+        )
+
+
+def _clean(inputs: Properties) -> Properties:
+    return {name: value for name, value in inputs.items() if not name.startswith("__")}
+
+
+def _format(time: datetime) -> str:
+    """Write a time as Go does: RFC 3339, as many digits of the second as there are, Z for UTC."""
+    text = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
+    return f"{text}Z"
+
+
+def _parse(text: str) -> datetime:
+    return datetime.fromisoformat(text)
