@@ -85,9 +85,10 @@ for setting in {" ".join(_KERNEL_SETTINGS)}; do
     if [ -e "$setting" ]; then
         read -r value <"$setting" || true
         echo "$value" >"$copies/$setting"
-        mount --bind "$copies/$setting" "$setting"
+        echo "$copies/$setting /proc/sys/$setting none bind 0 0"
     fi
-done
+done >"$copies/fstab"
+exec mount --all --fstab "$copies/fstab"
 """
 
 
