@@ -60,9 +60,9 @@ class Cloud:
         self.backend.actions.resume()
 
     def close(self, seconds: float = 5) -> None:
-        """Wait a moment for running actions, and let go of the store; what still ran is finished by `resume`."""
-        self.backend.actions.wait(seconds)
-        self.backend.store.close()
+        """Wait a moment for running actions and let go of the store; what still runs then is finished by `resume`."""
+        if self.backend.actions.wait(seconds):
+            self.backend.store.close()
 
 
 def build(directory: Path, machines: Machines, network: PublicNetwork, *, calls_an_hour: int = CALLS_AN_HOUR) -> Cloud:

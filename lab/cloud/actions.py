@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from ipaddress import IPv4Network
 
@@ -95,10 +96,11 @@ class Actions:
 
     def wait(self, seconds: float) -> bool:
         """Let running actions end; False where one still runs."""
+        deadline = time.monotonic() + seconds
         with self._guard:
             threads = list(self._threads)
         for thread in threads:
-            thread.join(seconds)
+            thread.join(max(0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
     def _lock(self, droplet: int) -> threading.Lock:
@@ -147,8 +149,16 @@ class Actions:
             self._machines.create(self._machine(droplet))
         except Exception:
             self._set_state(droplet, "failed")
+            self._clear(droplet)
             raise
         self._set_state(droplet, "made")
+
+    def _clear(self, droplet: int) -> None:
+        """Leave nothing half-made of a host whose creation failed; the failure itself is what gets told."""
+        try:
+            self._machines.destroy(droplet)
+        except MachineError:
+            LOG.exception("droplet %s: what was made of it could not be removed", droplet)
 
     def _power_on(self, row: sqlite3.Row) -> None:
         # A droplet whose creation failed is off; power is its second chance.

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
-import pydo
 import pytest
 from cloudflare import Cloudflare
 
-from lab.cloud import ZONE_ID
-from tests.lab.cloud.service import Server, Service, official_client
+from tests.lab.cloud.service import Account, Server, Service
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +25,13 @@ def service(server: Server, tmp_path: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def digitalocean(service: Service) -> pydo.Client:
-    return official_client(service)
+def account(service: Service) -> Account:
+    return Account(service)
+
+
+@pytest.fixture
+def digitalocean(account: Account) -> Any:
+    return account.client
 
 
 @pytest.fixture
@@ -44,8 +48,3 @@ def cloudflare(service: Service) -> Cloudflare:
 def raw(service: Service) -> Iterator[httpx.Client]:
     with service.digitalocean() as client:
         yield client
-
-
-@pytest.fixture
-def zone() -> str:
-    return ZONE_ID
