@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from model import checks, digitalocean, flag_rules, ports, releases
+from model import addresses, digitalocean, flag_rules, ports, releases
 from model.mistakes import Mistake, one_of, write_one_of
 from model.roles import Role
 from model.topology import Topology
@@ -21,8 +21,6 @@ LONGEST_HOST_NAME = 64
 """Linux's HOST_NAME_MAX and X.509's limit for a common name are the same number."""
 POD_BLOCK_PREFIX = 24
 """flannel leases a /24 to each host."""
-WORLD_PREFIX = 8
-"""A public range this wide is the world, or a good part of it."""
 LEAST_API_PORT, FIRST_NODE_PORT = 1024, 30_000
 """The API server binds no privileged port; node ports begin at 30000, and outgoing connections' own ports follow."""
 
@@ -143,7 +141,7 @@ def _range_problem(name: str, network: IPv4Network) -> str | None:
     widest, narrowest, who = _PREFIXES[name]
     if not widest <= network.prefixlen <= narrowest:
         return f"is a /{network.prefixlen}, and {who} /{widest} to /{narrowest}. Write one of those."
-    homes = checks.PRIVATE if name == "vpcCidr" else (*checks.PRIVATE, checks.SHARED)
+    homes = addresses.PRIVATE if name == "vpcCidr" else (*addresses.PRIVATE, addresses.SHARED)
     if not any(network.subnet_of(home) for home in homes):
         return f"is not a private range. Write one inside {one_of(map(str, homes))}."
     reserved = next((kept for kept in digitalocean.VPC_RESERVED if network.overlaps(kept)), None)
@@ -160,8 +158,7 @@ def _access(settings: Settings) -> Iterator[Mistake]:
             "e.g. [203.0.113.7/32].",
         )
     for position, network in enumerate(settings.ssh_allowed):
-        public = not any(network.subnet_of(home) for home in (*checks.PRIVATE, checks.SHARED))
-        if public and network.prefixlen <= WORLD_PREFIX and not settings.allow_world_ssh:
+        if addresses.is_world(network) and not settings.allow_world_ssh:
             yield Mistake(
                 setting=f"triplane:sshAllowed[{position}]",
                 value=network,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from launcher import files
@@ -15,7 +18,7 @@ LOGIN = "root"
 """The account on a host, and the principal in the certificate."""
 
 VALIDITY = "-5m:+12h"
-"""Of a certificate; a new one is made for every call."""
+"""Of a certificate; every command makes a new one."""
 
 Node = Mapping[str, Any]
 
@@ -52,6 +55,19 @@ def node_named(nodes: Sequence[Node], name: str) -> Node:
     raise MistakeError(f"there is no host {name!r}; hosts: {', '.join(node['name'] for node in nodes)}")
 
 
+def certify(workspace: Workspace) -> None:
+    """Give the operator's key a fresh certificate; one that another command is just using stays whole."""
+    _key_pair(workspace, "ca")
+    _key_pair(workspace, "operator")
+    with TemporaryDirectory(dir=workspace.ssh) as folder:
+        public = Path(shutil.copy(workspace.ssh / "operator.pub", folder))
+        _ssh_keygen(
+            "-s", str(workspace.ssh / "ca"), "-I", "triplane-operator", "-n", LOGIN, "-V", VALIDITY, str(public)
+        )
+        certificate = public.with_name("operator-cert.pub")
+        certificate.replace(workspace.ssh / certificate.name)
+
+
 def ssh_command(
     workspace: Workspace, outputs: Mapping[str, Any], node: Node, command: Sequence[str], *, batch: bool = False
 ) -> list[str]:
@@ -59,12 +75,7 @@ def ssh_command(
 
     It goes to the address and checks the key under the name: it works while name service does not.
     """
-    _key_pair(workspace, "ca")
-    _key_pair(workspace, "operator")
     operator = workspace.ssh / "operator"
-    _ssh_keygen(
-        "-s", str(workspace.ssh / "ca"), "-I", "triplane-operator", "-n", LOGIN, "-V", VALIDITY, f"{operator}.pub"
-    )
     known_hosts = workspace.ssh / "known_hosts"
     files.write(known_hosts, str(outputs["knownHosts"]).rstrip() + "\n")
     options = {

@@ -18,7 +18,7 @@ from lab.hosts import operator
 from launcher import lab as daemon
 from launcher import memory, repair, stacks
 from launcher import status as health
-from launcher.access import node_named, ssh_command
+from launcher.access import certify, node_named, ssh_command
 from launcher.engine import Engine
 from launcher.errors import InterruptedByUserError, LauncherError
 from launcher.preparation import ENGINE, RELEASES, Preparation, official_plugins
@@ -50,7 +50,7 @@ def up(desk: Desk, *, preview: bool, refresh: bool) -> int:
     """Raise the cluster."""
     with desk.workspace.locked(desk.report):
         engine = ready(desk, desk.workspace.stack)
-        verb = ["preview"] if preview else ["up", "--yes", "--skip-preview"]
+        verb = ["preview"] if preview else ["up", "--yes", "--skip-preview", "--suppress-outputs"]
         outcome = engine.run(*verb, *(["--refresh"] if refresh else []))
     if outcome.stopped:
         raise InterruptedByUserError("stopped; ./triplane up goes on from here, ./triplane down clears everything away")
@@ -235,6 +235,7 @@ def etcdctl(desk: Desk, arguments: Sequence[str]) -> NoReturn:
         f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; set +a; "
         f'program=$({health.program_of("etcd")}); exec "${{program%/*}}/etcdctl" {shlex.join(arguments)}'
     )
+    certify(desk.workspace)
     become(ssh_command(desk.workspace, outputs, running[0], [script]), os.environ)
 
 
@@ -242,6 +243,7 @@ def ssh(desk: Desk, host: str, command: Sequence[str]) -> NoReturn:
     """Log in, or run a command."""
     outputs = cluster(desk)
     node = node_named(outputs["nodes"], host)
+    certify(desk.workspace)
     become(ssh_command(desk.workspace, outputs, node, command), os.environ)
 
 
@@ -268,6 +270,7 @@ def look(desk: Desk) -> health.Snapshot:
     except LauncherError:
         return health.Snapshot(lab=told, memory=used)
     api_port = int(outputs["apiEndpoint"].rpartition(":")[2])
+    certify(workspace)
     hosts = health.probe_all(workspace, outputs, droplets(desk), api_port)
     env = dict(os.environ) | {"KUBECONFIG": str(workspace.kubeconfig)}
     up_masters = [host.node for host in hosts if host.power == "active"]

@@ -143,8 +143,10 @@ def ssh(
     if known_hosts is not None:
         check = ["-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={known_hosts}"]
     return subprocess.run(
-        ["ssh", "-F", "none", "-i", key, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=2"]
-        + [*check, f"root@{address}", command],
+        [
+            *("ssh", "-F", "none", "-i", str(key), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
+            *("-o", "ConnectTimeout=2", *check, f"root@{address}", command),
+        ],
         capture_output=True,
         text=True,
         timeout=120,

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from lab import catalog
-from lab.toolchain import PROGRAMS, Progress, ToolchainError, build_all
+from lab.toolchain import PROGRAMS, Progress, Step, ToolchainError, build_all
 from lab.toolchain.builder import FETCH_VARIABLE
 
 
@@ -26,10 +26,10 @@ class _Display:
 
     def show(self, progress: Progress) -> None:
         name = f"{progress.program} {progress.version}"
-        task = self._tasks.setdefault(name, self.bars.add_task(name)) if name not in self._tasks else self._tasks[name]
-        self.bars.update(
-            task, description=f"{name}: {progress.step}", completed=progress.done, total=progress.total or None
-        )
+        if name not in self._tasks:
+            self._tasks[name] = self.bars.add_task(name)
+        done, total = (1, 1) if progress.step is Step.READY else (progress.done, progress.total or None)
+        self.bars.update(self._tasks[name], description=f"{name}: {progress.step}", completed=done, total=total)
 
 
 def main(

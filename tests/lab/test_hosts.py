@@ -185,7 +185,7 @@ def test_vxlan_carries_traffic_between_two_hosts(town: Town) -> None:
         assert other.private is not None
         town.bench.answer(
             machine,
-            f"ip link add vx0 type vxlan id 1 dev eth1 local {machine.private.ip} remote {other.private.ip} dstport 8472"
+            f"ip link add vx0 type vxlan id 1 dev eth1 dstport 8472 local {machine.private.ip} remote {other.private.ip}"
             f" && ip address add 10.73.0.{inner}/24 dev vx0 && ip link set vx0 up && sysctl -qw net.ipv4.ip_forward=1",
         )
     try:
@@ -203,7 +203,7 @@ def test_kernel_settings_can_be_set_as_on_a_droplet_and_stay_the_hosts_own(town:
     other = "1" if mine.strip() != "1" else "0"
     town.bench.answer(
         town.one,
-        f"printf 'vm.overcommit_memory={other}\\nkernel.panic=10\\nnet.ipv4.ip_forward=1\\n' >/etc/sysctl.d/90-test.conf"
+        f"printf 'vm.overcommit_memory={other}\\nkernel.panic=10\\nnet.ipv4.ip_forward=1\\n' >/etc/sysctl.d/90-t.conf"
         " && sysctl --system",
     )
     assert town.bench.answer(town.one, "sysctl -n vm.overcommit_memory kernel.panic net.ipv4.ip_forward").split() == [
@@ -218,8 +218,8 @@ def test_a_hardened_unit_runs(town: Town) -> None:
     properties = (
         "ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateDevices=yes NoNewPrivileges=yes DynamicUser=yes "
         "ProtectKernelTunables=yes ProtectKernelModules=yes ProtectControlGroups=yes RestrictSUIDSGID=yes "
-        "RestrictNamespaces=yes LockPersonality=yes MemoryDenyWriteExecute=yes RestrictRealtime=yes StateDirectory=hard "
-        "CapabilityBoundingSet= SystemCallFilter=@system-service LimitNOFILE=65536 UMask=0077"
+        "RestrictNamespaces=yes LockPersonality=yes MemoryDenyWriteExecute=yes RestrictRealtime=yes "
+        "StateDirectory=hard CapabilityBoundingSet= SystemCallFilter=@system-service LimitNOFILE=65536 UMask=0077"
     )
     options = " ".join(f"-p '{name}'" for name in properties.split())
     written = town.bench.answer(
@@ -260,7 +260,7 @@ def test_power_is_cut_at_once_and_a_shutdown_is_clean(town: Town) -> None:
     bench, machine = town.bench, town.far
     bench.answer(
         machine,
-        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=true\\nExecStop=sh -c \"echo bye >>/root/bye\"\\n'"
+        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=1\\nExecStart=true\\nExecStop=sh -c \"echo bye >>/root/bye\"\\n'"
         " >/etc/systemd/system/bye.service && systemctl start bye && sync",
     )
     bench.machines.power_off(machine.id)
@@ -327,7 +327,7 @@ def test_host_keys_from_user_data_are_the_ones_it_shows(town: Town, tmp_path: Pa
 
 def test_a_host_with_an_image_that_does_not_exist_is_refused_and_leaves_nothing(town: Town) -> None:
     machine = replace(town.bench.machine("odd.lab.triplane.test"), image="beos-5")
-    with pytest.raises(MachineError, match="beos-5.*debian-12-x64"):
+    with pytest.raises(MachineError, match=r"beos-5.*debian-12-x64"):
         town.bench.machines.create(machine)
     assert not (town.bench.config.hosts / str(machine.id)).exists()
 

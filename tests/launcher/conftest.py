@@ -40,7 +40,9 @@ def workspace(tmp_path: Path) -> Workspace:
     (checkout / "Pulumi.lab.yaml").write_text(LAB)
     (checkout / "Pulumi.prod.yaml").write_text(PROD)
     directory = checkout / ".triplane"
-    lab = LabConfig(directory=directory / "lab", name="unit", block=IPv4Network("198.19.7.0/24"), cache=tmp_path / "cache")
+    lab = LabConfig(
+        directory=directory / "lab", name="unit", block=IPv4Network("198.19.7.0/24"), cache=tmp_path / "cache"
+    )
     made = Workspace(directory=directory, lab=lab, checkout=checkout)
     made.prepare()
     return made

@@ -77,7 +77,9 @@ def operation(kind, name, what="creating", **inputs):
 
 
 def test_unfinished_steps_are_read_from_the_state():
-    latest = {"pending_operations": [operation("digitalocean:index/vpc:Vpc", "net"), operation("x:y:Z", "a", "deleting")]}
+    latest = {
+        "pending_operations": [operation("digitalocean:index/vpc:Vpc", "net"), operation("x:y:Z", "a", "deleting")]
+    }
     assert [(step.type, step.operation) for step in repair.pending(latest)] == [
         ("digitalocean:index/vpc:Vpc", "creating"),
         ("x:y:Z", "deleting"),

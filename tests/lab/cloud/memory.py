@@ -24,6 +24,8 @@ class MemoryMachines:
     calls: list[tuple[str, int]] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     """Step → message: each of these raises as long as it is in here."""
+    killed_in: set[str] = field(default_factory=set)
+    """Steps in which the daemon is killed: the calling thread ends there and then, and writes nothing more."""
     _gates: dict[str, threading.Event] = field(default_factory=dict)
 
     @contextmanager
@@ -78,5 +80,7 @@ class MemoryMachines:
         gate = self._gates.get(step)
         if gate is not None:
             gate.wait(30)
+        if step in self.killed_in:
+            raise SystemExit
         if step in self.failures:
             raise MachineError(self.failures[step])

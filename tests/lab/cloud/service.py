@@ -101,13 +101,16 @@ class Server:
         await Inspected(self._service.cloud.app, self._service)(scope, receive, send)
 
     @contextmanager
-    def serving(self, directory: Path, machines: MemoryMachines | None = None, **options: Any) -> Iterator[Service]:
+    def serving(
+        self, directory: Path, machines: MemoryMachines | None = None, *, resume: bool = True, **options: Any
+    ) -> Iterator[Service]:
         """Serve the account of a directory; on leaving, every answer must have had its published shape."""
         machines = machines or MemoryMachines()
         service = self._service = Service(
             build(directory, machines, NETWORK, **options), machines, directory, self.port
         )
-        service.cloud.resume()
+        if resume:
+            service.cloud.resume()
         try:
             yield service
         finally:
