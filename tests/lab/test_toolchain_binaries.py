@@ -1,0 +1,50 @@
+"""The binaries themselves: each says the version that it was built as, and runs on any Linux."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lab.toolchain import PROGRAMS, build
+
+pytestmark = pytest.mark.engine
+
+SAYS = {
+    "pulumi": (["version"], "v{version}"),
+    "etcd": (["--version"], "etcd Version: {version}"),
+    "etcdctl": (["version"], "etcdctl version: {version}"),
+    "etcdutl": (["version"], "etcdutl version: {version}"),
+    "kube-apiserver": (["--version"], "Kubernetes v{version}"),
+    "kube-controller-manager": (["--version"], "Kubernetes v{version}"),
+    "kube-scheduler": (["--version"], "Kubernetes v{version}"),
+    "kubectl": (["version", "--client"], "Client Version: v{version}"),
+    "flanneld": (["--version"], "v{version}"),
+}
+
+
+@pytest.mark.parametrize(
+    ("program", "binary"),
+    [(program.name, binary) for program in PROGRAMS.values() for binary in program.packages if binary in SAYS],
+)
+def test_a_binary_says_its_version(program: str, binary: str) -> None:
+    result = build(program)
+    arguments, expected = SAYS[binary]
+    ran = subprocess.run([result.path(binary), *arguments], capture_output=True, text=True, check=True, timeout=60)
+    assert expected.format(version=result.version) in (ran.stdout + ran.stderr)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_binary_needs_no_library_of_the_host(program: str) -> None:
+    result = build(program)
+    for binary in PROGRAMS[program].packages:
+        ran = subprocess.run(["ldd", result.path(binary)], capture_output=True, text=True, check=False)
+        assert "not a dynamic executable" in ran.stdout + ran.stderr, binary
+
+
+def test_the_script_that_runs_python_programs_works_with_the_pinned_sdk() -> None:
+    script = build("pulumi-language-python").path("pulumi-language-python-exec")
+    ran = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "--monitor" in ran.stdout
