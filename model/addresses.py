@@ -1,0 +1,18 @@
+"""Which IPv4 ranges are one's own, and which are the world."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+PRIVATE = tuple(IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+"""RFC 1918: the addresses that networks of one's own are made of."""
+SHARED = IPv4Network("100.64.0.0/10")
+"""RFC 6598: not routed on the internet either; good for pods and services where the private ranges are taken."""
+WORLD_PREFIX = 8
+"""A public range this wide is the world, or a good part of it."""
+
+
+def is_world(network: IPv4Network) -> bool:
+    """Tell whether opening a port to this range opens it to strangers."""
+    inside = any(network.subnet_of(home) for home in (*PRIVATE, SHARED))
+    return network.prefixlen <= WORLD_PREFIX and not inside

@@ -1,0 +1,125 @@
+"""Which port may be open to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, ip_network
+from typing import Any
+
+from model import ports
+from model.addresses import is_world
+from model.roles import Role
+from policy.resource import Intent, Resource, Rule
+
+EVERYTHING = {"", "0", "all", "1-65535", "0-65535"}
+"""What DigitalOcean takes for "any port"."""
+WORLD_PREFIX_6 = 32
+"""An IPv6 range this wide is the world, or a provider's whole part of it."""
+
+SSH_PORTS = {ports.SSH.number, ports.SSH_BOOTSTRAP.number}
+CLOSED_PORTS = {
+    port.number
+    for port in (
+        ports.ETCD_CLIENT,
+        ports.ETCD_PEER,
+        ports.ETCD_METRICS,
+        ports.CONTROLLER_MANAGER,
+        ports.SCHEDULER,
+        ports.FLANNEL_HEALTH,
+        ports.VXLAN,
+    )
+}
+"""For hosts of the cluster at most, never for an address range."""
+
+
+def _rules(resource: Resource, direction: str) -> list[Mapping[str, Any]]:
+    return [rule for rule in resource.get(direction) or [] if isinstance(rule, Mapping)]
+
+
+def _covers(rule: Mapping[str, Any], numbers: set[int]) -> set[int]:
+    """Tell which of these ports a rule's range takes in."""
+    if rule.get("protocol") == "icmp":
+        return set()
+    wanted = str(rule.get("portRange") or "")
+    if wanted in EVERYTHING:
+        return numbers
+    first, _, last = wanted.partition("-")
+    if not first.isdigit():
+        return set()  # unknown until the update
+    return {number for number in numbers if int(first) <= number <= int(last or first)}
+
+
+def _is_world(address: str) -> bool:
+    try:
+        network = ip_network(address)
+    except ValueError:
+        return False  # a single address's name, or unknown until the update
+    if isinstance(network, IPv4Network):
+        return is_world(network)
+    return network.prefixlen <= WORLD_PREFIX_6
+
+
+def _ssh(resource: Resource, intent: Intent) -> Iterator[str]:
+    for rule in _rules(resource, "inboundRules"):
+        world = [address for address in rule.get("sourceAddresses") or [] if _is_world(str(address))]
+        if world and _covers(rule, SSH_PORTS) and not intent.world_ssh:
+            yield f"opens SSH to {', '.join(world)}. Narrow triplane:sshAllowed, or ask for it: allowWorldSsh."
+
+
+def _closed(resource: Resource, _: Intent) -> Iterator[str]:
+    for rule in _rules(resource, "inboundRules"):
+        numbers = _covers(rule, CLOSED_PORTS)
+        if numbers and rule.get("sourceAddresses"):
+            yield f"opens {_list(numbers)} to {', '.join(map(str, rule['sourceAddresses']))}. Name tags instead."
+        if numbers and not (rule.get("sourceAddresses") or rule.get("sourceTags")):
+            yield f"opens {_list(numbers)} to nobody that it names. Name tags."
+
+
+def _scoped(resource: Resource, _: Intent) -> Iterator[str]:
+    if not resource.get("tags"):
+        yield "is on no tag, so that new hosts are open. Give it the cluster's own role tags."
+    used = [("tags", resource.get("tags"))]
+    for direction, peers in (("inboundRules", "sourceTags"), ("outboundRules", "destinationTags")):
+        used += [(peers, rule.get(peers)) for rule in _rules(resource, direction)]
+    for where, tags in used:
+        for tag in sorted(set(tags or []) & set(Role)):
+            yield f"selects by {tag} in {where}, which is every cluster's in the account. Use the tag CLUSTER-{tag}."
+
+
+def _named(resource: Resource, _: Intent) -> Iterator[str]:
+    for direction in ("inboundRules", "outboundRules"):
+        for rule in _rules(resource, direction):
+            if rule.get("protocol") != "icmp" and str(rule.get("portRange") or "") in EVERYTHING:
+                yield f"lets every {rule.get('protocol')} port through in {direction}. Name the ports."
+
+
+def _list(numbers: set[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
+
+
+RULES = (
+    Rule(
+        name="ssh-not-for-the-world",
+        description="No firewall opens SSH to the world unless the stack asks for it.",
+        types=(":Firewall",),
+        check=_ssh,
+    ),
+    Rule(
+        name="cluster-ports-by-tag",
+        description="etcd, the controllers and the overlay are reached by hosts of the cluster, never by address.",
+        types=(":Firewall",),
+        check=_closed,
+    ),
+    Rule(
+        name="firewalls-by-scoped-tag",
+        description="Firewalls select by the cluster's own tags: bare role tags are shared by the whole account.",
+        types=(":Firewall",),
+        check=_scoped,
+    ),
+    Rule(
+        name="ports-are-named",
+        description="A firewall's rules name their ports, inbound and outbound.",
+        types=(":Firewall",),
+        check=_named,
+    ),
+)

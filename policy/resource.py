@@ -1,0 +1,127 @@
+"""A resource as a rule sees it, and what a rule is."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}={0,2}")
+CREDENTIAL = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\bdo[opr]_v1_[0-9a-f]{16,}"  # DigitalOcean's tokens
+    r"|\bAuthorization: Bearer\s"
+    r"|\bhvs\.[A-Za-z0-9_-]{20,}|\bpul-[0-9a-f]{40}\b"  # Vault's and Pulumi's tokens
+)
+"""What only secrets may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that the engine was told to encrypt."""
+
+    value: Any = field(repr=False)
+
+
+class Unknown:
+    """A value that is made during the update, in a preview."""
+
+    def __repr__(self) -> str:
+        return "unknown"
+
+
+UNKNOWN = Unknown()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intent:
+    """What a stack's settings ask for that is otherwise refused."""
+
+    world_ssh: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resource:
+    """One resource; `properties` are named as the providers' schemas name them."""
+
+    type: str
+    """A token such as `digitalocean:index/firewall:Firewall`."""
+    name: str
+    properties: Mapping[str, Any]
+    ignore_changes: tuple[str, ...] = ()
+    """Properties whose later changes it does not follow."""
+
+    def get(self, name: str) -> Any:  # noqa: ANN401 (a property can be anything)
+        """A property without its secrecy; None where there is none."""
+        return bare(self.properties.get(name))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """Looks at one resource after the other, and yields what is wrong with it: "… Write …"."""
+
+    name: str
+    description: str
+    types: tuple[str, ...]
+    """Ends of the resource types that it looks at, such as `:Firewall`; empty for all of them."""
+    check: Callable[[Resource, Intent], Iterator[str]]
+    sees_secrecy: bool = False
+    """It can only judge where secret values are marked, which the engine does not do for policy packs."""
+
+    def violations(self, resource: Resource, intent: Intent) -> list[str]:
+        """Everything wrong with a resource."""
+        if self.types and not resource.type.endswith(self.types):
+            return []
+        return list(self.check(resource, intent))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackRule:
+    """Looks at all resources together, and yields the one that is wrong and why."""
+
+    name: str
+    description: str
+    check: Callable[[Sequence[Resource]], Iterator[tuple[Resource, str]]]
+
+
+def bare(value: object) -> object:
+    """Take the secrecy off a value, all the way down."""
+    if isinstance(value, Secret):
+        return bare(value.value)
+    if isinstance(value, Mapping):
+        return {key: bare(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [bare(item) for item in value]
+    return value
+
+
+def readable_texts(value: object) -> Iterator[str]:
+    """Every text in a value that is not secret."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from readable_texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from readable_texts(item)
+
+
+def credentials(text: str) -> list[str]:
+    """Private keys and tokens in a text, also those written in base64; each is named by its first line only."""
+    texts = [text, *filter(None, map(_decoded, BASE64.findall(text)))]
+    return [_kind(found) for each in texts for found in CREDENTIAL.findall(each)]
+
+
+def _kind(found: str) -> str:
+    return found.strip("-").removeprefix("BEGIN ").lower() if found.startswith("-----") else "token"
+
+
+def _decoded(text: str) -> str:
+    try:
+        return b64decode(text, validate=True).decode()
+    except (NotBase64, UnicodeDecodeError):
+        return ""
