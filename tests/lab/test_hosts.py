@@ -185,7 +185,8 @@ def test_vxlan_carries_traffic_between_two_hosts(town: Town) -> None:
         assert other.private is not None
         town.bench.answer(
             machine,
-            f"ip link add vx0 type vxlan id 1 dev eth1 dstport 8472 local {machine.private.ip} remote {other.private.ip}"
+            f"ip link add vx0 type vxlan id 1 dev eth1 dstport 8472"
+            f" local {machine.private.ip} remote {other.private.ip}"
             f" && ip address add 10.73.0.{inner}/24 dev vx0 && ip link set vx0 up && sysctl -qw net.ipv4.ip_forward=1",
         )
     try:
@@ -260,7 +261,8 @@ def test_power_is_cut_at_once_and_a_shutdown_is_clean(town: Town) -> None:
     bench, machine = town.bench, town.far
     bench.answer(
         machine,
-        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=1\\nExecStart=true\\nExecStop=sh -c \"echo bye >>/root/bye\"\\n'"
+        "printf '[Service]\\nType=oneshot\\nRemainAfterExit=1\\nExecStart=true\\n"
+        'ExecStop=sh -c "echo bye >>/root/bye"\\n\''
         " >/etc/systemd/system/bye.service && systemctl start bye && sync",
     )
     bench.machines.power_off(machine.id)
