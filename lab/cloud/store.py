@@ -118,8 +118,7 @@ class Store:
                 f"{path} was written by another version of the lab ({found}, this one is {VERSION}): clear the lab"
             )
             raise RuntimeError(message)
-        self._db.executescript(SCHEMA)
-        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -40,6 +40,7 @@ def cloudflare(service: Service) -> Cloudflare:
         api_token=service.cloud.tokens.cloudflare,
         base_url=f"{service.url}/client/v4",
         max_retries=0,
+        http_client=httpx.Client(verify=False),
         _strict_response_validation=True,
     )
 
