@@ -46,6 +46,10 @@ class LabConfig:
         if not _NAME.fullmatch(self.name):
             msg = f"lab name {self.name!r} becomes part of interface names: use up to ten of a-z 0-9, a letter first"
             raise ConfigError(msg)
+        if any(mark in str(self.directory) for mark in ":,\\"):
+            raise ConfigError(
+                f"lab directory {self.directory}: a colon, comma or backslash cannot be part of a mount's name"
+            )
         if not 16 <= self.block.prefixlen <= 27:
             raise ConfigError(f"lab block {self.block} must be a network from /16 to /27, for example 198.18.0.0/24")
 

@@ -19,7 +19,8 @@ from lab.machines import Records
 TTL = 1
 """Seconds an answer, or its absence, may be kept: a record counts within a second of its creation."""
 
-_FORWARD_SECONDS = 2.0
+FORWARD_SECONDS = 2.0
+UPSTREAM_PORT = 53
 _FORWARDS_AT_ONCE = 32
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
         try:
             for server in self._upstream():
                 try:
-                    reply = DNSRecord.parse(request.send(server, 53, tcp=tcp, timeout=_FORWARD_SECONDS))
+                    reply = DNSRecord.parse(request.send(server, UPSTREAM_PORT, tcp=tcp, timeout=FORWARD_SECONDS))
                 except (OSError, ValueError) as error:
                     _log.info("resolver %s did not answer: %s", server, error)
                     continue
@@ -93,19 +94,25 @@ def _failure(request: DNSRecord) -> DNSRecord:
     return reply
 
 
+def quiet() -> DNSLogger:
+    """Keep dnslib from writing a line per query."""
+    return DNSLogger(log="-request,-reply,-truncated,-data,-error", logf=_log.info)
+
+
 class NameServer:
     """The resolver on UDP and TCP, as a context: open inside, closed after."""
 
-    def __init__(self, resolver: Resolver, address: IPv4Address, port: int) -> None:
+    def __init__(self, resolver: BaseResolver, address: IPv4Address, port: int) -> None:
         # A server of dnslib would share a UDP port that is in use: ask for it alone first.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), port))
-        quiet = DNSLogger(log="-request,-reply,-truncated,-data,-error", logf=_log.info)
-        self._servers = [DNSServer(resolver, str(address), port, tcp=tcp, logger=quiet) for tcp in (False, True)]
+        self._servers = [DNSServer(resolver, str(address), port, tcp=tcp, logger=quiet()) for tcp in (False, True)]
 
     def __enter__(self) -> Self:
         for server in self._servers:
-            server.start_thread()
+            # Asked often whether to stop, or stopping takes half a second.
+            serve = threading.Thread(target=server.server.serve_forever, args=(0.05,), name="name server", daemon=True)
+            serve.start()
         return self
 
     def __exit__(

@@ -158,6 +158,7 @@ def lay(upper: Path, image: Path, contents: Mapping[str, File]) -> None:
         target.write_text(file.text)
         target.chmod(file.mode)
     units = Path("etc/systemd/system")
+    _folder(upper, image, units)
     for unit in _MASKED:
         (upper / units / unit).symlink_to("/dev/null")
     _folder(upper, image, units / "sysinit.target.wants")

@@ -1,0 +1,149 @@
+"""The lab's name server, on loopback ports of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from dnslib import QTYPE, RCODE, RR, A, DNSRecord  # type: ignore[import-untyped]
+from dnslib.server import BaseResolver  # type: ignore[import-untyped]
+
+from lab.hosts import dns
+
+LOOPBACK = IPv4Address("127.0.0.1")
+
+
+class Book:
+    """Records in a dictionary."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, tuple[IPv4Address, ...]] = {
+            "etcd-0.triplane.test": (IPv4Address("198.19.0.10"),),
+            "api.triplane.test": (IPv4Address("198.19.0.13"), IPv4Address("198.19.0.14")),
+            "text.triplane.test": (),
+        }
+
+    def zones(self) -> tuple[str, ...]:
+        return ("triplane.test",)
+
+    def addresses(self, name: str) -> tuple[IPv4Address, ...] | None:
+        if name == "broken.triplane.test":
+            raise RuntimeError(name)
+        return self.names.get(name)
+
+
+class Elsewhere(BaseResolver):  # type: ignore[misc]  # dnslib has no types
+    """Another name server, which knows one name."""
+
+    def resolve(self, request: DNSRecord, _handler: object) -> DNSRecord:
+        reply = request.reply(aa=0)
+        if str(request.q.qname) == "far.example.":
+            reply.add_answer(RR("far.example", QTYPE.A, rdata=A("203.0.113.9"), ttl=60))
+        else:
+            reply.header.rcode = RCODE.NXDOMAIN
+        return reply
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((str(LOOPBACK), 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+@pytest.fixture
+def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    port = free_port()
+    monkeypatch.setattr(dns, "UPSTREAM_PORT", port)
+    with dns.NameServer(Elsewhere(), LOOPBACK, port):
+        yield [str(LOOPBACK)]
+
+
+@pytest.fixture
+def port(book: Book, upstream: list[str]) -> Iterator[int]:
+    port = free_port()
+    with dns.NameServer(dns.Resolver(book, lambda: tuple(upstream)), LOOPBACK, port):
+        yield port
+
+
+def ask(port: int, name: str, kind: str = "A", *, tcp: bool = False) -> DNSRecord:
+    return DNSRecord.parse(DNSRecord.question(name, kind).send(str(LOOPBACK), port, tcp=tcp, timeout=10))
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_a_record_is_answered_with_authority_over_udp_and_tcp(port: int, *, tcp: bool) -> None:
+    reply = ask(port, "API.triplane.test", tcp=tcp)
+    assert [str(answer.rdata) for answer in reply.rr] == ["198.19.0.13", "198.19.0.14"]
+    assert reply.header.aa
+    assert all(answer.ttl <= 1 for answer in reply.rr)
+
+
+def test_a_record_that_is_made_or_removed_counts_at_the_next_question(port: int, book: Book) -> None:
+    assert ask(port, "new.triplane.test").header.rcode == RCODE.NXDOMAIN
+    book.names["new.triplane.test"] = (IPv4Address("198.19.0.99"),)
+    assert str(ask(port, "new.triplane.test").rr[0].rdata) == "198.19.0.99"
+    del book.names["new.triplane.test"]
+    assert ask(port, "new.triplane.test").header.rcode == RCODE.NXDOMAIN
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code"),
+    [
+        ("nobody.triplane.test", "A", RCODE.NXDOMAIN),
+        ("etcd-0.triplane.test", "AAAA", RCODE.NOERROR),
+        ("text.triplane.test", "A", RCODE.NOERROR),
+        ("triplane.test", "A", RCODE.NOERROR),
+    ],
+)
+def test_absence_is_told_with_the_zones_soa_and_may_be_kept_for_a_second(
+    port: int, name: str, kind: str, code: int
+) -> None:
+    reply = ask(port, name, kind)
+    assert reply.header.rcode == code
+    assert not reply.rr
+    (soa,) = reply.auth
+    assert (str(soa.rname), soa.ttl, soa.rdata.times[4]) == ("triplane.test.", 1, 1)
+
+
+def test_other_names_are_asked_of_the_machines_resolvers(port: int) -> None:
+    assert str(ask(port, "far.example").rr[0].rdata) == "203.0.113.9"
+    assert ask(port, "nowhere.example").header.rcode == RCODE.NXDOMAIN
+    # A zone is not a suffix of letters.
+    assert ask(port, "nottriplane.test").header.rcode == RCODE.NXDOMAIN
+    assert not ask(port, "nottriplane.test").header.aa
+
+
+def test_resolvers_that_do_not_answer_are_a_servfail_and_the_next_one_is_tried(
+    port: int, upstream: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns, "FORWARD_SECONDS", 0.2)
+    upstream.insert(0, "127.0.0.2")
+    assert str(ask(port, "far.example").rr[0].rdata) == "203.0.113.9"
+    upstream[:] = ["127.0.0.2"]
+    assert ask(port, "far.example").header.rcode == RCODE.SERVFAIL
+    upstream[:] = []
+    assert ask(port, "far.example").header.rcode == RCODE.SERVFAIL
+
+
+def test_a_record_store_that_fails_is_a_servfail_and_the_server_goes_on(port: int) -> None:
+    assert ask(port, "broken.triplane.test").header.rcode == RCODE.SERVFAIL
+    assert ask(port, "etcd-0.triplane.test").header.rcode == RCODE.NOERROR
+
+
+def test_a_port_in_use_is_an_error_and_not_shared(port: int, book: Book) -> None:
+    with pytest.raises(OSError, match="in use"):
+        dns.NameServer(dns.Resolver(book, tuple), LOOPBACK, port)
+
+
+def test_the_machines_resolvers_are_read_without_the_labs_own(tmp_path: Path) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_text("# nameserver 192.0.2.9\nsearch example\nnameserver 198.19.0.1\nnameserver 192.0.2.1\nnameserver\n")
+    assert dns.machine_resolvers(IPv4Address("198.19.0.1"), conf) == ("192.0.2.1",)
+    assert dns.machine_resolvers(IPv4Address("198.19.0.1"), tmp_path / "absent") == ()
