@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from policy.resource import Intent, Resource, Rule, StackRule
+from policy.resource import Intent, Resource, Rule, StackRule, items
 
 CURVES = ("P256", "P384", "P521")
 SIGNING = {"cert_signing", "crl_signing"}
@@ -21,7 +21,7 @@ def _key(resource: Resource, _: Intent) -> Iterator[str]:
 
 
 def _authority(resource: Resource, _: Intent) -> Iterator[str]:
-    uses = set(resource.get("allowedUses") or [])
+    uses = set(items(resource.get("allowedUses")))
     if resource.get("isCaCertificate") is not True:
         yield "is self-signed and no authority. Have an authority sign it, or set is_ca_certificate."
     if "cert_signing" not in uses:
@@ -33,7 +33,7 @@ def _authority(resource: Resource, _: Intent) -> Iterator[str]:
 
 
 def _leaf(resource: Resource, _: Intent) -> Iterator[str]:
-    uses = set(resource.get("allowedUses") or [])
+    uses = set(items(resource.get("allowedUses")))
     if resource.get("isCaCertificate") or uses & SIGNING:
         yield "is a leaf that may sign others. Take is_ca_certificate and the signing uses out."
     if not uses & {SERVER, CLIENT}:
@@ -63,7 +63,7 @@ def _trust(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
 
 def _etcd_kind(leaf: Resource) -> str | None:
     """Tell which of etcd's three trust domains a leaf is in, if any."""
-    uses = set(leaf.get("allowedUses") or [])
+    uses = set(items(leaf.get("allowedUses")))
     if leaf.name.startswith("etcd-peer-"):
         return "peers"
     if leaf.name.startswith("etcd-server-"):

@@ -9,7 +9,7 @@ from typing import Any
 from model import ports
 from model.addresses import is_world
 from model.roles import Role
-from policy.resource import Intent, Resource, Rule
+from policy.resource import Intent, Resource, Rule, items
 
 EVERYTHING = {"", "0", "all", "1-65535", "0-65535"}
 """What DigitalOcean takes for "any port"."""
@@ -33,17 +33,17 @@ CLOSED_PORTS = {
 
 
 def _rules(resource: Resource, direction: str) -> list[Mapping[str, Any]]:
-    return [rule for rule in resource.get(direction) or [] if isinstance(rule, Mapping)]
+    return [rule for rule in items(resource.get(direction)) if isinstance(rule, Mapping)]
 
 
 def _covers(rule: Mapping[str, Any], numbers: set[int]) -> set[int]:
     """Tell which of these ports a rule's range takes in."""
     if rule.get("protocol") == "icmp":
         return set()
-    wanted = str(rule.get("portRange") or "")
+    wanted = rule.get("portRange") or ""
     if wanted in EVERYTHING:
         return numbers
-    first, _, last = wanted.partition("-")
+    first, _, last = str(wanted).partition("-")
     if not first.isdigit():
         return set()  # unknown until the update
     return {number for number in numbers if int(first) <= number <= int(last or first)}
@@ -61,7 +61,7 @@ def _is_world(address: str) -> bool:
 
 def _ssh(resource: Resource, intent: Intent) -> Iterator[str]:
     for rule in _rules(resource, "inboundRules"):
-        world = [address for address in rule.get("sourceAddresses") or [] if _is_world(str(address))]
+        world = [address for address in items(rule.get("sourceAddresses")) if _is_world(str(address))]
         if world and _covers(rule, SSH_PORTS) and not intent.world_ssh:
             yield f"opens SSH to {', '.join(world)}. Narrow triplane:sshAllowed, or ask for it: allowWorldSsh."
 
@@ -69,8 +69,8 @@ def _ssh(resource: Resource, intent: Intent) -> Iterator[str]:
 def _closed(resource: Resource, _: Intent) -> Iterator[str]:
     for rule in _rules(resource, "inboundRules"):
         numbers = _covers(rule, CLOSED_PORTS)
-        if numbers and rule.get("sourceAddresses"):
-            yield f"opens {_list(numbers)} to {', '.join(map(str, rule['sourceAddresses']))}. Name tags instead."
+        if numbers and (addresses := items(rule.get("sourceAddresses"))):
+            yield f"opens {_list(numbers)} to {', '.join(map(str, addresses))}. Name tags instead."
         if numbers and not (rule.get("sourceAddresses") or rule.get("sourceTags")):
             yield f"opens {_list(numbers)} to nobody that it names. Name tags."
 
@@ -82,14 +82,14 @@ def _scoped(resource: Resource, _: Intent) -> Iterator[str]:
     for direction, peers in (("inboundRules", "sourceTags"), ("outboundRules", "destinationTags")):
         used += [(peers, rule.get(peers)) for rule in _rules(resource, direction)]
     for where, tags in used:
-        for tag in sorted(set(tags or []) & set(Role)):
+        for tag in sorted(set(items(tags)) & set(Role)):
             yield f"selects by {tag} in {where}, which is every cluster's in the account. Use the tag CLUSTER-{tag}."
 
 
 def _named(resource: Resource, _: Intent) -> Iterator[str]:
     for direction in ("inboundRules", "outboundRules"):
         for rule in _rules(resource, direction):
-            if rule.get("protocol") != "icmp" and str(rule.get("portRange") or "") in EVERYTHING:
+            if rule.get("protocol") != "icmp" and (rule.get("portRange") or "") in EVERYTHING:
                 yield f"lets every {rule.get('protocol')} port through in {direction}. Name the ports."
 
 

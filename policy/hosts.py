@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from model.roles import Role
-from policy.resource import Intent, Resource, Rule, Unknown, credentials
+from policy.resource import Intent, Resource, Rule, Unknown, credentials, items
 
 BOOTSTRAP_KEY = "openssh private key"
 TTL_AUTOMATIC, TTL_LEAST, TTL_MOST = 1, 60, 86_400
@@ -14,8 +14,8 @@ TTL_AUTOMATIC, TTL_LEAST, TTL_MOST = 1, 60, 86_400
 def _placed(resource: Resource, _: Intent) -> Iterator[str]:
     if not resource.get("vpcUuid"):
         yield "is in no VPC of its own, so that it lands in the account's shared one. Set vpc_uuid."
-    tags = resource.get("tags") or []
-    if any(isinstance(tag, Unknown) for tag in tags):
+    tags = items(resource.get("tags"))
+    if any(isinstance(tag, Unknown) for tag in [resource.get("tags"), *tags]):
         return
     roles = [role for role in Role if role in tags]
     if not roles:
@@ -29,7 +29,7 @@ def _user_data(resource: Resource, _: Intent) -> Iterator[str]:
     text = resource.get("userData")
     found = credentials(text) if isinstance(text, str) else []
     # The key of the door for the first connection, which is shut for good before the host holds anything.
-    if found.count(BOOTSTRAP_KEY) == 1:
+    if BOOTSTRAP_KEY in found:
         found.remove(BOOTSTRAP_KEY)
     if found:
         yield (

@@ -98,6 +98,11 @@ def bare(value: object) -> object:
     return value
 
 
+def items(value: object) -> list[Any]:
+    """A list property's items; none where it is not set, or unknown until the update."""
+    return value if isinstance(value, list) else []
+
+
 def readable_texts(value: object) -> Iterator[str]:
     """Every text in a value that is not secret."""
     if isinstance(value, str):

@@ -1,0 +1,380 @@
+"""Each rule by itself: what it lets pass, and what it says of what it does not."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from policy.resource import UNKNOWN, Intent, Resource, Secret
+from policy.rules import RULES, STACK_RULES, violations
+
+TYPES = {
+    "firewall": "digitalocean:index/firewall:Firewall",
+    "droplet": "digitalocean:index/droplet:Droplet",
+    "record": "cloudflare:index/dnsRecord:DnsRecord",
+    "key": "tls:index/privateKey:PrivateKey",
+    "authority": "tls:index/selfSignedCert:SelfSignedCert",
+    "leaf": "tls:index/locallySignedCert:LocallySignedCert",
+    "command": "command:remote:Command",
+}
+PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n"
+OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----\n"
+TOKEN = "dop_v1_" + "0123456789abcdef" * 4
+
+RIGHT = {
+    "firewall": {
+        "tags": ["lab-etcd"],
+        "inboundRules": [
+            {"protocol": "tcp", "portRange": "22", "sourceAddresses": ["203.0.113.7/32"]},
+            {"protocol": "tcp", "portRange": "2379-2380", "sourceTags": ["lab-etcd"]},
+        ],
+        "outboundRules": [{"protocol": "udp", "portRange": "53", "destinationAddresses": ["0.0.0.0/0"]}],
+    },
+    "droplet": {
+        "vpcUuid": "506f78a4-e098-11e5-ad9f-000f53306ae1",
+        "tags": ["etcd", "lab-etcd"],
+        "userData": Secret(f"#cloud-config\nwrite_files:\n  - content: {b64encode(OPENSSH.encode()).decode()}\n"),
+    },
+    "record": {"proxied": False, "ttl": 60, "type": "A"},
+    "key": {"algorithm": "ECDSA", "ecdsaCurve": "P256"},
+    "authority": {
+        "isCaCertificate": True,
+        "setSubjectKeyId": True,
+        "allowedUses": ["cert_signing", "crl_signing", "digital_signature"],
+        "privateKeyPem": Secret(PEM),
+    },
+    "leaf": {
+        "allowedUses": ["digital_signature", "client_auth"],
+        "validityPeriodHours": 8760,
+        "earlyRenewalHours": 2880,
+        "caPrivateKeyPem": Secret(PEM),
+    },
+    "command": {
+        "create": "systemctl restart etcd",
+        "stdin": Secret(PEM),
+        "connection": {"hostKey": "ecdsa-sha2-nistp256 AAAA", "privateKey": Secret(OPENSSH)},
+        "addPreviousOutputInEnv": False,
+    },
+}
+
+
+def resource(kind: str, *, name: str = "it", ignore_changes: tuple[str, ...] = (), **changes) -> Resource:
+    properties = {key: value for key, value in (RIGHT[kind] | changes).items() if value is not None}
+    return Resource(type=TYPES[kind], name=name, properties=properties, ignore_changes=ignore_changes)
+
+
+def found(*resources: Resource, world_ssh: bool = False) -> list[str]:
+    return list(violations(resources, Intent(world_ssh=world_ssh)))
+
+
+def inbound(port: str, *, protocol: str = "tcp", **peers) -> dict:
+    return {"inboundRules": [{"protocol": protocol, "portRange": port, **peers}]}
+
+
+WORLD = {"sourceAddresses": ["0.0.0.0/0"]}
+# What is wrong, the resource, the rule that it breaks, and how the rule says so.
+WRONG = [
+    (
+        "ssh open to the world",
+        resource("firewall", **inbound("22", **WORLD)),
+        "ssh-not-for-the-world",
+        "opens SSH to 0.0.0.0/0",
+    ),
+    (
+        "the first connection's door open to the world",
+        resource("firewall", **inbound("2222", **WORLD)),
+        "ssh-not-for-the-world",
+        "opens SSH to 0.0.0.0/0",
+    ),
+    (
+        "ssh open to half the world",
+        resource("firewall", **inbound("20-30", sourceAddresses=["10.0.0.0/8", "128.0.0.0/1"])),
+        "ssh-not-for-the-world",
+        "opens SSH to 128.0.0.0/1",
+    ),
+    (
+        "ssh open to the world over IPv6",
+        resource("firewall", **inbound("22", sourceAddresses=["::/0"])),
+        "ssh-not-for-the-world",
+        "opens SSH to ::/0",
+    ),
+    (
+        "etcd open to an address range",
+        resource("firewall", **inbound("2379", sourceAddresses=["10.240.0.0/20"])),
+        "cluster-ports-by-tag",
+        "opens 2379 to 10.240.0.0/20",
+    ),
+    (
+        "etcd's peer port in a range that is open to the office",
+        resource("firewall", **inbound("2000-3000", sourceAddresses=["203.0.113.0/24"], sourceTags=["lab-etcd"])),
+        "cluster-ports-by-tag",
+        "opens 2379, 2380, 2381 to 203.0.113.0/24",
+    ),
+    (
+        "etcd open to nobody named",
+        resource("firewall", **inbound("2380")),
+        "cluster-ports-by-tag",
+        "opens 2380 to nobody that it names",
+    ),
+    (
+        "a firewall for every cluster's etcd",
+        resource("firewall", tags=["etcd"]),
+        "firewalls-by-scoped-tag",
+        "selects by etcd in tags",
+    ),
+    (
+        "a port open to every cluster's masters",
+        resource("firewall", **inbound("2379", sourceTags=["lab-etcd", "kube-master"])),
+        "firewalls-by-scoped-tag",
+        "selects by kube-master in sourceTags",
+    ),
+    ("a firewall on single droplets", resource("firewall", tags=[]), "firewalls-by-scoped-tag", "is on no tag"),
+    (
+        "every outbound port",
+        resource(
+            "firewall",
+            outboundRules=[{"protocol": "tcp", "portRange": "1-65535", "destinationAddresses": ["0.0.0.0/0"]}],
+        ),
+        "ports-are-named",
+        "lets every tcp port through in outboundRules",
+    ),
+    (
+        "a droplet in the shared network",
+        resource("droplet", vpcUuid=None),
+        "droplets-in-their-place",
+        "is in no VPC of its own",
+    ),
+    ("a droplet without a role", resource("droplet", tags=["lab"]), "droplets-in-their-place", "has no role's tag"),
+    (
+        "a droplet without the cluster's own tag",
+        resource("droplet", tags=["etcd", "lab-etcd", "kube-master"]),
+        "droplets-in-their-place",
+        "has the tag kube-master, but not the cluster's own",
+    ),
+    (
+        "a private key in user data",
+        resource("droplet", userData=Secret(f"#cloud-config\n# {PEM}")),
+        "user-data-without-secrets",
+        "has a ec private key in its user data",
+    ),
+    (
+        "a second key in user data, in base64",
+        resource("droplet", userData=Secret(2 * f"- {b64encode(OPENSSH.encode()).decode()}\n")),
+        "user-data-without-secrets",
+        "has a openssh private key in its user data",
+    ),
+    (
+        "a token in user data",
+        resource("droplet", userData=Secret(f"doctl auth init -t {TOKEN}")),
+        "user-data-without-secrets",
+        "has a token in its user data",
+    ),
+    (
+        "a record behind the proxy",
+        resource("record", proxied=True),
+        "records-for-machines",
+        "is not set to bypass Cloudflare's proxy",
+    ),
+    ("a record that expires too soon", resource("record", ttl=5), "records-for-machines", "has a ttl of 5"),
+    (
+        "a key on the provider's default curve",
+        resource("key", ecdsaCurve=None),
+        "keys-go-can-use",
+        "is on the curve P224 (the default)",
+    ),
+    ("an RSA key", resource("key", algorithm="RSA"), "keys-go-can-use", "is a key of the kind RSA"),
+    (
+        "a self-signed certificate that is no authority",
+        resource("authority", isCaCertificate=None),
+        "authorities-only-sign",
+        "is self-signed and no authority",
+    ),
+    (
+        "an authority that may not sign",
+        resource("authority", allowedUses=["digital_signature"]),
+        "authorities-only-sign",
+        "is an authority that may not sign",
+    ),
+    (
+        "an authority that can serve",
+        resource("authority", allowedUses=["cert_signing", "server_auth"]),
+        "authorities-only-sign",
+        "is an authority that may also be a server_auth certificate",
+    ),
+    (
+        "an authority without a key id",
+        resource("authority", setSubjectKeyId=None),
+        "authorities-only-sign",
+        "has no subject key id, by which its leaves find it",
+    ),
+    (
+        "a leaf that may sign",
+        resource("leaf", allowedUses=["client_auth", "cert_signing"]),
+        "leaves-do-one-thing",
+        "is a leaf that may sign others",
+    ),
+    (
+        "a leaf for nothing in particular",
+        resource("leaf", allowedUses=["digital_signature"]),
+        "leaves-do-one-thing",
+        "is neither for servers nor for clients",
+    ),
+    (
+        "a client certificate that can serve",
+        resource("leaf", allowedUses=["client_auth", "server_auth"]),
+        "leaves-do-one-thing",
+        "is for servers and for clients at once, as only etcd's peers are",
+    ),
+    (
+        "a leaf that no update renews",
+        resource("leaf", earlyRenewalHours=None),
+        "leaves-do-one-thing",
+        "is renewed 0 hours before its 8760 are over",
+    ),
+    (
+        "a leaf that every update renews",
+        resource("leaf", earlyRenewalHours=8760),
+        "leaves-do-one-thing",
+        "is renewed 8760 hours before its 8760 are over",
+    ),
+    (
+        "a host whose key is not checked",
+        resource("command", connection={"host": "198.18.0.10"}),
+        "known-hosts-only",
+        "connects without knowing the host's key",
+    ),
+    (
+        "a password",
+        resource("command", connection={"hostKey": "ssh-ed25519 AAAA", "password": Secret("hunter2")}),
+        "known-hosts-only",
+        "connects with a password",
+    ),
+    (
+        "a private key in a script",
+        resource("command", create=Secret(f"cat >key <<EOF\n{PEM}EOF")),
+        "secrets-on-stdin",
+        "has a ec private key in create",
+    ),
+    (
+        "a token in the environment",
+        resource("command", environment=Secret({"TOKEN": TOKEN})),
+        "secrets-on-stdin",
+        "has a token in environment",
+    ),
+    (
+        "a delete that runs after its replacement",
+        resource("command", triggers=["1"], delete="rm -r /etc/etcd"),
+        "commands-that-last",
+        "has triggers and delete",
+    ),
+    (
+        "output handed on through the environment",
+        resource("command", addPreviousOutputInEnv=None),
+        "commands-that-last",
+        "puts its last output into the environment",
+    ),
+    (
+        "a private key in plain state",
+        resource("command", stdin=PEM),
+        "credentials-are-secret",
+        "has a ec private key in stdin",
+    ),
+    (
+        "user data with a key in plain state",
+        resource("droplet", userData=b64encode(OPENSSH.encode()).decode()),
+        "credentials-are-secret",
+        "has a openssh private key in userData",
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "rule", "words"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
+def test_a_rule_tells_what_is_wrong(wrong, rule, words):
+    [violation] = found(wrong)
+    assert violation.startswith(f"it ({rule}) {words}")
+    assert violation.endswith(".")
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_what_is_right_passes_every_rule(kind):
+    assert found(resource(kind)) == []
+
+
+@pytest.mark.parametrize("rule", [rule.name for rule in RULES])
+def test_every_rule_has_a_row_above(rule):
+    assert rule in {row[2] for row in WRONG}
+
+
+def test_the_world_may_reach_ssh_where_the_stack_asks_for_it():
+    assert found(resource("firewall", **inbound("22", **WORLD)), world_ssh=True) == []
+
+
+def test_other_ports_and_private_ranges_are_no_matter_of_the_ssh_rule():
+    assert found(resource("firewall", **inbound("6443", **WORLD))) == []
+    assert found(resource("firewall", **inbound("22", sourceAddresses=["10.0.0.0/8"]))) == []
+    assert found(resource("firewall", **inbound("", protocol="icmp", **WORLD))) == []
+
+
+def test_what_a_preview_does_not_know_yet_is_not_wrong():
+    unknown = {"protocol": "tcp", "portRange": UNKNOWN, "sourceAddresses": UNKNOWN}
+    resources = [
+        resource("firewall", tags=UNKNOWN, inboundRules=[unknown], outboundRules=UNKNOWN),
+        resource("firewall", tags=[UNKNOWN], inboundRules=[{**unknown, "sourceAddresses": [UNKNOWN]}]),
+        resource("droplet", vpcUuid=UNKNOWN, tags=[UNKNOWN], userData=UNKNOWN),
+        resource("record", ttl=UNKNOWN),
+        resource("leaf", validityPeriodHours=UNKNOWN),
+        resource("command", create=UNKNOWN, stdin=UNKNOWN, connection={"hostKey": UNKNOWN, "privateKey": UNKNOWN}),
+        resource("command", connection=UNKNOWN),
+    ]
+    assert found(*resources) == []
+
+
+def test_a_command_that_never_runs_again_has_no_output_to_hand_on():
+    assert found(resource("command", addPreviousOutputInEnv=None, ignore_changes=("create", "stdin"))) == []
+
+
+def test_a_violation_shows_no_part_of_the_secret():
+    violations_of_all = found(
+        resource("command", create=PEM, stdin=None),
+        resource("command", environment={"TOKEN": TOKEN}),
+        resource("droplet", userData=PEM),
+    )
+    assert len(violations_of_all) >= 3
+    assert not any("MHcCAQEE" in line or TOKEN[-16:] in line for line in violations_of_all)
+
+
+# --- etcd's trust domains ---------------------------------------------------------------------------------------------
+
+
+def leaf(name: str, authority: str, *uses: str) -> Resource:
+    return resource("leaf", name=name, caCertPem=authority, allowedUses=list(uses))
+
+
+PEER = leaf("etcd-peer-etcd-0", "peer CA", "client_auth", "server_auth")
+SERVER = leaf("etcd-server-etcd-0", "server CA", "server_auth")
+CLIENT = leaf("apiserver-etcd-client-k8s-master-0", "client CA", "client_auth")
+CONTROL = leaf("etcdctl-etcd-0", "client CA", "client_auth")
+ADMIN = leaf("admin", "kubernetes CA", "client_auth")
+
+
+def test_three_authorities_for_etcd_and_one_for_kubernetes_are_right():
+    assert found(PEER, SERVER, CLIENT, CONTROL, ADMIN) == []
+
+
+@pytest.mark.parametrize(
+    ("stray", "wronged"),
+    [
+        (leaf("apiserver-etcd-client-k8s-master-0", "peer CA", "client_auth"), {"clients", "peers"}),
+        (leaf("etcd-server-etcd-0", "peer CA", "server_auth"), {"servers", "peers"}),
+        (leaf("etcd-server-etcd-0", "client CA", "server_auth"), {"servers", "clients"}),
+        (leaf("admin", "client CA", "client_auth"), {"clients"}),
+        (leaf("apiserver-k8s-master-0", "server CA", "server_auth"), {"servers"}),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_certificate_in_another_trust_domain_is_found(stray, wronged):
+    lines = [line for line in found(PEER, SERVER, CONTROL, stray) if "(etcd-trust-domains)" in line]
+    assert lines
+    assert {line.split("is one of etcd's ")[1].split(",")[0] for line in lines} == wronged
+    assert [rule.name for rule in STACK_RULES] == ["etcd-trust-domains"]
