@@ -134,7 +134,7 @@ class Actions:
             "create": lambda: self._create(droplet),
             "power_on": lambda: self._power_on(row),
             "power_off": lambda: self._machines.power_off(droplet),
-            "shutdown": lambda: self._machines.shutdown(droplet),
+            "shutdown": lambda: self._shutdown(droplet),
             "reboot": lambda: self._machines.reboot(droplet),
             "power_cycle": lambda: self._power_cycle(droplet),
             "resize": lambda: self._change(droplet, **json.loads(action["arguments"])),
@@ -166,6 +166,10 @@ class Actions:
             self._create(row["id"])
         else:
             self._machines.power_on(row["id"])
+
+    def _shutdown(self, droplet: int) -> None:
+        if self._machines.power(droplet) is Power.ON:
+            self._machines.shutdown(droplet)
 
     def _power_cycle(self, droplet: int) -> None:
         if self._machines.power(droplet) is Power.ON:

@@ -12,8 +12,16 @@ from lab.cloud.digitalocean import catalog, droplets
 from lab.cloud.errors import not_found, unprocessable
 from lab.cloud.paging import paged
 
-NEEDS = {"power_on": "off", "power_off": "active", "shutdown": "active", "reboot": "active", "resize": "off"}
-"""Status a droplet must have for an action to make sense."""
+REFUSED = {
+    ("power_on", "active"): "Droplet is already powered on.",
+    ("power_off", "off"): "Droplet is already powered off.",
+    ("reboot", "off"): "Droplet is already powered off.",
+    ("resize", "active"): "Droplet must be powered off before it can be resized.",
+}
+"""What a droplet's status does not allow, in DigitalOcean's words: the official plugin looks for them.
+
+A shutdown of a droplet that is off is no error, there as here: the plugin relies on that when it deletes one.
+"""
 
 BY_TAG = ("power_on", "power_off", "shutdown", "power_cycle")
 
@@ -43,21 +51,15 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
     return action if row["reason"] is None else {**action, "message": row["reason"]}
 
 
-def _begin(call: Call, droplet: sqlite3.Row, new: NewAction) -> sqlite3.Row:
+def _begin(call: Call, db: sqlite3.Connection, droplet: sqlite3.Row, new: NewAction) -> sqlite3.Row:
     """Check and record one action."""
     arguments = _arguments(droplet, new)
-    with call.backend.store.transaction() as db:
-        if droplets.busy(db, droplet):
-            raise unprocessable("Droplet already has a pending event.")
-        _check_status(droplet, new, droplets.status(call, droplet))
-        return _find(db, call.backend.actions.record(droplet, new.type, **arguments))
-
-
-def _check_status(droplet: sqlite3.Row, new: NewAction, status: str) -> None:
-    needed = NEEDS.get(new.type, status)
-    if status != needed:
-        remedy = "power it off first" if needed == "off" and new.type == "resize" else f"{new.type} needs it {needed}"
-        raise unprocessable(f"Droplet {droplet['name']} is {status}: {remedy}.")
+    if droplets.busy(db, droplet):
+        raise unprocessable("Droplet already has a pending event.")
+    refusal = REFUSED.get((new.type, droplets.status(call, droplet)))
+    if refusal:
+        raise unprocessable(refusal)
+    return _find(db, call.backend.actions.record(droplet, new.type, **arguments))
 
 
 def _arguments(droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
@@ -84,8 +86,7 @@ def _arguments(droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
 def _post(call: Call) -> Answer:
     new = call.parse(NewAction)
     with call.backend.store.transaction() as db:
-        droplet = droplets.existing(call, db)
-    action = _begin(call, droplet, new)
+        action = _begin(call, db, droplets.existing(call, db), new)
     call.backend.actions.start(action["id"])
     return Answer(status=201, body={"action": _json(action)})
 
@@ -95,8 +96,8 @@ def _post_tagged(call: Call) -> Answer:
     if new.type not in BY_TAG:
         raise unprocessable(f"by tag go {', '.join(BY_TAG)}, not {new.type!r}")
     with call.backend.store.transaction() as db:
-        rows = droplets.tagged(call, db)
-    actions = [_begin(call, droplet, new) for droplet in rows]
+        # All or none: where one droplet refuses, nothing is begun on the others.
+        actions = [_begin(call, db, droplet, new) for droplet in droplets.tagged(call, db)]
     call.backend.actions.start(*(action["id"] for action in actions))
     return Answer(status=201, body={"actions": [_json(action) for action in actions]})
 

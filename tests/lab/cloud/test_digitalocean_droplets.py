@@ -176,6 +176,7 @@ def test_droplets_are_found_by_tag_and_by_name(account: Account, digitalocean: A
     [
         (["power_off"], ["power_off"], "off"),
         (["shutdown"], ["shutdown"], "off"),
+        (["power_off", "shutdown"], ["power_off"], "off"),
         (["reboot"], ["reboot"], "active"),
         (["power_cycle"], ["power_off", "power_on"], "active"),
         (["power_off", "power_on"], ["power_off", "power_on"], "active"),
@@ -228,11 +229,10 @@ def test_a_resize_changes_the_disk_only_where_it_is_asked_to(
 @pytest.mark.parametrize(
     ("off", "action", "message"),
     [
-        (False, {"type": "power_on"}, "Droplet host is active: power_on needs it off"),
-        (True, {"type": "power_off"}, "Droplet host is off: power_off needs it active"),
-        (True, {"type": "shutdown"}, "Droplet host is off"),
-        (True, {"type": "reboot"}, "Droplet host is off"),
-        (False, {"type": "resize", "size": "s-2vcpu-4gb"}, "power it off first"),
+        (False, {"type": "power_on"}, "Droplet is already powered on."),
+        (True, {"type": "power_off"}, "Droplet is already powered off."),
+        (True, {"type": "reboot"}, "Droplet is already powered off."),
+        (False, {"type": "resize", "size": "s-2vcpu-4gb"}, "must be powered off before it can be resized"),
         (True, {"type": "resize", "size": "s-huge"}, "invalid size for Droplet resize: 's-huge'"),
         (True, {"type": "resize", "size": "s-1vcpu-1gb"}, "already of size s-1vcpu-1gb"),
         (True, {"type": "resize", "size": "s-1vcpu-512mb-10gb"}, "a disk cannot shrink"),
@@ -266,6 +266,16 @@ def test_actions_can_be_run_on_all_droplets_of_a_tag(account: Account, digitaloc
     (action,) = digitalocean.droplet_actions.post_by_tag({"type": "power_off"}, tag_name="some")["actions"]
     assert account.finished(action["id"])["resource_id"] == tagged
     assert (account.status(tagged), account.status(other)) == ("off", "active")
+
+
+def test_an_action_by_tag_that_one_droplet_refuses_is_begun_on_none(account: Account, raw: httpx.Client) -> None:
+    running, stopped = account.droplet("a", tags=["some"]), account.droplet("b", tags=["some"])
+    account.act(stopped, type="power_off")
+    answer = raw.post("/v2/droplets/actions", params={"tag_name": "some"}, json={"type": "power_off"})
+    assert (answer.status_code, answer.json()["message"]) == (422, "Droplet is already powered off.")
+    assert account.status(running) == "active"
+    assert not account.client.droplets.get(running)["droplet"]["locked"]
+    assert raw.post("/v2/droplets/actions", json={"type": "power_off"}).status_code == 400
 
 
 def test_actions_are_listed_newest_first_and_outlive_their_droplet(account: Account, digitalocean: Any) -> None:
