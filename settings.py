@@ -173,19 +173,25 @@ class Settings(Section):
 
 
 def load() -> Settings:
-    """Read and check the stack's configuration, and that both accounts have a token. Raises SettingsError."""
+    """Read and check the stack's configuration, and that both accounts have a token.
+
+    Raises pulumi.RunError, which the engine shows as the message that it is, without a traceback.
+    """
     # Config.get asks for one name at a time; a misspelt name shows only in the whole map, which has no public door.
     config: dict[str, str] = pulumi.runtime.config.CONFIG.get()
     is_secret = pulumi.runtime.is_config_secret
     prefix = "triplane:"
-    return parse(
-        {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
-        accounts=[
-            find(provider, config, is_secret=is_secret, environment=os.environ)
-            for provider in (DIGITALOCEAN, CLOUDFLARE)
-        ],
-        secrets={key.removeprefix(prefix) for key in config if key.startswith(prefix) and is_secret(key)},
-    )
+    try:
+        return parse(
+            {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
+            accounts=[
+                find(provider, config, is_secret=is_secret, environment=os.environ)
+                for provider in (DIGITALOCEAN, CLOUDFLARE)
+            ],
+            secrets={key.removeprefix(prefix) for key in config if key.startswith(prefix) and is_secret(key)},
+        )
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), secrets: Collection[str] = ()) -> Settings:
