@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from rich.progress import Progress as Bars
 
 from lab import catalog
 from lab.toolchain import PROGRAMS, Progress, Step, ToolchainError, build_all
-from lab.toolchain.builder import FETCH_VARIABLE
+from lab.toolchain.builder import FETCH_VARIABLE, RELEASES
 
 
 class _Display:
@@ -39,15 +38,12 @@ def main(
     fetch: Annotated[
         bool, typer.Option(envvar=FETCH_VARIABLE, help="Take upstream's release where its server can be reached.")
     ] = False,
-    releases: Annotated[Path, typer.Option(help="The catalog of upstream's releases, for --fetch.")] = Path(
-        "assets/releases.yaml"
-    ),
 ) -> None:
     """Build what the cache does not have, and print where each program's binaries are."""
     console = Console(stderr=True)
     display = _Display(console)
     try:
-        upstream = catalog.load(releases) if fetch else None
+        upstream = catalog.load(RELEASES) if fetch else None
         wanted = [(program, version)] if program else [(name, None) for name in PROGRAMS]
         with display.bars:
             builds = build_all(wanted, on_progress=display.show, upstream=upstream)

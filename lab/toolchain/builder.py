@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from lab import catalog
 from lab.catalog import Catalog
 from lab.config import cache_directory
 from lab.toolchain import fetch, go, modules
@@ -19,6 +20,9 @@ from lab.toolchain.store import Build, Slot, host_arch
 
 FETCH_VARIABLE = "TRIPLANE_FETCH"
 """Set to 1 where upstream's download servers may be tried before anything is built."""
+
+RELEASES = Path(__file__).parents[2] / "assets/releases.yaml"
+"""What upstream publishes, with digests."""
 
 DEFAULTS: tuple[tuple[str, str | None], ...] = tuple((name, None) for name in PROGRAMS)
 """Every program in its default version."""
@@ -40,7 +44,7 @@ def build(
 ) -> Build:
     """Return the binaries of a program, made unless the cache has them. Safe to interrupt, and to run twice at once.
 
-    With `upstream` (what it publishes, with digests) its release is downloaded where that is possible.
+    Where TRIPLANE_FETCH=1 or `upstream` says so, upstream's release is taken if its server can be reached.
     """
     program, version = _known(program, version)
     slot = _slot(program, version, cache)
@@ -49,6 +53,8 @@ def build(
         on_progress(Progress(program=program.name, version=version, step=step, done=done, total=total, detail=detail))
 
     try:
+        if upstream is None and may_fetch():
+            upstream = catalog.load(RELEASES)
         result = slot.read() or _fill(program, version, slot, upstream, tell)
     except OSError as problem:
         raise ToolchainError(

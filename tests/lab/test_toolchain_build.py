@@ -10,6 +10,7 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,13 @@ def cache(tmp_path: Path) -> Path:
 def run(*command: str | Path) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return (result.stdout + result.stderr).strip()
+
+
+def commands() -> Iterator[str]:
+    """The command lines of all processes."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            yield file.read_text(errors="replace")
 
 
 def steps(told: list[Progress]) -> list[Step]:
@@ -189,6 +197,7 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_one_finishes(program: 
     with pytest.raises(KeyboardInterrupt):
         build(program, cache=cache, on_progress=interrupt)
     assert told[-1].step is Step.COMPILING
+    assert not [command for command in commands() if str(cache) in command]
     assert entries(cache) == set()
     assert run(build(program, cache=cache).path("greeter")).endswith("1.2.3")
 

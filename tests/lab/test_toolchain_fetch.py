@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import catalog
 from lab.catalog import Catalog, Entry
 from lab.toolchain import Download, Program, Progress, Step, ToolchainError, build, builder, go, host_arch
 
@@ -140,11 +141,24 @@ def test_a_release_that_cannot_be_had_is_built(server: str, served: Path, tmp_pa
     assert "so it is built" in str(told[-1])
 
 
-def test_without_being_asked_no_server_is_tried(tmp_path: Path) -> None:
+def test_without_being_asked_no_server_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(builder.FETCH_VARIABLE, raising=False)
     told: list[Progress] = []
     with pytest.raises(ToolchainError, match="it came to a build"):
         build(program(plain("http://127.0.0.1:9")), cache=tmp_path, on_progress=told.append)
     assert told == []
+
+
+def test_the_environment_asks_for_the_releases_of_the_projects_catalog(
+    server: str, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download = plain(server)
+    (served / "3.6.14").mkdir()
+    (served / f"3.6.14/etcd-{ARCH}").write_bytes(b"the release")
+    catalog.dump(listed(download, b"the release"), tmp_path / "releases.yaml")
+    monkeypatch.setattr(builder, "RELEASES", tmp_path / "releases.yaml")
+    monkeypatch.setenv(builder.FETCH_VARIABLE, "1")
+    assert build(program(download), cache=tmp_path).path("etcd").read_bytes() == b"the release"
 
 
 @pytest.mark.parametrize(("value", "allowed"), [("1", True), ("0", False), ("", False), (None, False)])
