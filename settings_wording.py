@@ -99,7 +99,7 @@ def _example(root: type[BaseModel], path: Sequence[int | str]) -> str:
     for step in path:
         if isinstance(step, str) and section is not None:
             field = _field(section, step)
-            found, section = field or found, field and _model_in(field.annotation)
+            found, section = field or found, field and section_in(field.annotation)
     if found is None or not found.examples:
         return ""
     example: Any = found.examples[0]
@@ -113,7 +113,7 @@ def _section(root: type[BaseModel], path: Sequence[int | str]) -> type[BaseModel
     section = root
     for step in path:
         field = _field(section, step) if isinstance(step, str) else None
-        section = (field and _model_in(field.annotation)) or section
+        section = (field and section_in(field.annotation)) or section
     return section
 
 
@@ -125,8 +125,8 @@ def _field(section: type[BaseModel], alias: str) -> FieldInfo | None:
     return next((field for field in section.model_fields.values() if field.alias == alias), None)
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
+def section_in(annotation: object) -> type[BaseModel] | None:
     """Find the section inside an annotation such as `tuple[Pool, ...]` or `Mirror | None`."""
     if isclass(annotation) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
+    return next((found for argument in get_args(annotation) if (found := section_in(argument))), None)

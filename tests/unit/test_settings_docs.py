@@ -1,0 +1,103 @@
+"""The documents about settings say what the code does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from model.accounts import CLOUDFLARE, DIGITALOCEAN
+from model.digitalocean import IMAGES, REGIONS, SIZES
+from settings import Settings, parse
+from settings_wording import section_in
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "settings.md").read_text()
+AS_BELOW, REQUIRED, FROM_SSH = "*as below*", "*required*", "*as `sshAllowed`*"
+
+
+def table(first_heading: str) -> list[list[str]]:
+    """The rows of the table whose first column is called this."""
+    lines = iter(TEXT.splitlines())
+    rows = []
+    for line in lines:
+        if line.startswith(f"| {first_heading} |"):
+            next(lines)
+            for row in lines:
+                if not row.startswith("|"):
+                    return rows
+                rows.append([cell.strip() for cell in row.strip("|").split(" | ")])
+    return rows
+
+
+def settings_in(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting's name and default, as the table should have them."""
+    for field in section.model_fields.values():
+        name = f"{prefix}{field.alias}"
+        inner = section_in(field.annotation)
+        if field.default_factory_takes_validated_data:
+            yield name, FROM_SSH
+        elif field.is_required():
+            yield name, REQUIRED
+        elif isinstance(field.default, BaseModel):
+            yield name, AS_BELOW
+        else:
+            default = field.default if field.default is not PydanticUndefined else field.default_factory()
+            yield name, to_jsonable_python(default, by_alias=True)
+        if inner:
+            yield from settings_in(inner, f"{name}[]." if "tuple" in str(field.annotation) else f"{name}.")
+
+
+def value_of(cell: str) -> object:
+    return cell if cell.startswith("*") else yaml.safe_load(cell.strip("`"))
+
+
+def test_the_table_has_every_setting_with_its_default_in_the_codes_order_and_no_other():
+    documented = [(name.strip("`"), value_of(default)) for name, _, default, *_ in table("Setting")]
+    assert documented == list(settings_in(Settings))
+
+
+def test_every_setting_has_a_type_and_a_meaning():
+    for name, kind, _, meaning, *_ in table("Setting"):
+        assert kind, name
+        assert meaning.endswith("."), name
+
+
+def test_the_table_of_sizes_is_the_codes():
+    documented = {
+        slug.strip("`"): (int(vcpus), float(memory), int(price)) for slug, vcpus, memory, price in table("Size")
+    }
+    assert documented == {slug: (size.vcpus, size.memory_gib, size.usd_a_month) for slug, size in SIZES.items()}
+
+
+@pytest.mark.parametrize("provider", [DIGITALOCEAN, CLOUDFLARE], ids=lambda provider: provider.name)
+def test_every_name_under_which_a_token_is_looked_for_is_told(provider):
+    for name in (provider.token_key, *provider.token_variables, provider.endpoint_key):
+        assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize(("title", "known"), [("Regions", REGIONS), ("Images", IMAGES)])
+def test_regions_and_images_are_the_codes(title, known):
+    line = next(line for line in TEXT.splitlines() if line.startswith(f"{title}: "))
+    assert tuple(re.findall(r"`([^`]+)`", line.split(". ")[0])) == known
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_stack_costs_what_is_said(stack):
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    settings = parse({key.removeprefix("triplane:"): value for key, value in config.items()})
+    price = sum(pool.count * SIZES[pool.size].usd_a_month for pool in settings.pools)
+    assert f"{price} (`{stack}`)" in TEXT
+    assert f"about {price} US dollars a month" in (ROOT / f"Pulumi.{stack}.yaml").read_text()
+
+
+def test_the_smallest_stack_file_is_enough():
+    [example] = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    config = yaml.safe_load(example)["config"]
+    assert parse({key.removeprefix("triplane:"): value for key, value in config.items()}).cluster == "dev"
+    assert len(example.splitlines()) <= 10
