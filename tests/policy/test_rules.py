@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
+from pathlib import Path
 
 import pytest
 
@@ -304,6 +306,12 @@ def test_what_is_right_passes_every_rule(kind):
 @pytest.mark.parametrize("rule", [rule.name for rule in RULES])
 def test_every_rule_has_a_row_above(rule):
     assert rule in {row[2] for row in WRONG}
+
+
+def test_the_documents_have_every_rule_as_it_describes_itself():
+    text = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+    documented = re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", text, re.MULTILINE)
+    assert documented == [(rule.name, rule.description) for rule in (*RULES, *STACK_RULES)]
 
 
 def test_the_world_may_reach_ssh_where_the_stack_asks_for_it():
