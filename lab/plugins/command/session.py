@@ -59,6 +59,7 @@ async def run(connection: SSHClientConnection, job: Job, *, status: Log, warn: L
         channel.write(job.stdin.encode())
         channel.write_eof()
         await channel.wait_closed()
+        session.flush()
     except asyncssh.Error as error:
         raise PluginError(f"{error.reason}: {session.report(job.command)}") from None
     except asyncio.CancelledError:
@@ -127,11 +128,11 @@ class _Session(asyncssh.SSHClientSession[bytes]):
                 self._status(line.decode(errors="replace"))
             self._line = bytearray(rest)
 
-    def eof_received(self) -> bool:
+    def flush(self) -> None:
+        """Show what is left of the last line."""
         if self._line:
             self._status(self._line.decode(errors="replace"))
             self._line.clear()
-        return False
 
     def exit_status_received(self, status: int) -> None:
         self.ending = f"Process exited with status {status}" if status else None

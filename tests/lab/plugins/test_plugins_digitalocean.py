@@ -325,6 +325,7 @@ def test_a_firewall_is_made_changed_as_a_whole_and_removed(ocean: DigitalOceanPl
 
 
 def test_a_rule_taken_away_behind_the_programs_back_comes_back(ocean: DigitalOceanPlugin, service: Service) -> None:
+    made(ocean, TAG, name="lab-etcd")
     firewall = made(ocean, FIREWALL, name="ssh", **RULES)
     rule = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["198.51.100.0/24", "203.0.113.0/24"]}}
     with service.digitalocean() as client:

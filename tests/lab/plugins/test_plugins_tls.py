@@ -134,7 +134,7 @@ def test_all_forms_of_a_key_are_the_same_key(
     publics += [
         load_pem_public_key(out["publicKeyPem"].encode()),
         load_ssh_public_key(out["publicKeyOpenssh"].encode()),
-    ]  # type: ignore[list-item]
+    ]
     ders = {each.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for each in publics}
     assert len(ders) == 1
     assert made.id == hashlib.sha1(ders.pop()).hexdigest()
@@ -181,7 +181,7 @@ def test_an_authority_certificate_says_what_it_is_and_signs_itself(plugin: tls.T
     assert usage.value.key_cert_sign
     assert usage.value.crl_sign
     assert not usage.value.key_encipherment
-    own = x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())  # type: ignore[arg-type]
+    own = x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
     assert certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value == own
     assert ca.id == str(certificate.serial_number)
     assert certificate.serial_number.bit_length() <= 128
