@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -188,6 +189,10 @@ TEN = IPv4Network("10.0.0.0/8")
 KEPT = [IPv4Network(text) for text in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24")]
 
 
+unhurried = examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure."""
+
+
 def networks(shortest: int, longest: int) -> st.SearchStrategy[IPv4Network]:
     """Any network of these prefix lengths inside 10.0.0.0/8."""
     return st.integers(shortest, longest).flatmap(
@@ -208,6 +213,7 @@ def outcome(values: dict) -> tuple[Settings | None, str]:
 VPCS, PODS, SERVICES = networks(16, 27), networks(10, 20), networks(12, 28)
 
 
+@unhurried
 @given(vpc=VPCS, pods=PODS, services=SERVICES)
 def test_a_plan_is_accepted_exactly_when_nothing_in_it_overlaps(vpc, pods, services):
     plan = MINIMAL | {"vpcCidr": str(vpc), "podCidr": str(pods), "serviceCidr": str(services)}
@@ -224,6 +230,7 @@ def test_a_plan_is_accepted_exactly_when_nothing_in_it_overlaps(vpc, pods, servi
         assert (settings.vpc_cidr, settings.pod_cidr, settings.service_cidr) == (vpc, pods, services)
 
 
+@unhurried
 @given(outer=networks(12, 16), data=st.data(), names=st.permutations(["vpcCidr", "podCidr", "serviceCidr"]))
 def test_a_range_inside_another_is_always_refused(outer, data, names):
     outer_name, inner_name, _ = names
@@ -234,12 +241,14 @@ def test_a_range_inside_another_is_always_refused(outer, data, names):
     assert any("overlaps with" in line for line in lines)
 
 
+@unhurried
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reading_of_a_range(text):
     settings, error = outcome(MINIMAL | {"podCidr": text})
     assert settings or "triplane:podCidr" in error
 
 
+@unhurried
 @given(
     st.dictionaries(
         st.text(max_size=12), st.one_of(st.none(), st.integers(), st.text(max_size=12)), min_size=1, max_size=4
