@@ -15,7 +15,7 @@ from lab.cloud.addresses import checked_range, free_range
 from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.clock import now
 from lab.cloud.digitalocean.catalog import REGIONS
-from lab.cloud.errors import forbidden, not_found, unprocessable
+from lab.cloud.errors import conflict, forbidden, not_found, unprocessable
 from lab.cloud.paging import paged
 
 NAME = re.compile(r"[a-zA-Z0-9.\-]+")
@@ -156,7 +156,7 @@ def _delete(call: Call) -> Answer:
         if row["is_default"]:
             raise forbidden("Can not delete default VPCs")
         if inventory.droplets(db, "vpc = ?", row["id"]):
-            raise forbidden("Can not delete VPC with members")
+            raise conflict("Can not delete VPC with members")
         db.execute("DELETE FROM vpcs WHERE id = ?", (row["id"],))
         db.execute("DELETE FROM address_pools WHERE name = ?", (row["id"],))
     return Answer(status=204)

@@ -71,17 +71,20 @@ class Inspected:
         start: Message = {}
         content = b""
 
-        async def keep(message: Message) -> None:
+        async def inspect(message: Message) -> None:
             nonlocal start, content
             if message["type"] == "http.response.start":
                 start = message
             else:
                 content += message.get("body", b"")
+                if not message.get("more_body"):
+                    # Before the client has its answer: a test may end with it.
+                    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+                    found = faults(scope["method"], scope["path"], start["status"], headers, content)
+                    self._service.faults += found
             await send(message)
 
-        await self._app(scope, receive, keep)
-        headers = {name.decode(): value.decode() for name, value in start["headers"]}
-        self._service.faults += faults(scope["method"], scope["path"], start["status"], headers, content)
+        await self._app(scope, receive, inspect)
 
 
 class Server:

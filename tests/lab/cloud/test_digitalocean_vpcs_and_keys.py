@@ -77,7 +77,7 @@ def test_a_vpc_with_members_cannot_be_deleted(account: Account, raw: httpx.Clien
     assert [(member["urn"], member["name"]) for member in members] == [(f"do:droplet:{droplet}", "host")]
     assert raw.get(f"/v2/vpcs/{vpc}/members?resource_type=kubernetes").json()["members"] == []
     answer = raw.delete(f"/v2/vpcs/{vpc}")
-    assert (answer.status_code, answer.json()["message"]) == (403, "Can not delete VPC with members")
+    assert (answer.status_code, answer.json()["message"]) == (409, "Can not delete VPC with members")
     raw.delete(f"/v2/droplets/{droplet}")
     assert raw.delete(f"/v2/vpcs/{vpc}").status_code == 204
     assert raw.get(f"/v2/vpcs/{vpc}").status_code == 404
