@@ -17,6 +17,8 @@ from lab.plugins.values import Properties
 
 DELETE_TIMEOUT = 120.0
 LONGEST_PAUSE = 10.0
+HAS_MEMBERS = (403, 409)
+"""What the API has answered at one time and another for a VPC that is in use."""
 
 
 def _cidr_rule(text: object) -> str | None:
@@ -94,7 +96,7 @@ class Vpc(Resource):
             try:
                 return self._client.delete(f"/v2/vpcs/{id_}", call)
             except ApiError as error:
-                if error.status != 403 or time.monotonic() > last:
+                if error.status not in HAS_MEMBERS or time.monotonic() > last:
                     raise
             if call.cancelled.wait(pause):
                 raise CancelledError(f"VPC {id_}: cancelled while waiting for its members to go")

@@ -186,7 +186,7 @@ def test_the_environment_reaches_a_host_that_accepts_it(
     accept(monkeypatch, "GREETING")
     steps.create(connection=host.connection(), create="echo $GREETING", environment={"GREETING": "hello"})
     assert steps.outputs["stdout"] == "hello"
-    with pytest.raises(PluginError, match="Unable to set 'OTHER'. This only works if your SSH server is configured"):
+    with pytest.raises(PluginError, match=r"Unable to set 'OTHER'\. This only works if your SSH server is configured"):
         steps.create(connection=host.connection(), create="echo run", environment={"OTHER": "x"})
     assert "echo run" not in host.commands
 
