@@ -26,7 +26,6 @@ from settings_wording import explain
 
 AuthorizationMode = Literal["Node,RBAC", "ABAC"]
 Component = Literal["etcd", "flannel", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
-Architecture = Literal["amd64", "arm64"]
 
 
 def _flag_value(value: object) -> object:
@@ -46,6 +45,7 @@ Count = Annotated[int, Field(strict=True)]
 Hours = Annotated[int, Field(strict=True, ge=1, le=876_000)]
 Url = Annotated[str, AfterValidator(checks.url)]
 Sha256 = Annotated[str, AfterValidator(checks.sha256)]
+Architecture = Annotated[str, AfterValidator(checks.choice("an architecture", ("amd64", "arm64")))]
 FlagValue = Annotated[str, BeforeValidator(_flag_value)]
 
 
