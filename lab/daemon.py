@@ -97,9 +97,10 @@ def adopt(machines: LocalMachines, wanted: list[tuple[Machine, Power]], say: Say
             if power is Power.OFF:
                 if machines.power(machine.id) is Power.ON:
                     machines.power_off(machine.id)
-            elif machines.power(machine.id) is Power.OFF:
-                say(f"booting {machine.name} again")
-                machines.create(machine)
+            else:
+                if machines.power(machine.id) is Power.OFF:
+                    say(f"booting {machine.name} again")
+                machines.restore(machine)
         except MachineError as error:
             # One host that will not boot is an off host; the lab is there to tell.
             _log.error("%s", error)

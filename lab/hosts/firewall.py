@@ -17,7 +17,17 @@ _EVERYWHERE = IPv4Network("0.0.0.0/0")
 def apply(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[int, Firewall | None]) -> None:
     """Replace the whole table: every packet meets either the old rules or the new ones."""
     table = render(config, machines, firewalls)
-    run("setting the firewalls", "ip", "netns", "exec", config.router_namespace, "nft", "-f", "-", stdin=table)
+    run(
+        "setting the firewalls (nf_tables)",
+        "ip",
+        "netns",
+        "exec",
+        config.router_namespace,
+        "nft",
+        "-f",
+        "-",
+        stdin=table,
+    )
 
 
 def render(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[int, Firewall | None]) -> str:

@@ -68,6 +68,14 @@ class LocalMachines(Machines):
                 self._set_table()
             self._boot(machine)
 
+    def restore(self, machine: Machine) -> None:
+        """Make a host run that should: after this lab's daemon, its network or all of the machine went down."""
+        with self._working_on(machine, "restoring it"):
+            group = self._group(machine.id)
+            if group.alive() and not self._network.joins(machine):
+                group.kill()  # its router went away, and its wires with it
+            self.create(machine)
+
     def update(self, machine: Machine) -> None:
         """Take a changed record: visible to the host's metadata at once."""
         with self._working_on(self._get(machine.id), "changing its record"):

@@ -81,7 +81,7 @@ class Network:
         if self._uplink() is None or not _exists(router, "uplink"):
             self._remove_uplink()
             uplink = f"link add {config.uplink} mtu {MTU} type veth peer name uplink netns {router}"
-            run("laying the lab's uplink", "ip", *uplink.split())
+            run("laying the lab's uplink (a veth pair)", "ip", *uplink.split())
             alias = f"{_OWNER_PREFIX}{config.directory}"
             run("laying the lab's uplink", "ip", "link", "set", config.uplink, "alias", alias)
         inside(router, lambda: write_settings({name.format(wire="uplink"): at for name, at in WIRE_SETTINGS.items()}))
@@ -111,6 +111,11 @@ class Network:
         prefix = self._config.host_namespace(0).removesuffix("0")
         names = [path.name for path in NAMESPACES.glob(f"{prefix}*")] if NAMESPACES.is_dir() else []
         return {int(name.removeprefix(prefix)): name for name in names if name.removeprefix(prefix).isdecimal()}
+
+    def joins(self, machine: Machine) -> bool:
+        """Whether all of a host's wires are there."""
+        router = self._config.router_namespace
+        return all(_exists(router, wire) for wire, _name, _address in interfaces(machine))
 
     def cut(self, machine_id: int) -> None:
         """Remove a host's namespace and wires."""

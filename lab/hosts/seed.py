@@ -47,8 +47,6 @@ _MASKED = (
     *("systemd-udev-trigger.service", "systemd-modules-load.service", "cloud-init-hotplugd.socket"),
     # No package archive to ask:
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
-    # Sessions are ssh's only; without it a login takes a third of the time.
-    "systemd-logind.service",
 )
 
 # One kernel serves all hosts, so only a namespace's own settings (net.*) can be changed by a host. These others are

@@ -21,6 +21,7 @@ import httpx
 import pytest
 import yaml
 
+from lab import registry
 from lab.config import LabConfig
 from lab.hosts import operator
 from lab.hosts.cgroups import Group
@@ -60,6 +61,12 @@ class Cli:
 
     def powers(self) -> dict[str, str]:
         return {host["name"]: host["power"] for host in self.status()["hosts"]}
+
+    def kill_daemon(self) -> None:
+        record = registry.daemon(self.config.name)
+        assert record is not None
+        os.kill(record.pid, signal.SIGKILL)
+        wait_for("the daemon's end", lambda: registry.daemon(self.config.name) is None)
 
     def api(self) -> httpx.Client:
         tokens = yaml.safe_load((self.config.directory / "tokens.yaml").read_text())
@@ -185,8 +192,7 @@ def test_hosts_outlive_a_killed_daemon_and_the_next_start_adopts_them(cli: Cli, 
     cli.start()
     address = make_droplet(cli, "stays.lab.triplane.test", key)
     before = boot_id(address, key)
-    os.kill(cli.status()["pid"], signal.SIGKILL)
-    wait_for("the daemon's end", lambda: not cli.status()["running"])
+    cli.kill_daemon()
     assert boot_id(address, key) == before
     cli.start()
     assert boot_id(address, key) == before
@@ -203,7 +209,7 @@ def test_after_everything_was_killed_the_next_start_boots_what_should_run(cli: C
     address = make_droplet(cli, "dies.lab.triplane.test", key)
     assert ssh(address, key, "echo kept >/root/kept && sync").returncode == 0
     before = boot_id(address, key)
-    os.kill(cli.status()["pid"], signal.SIGKILL)
+    cli.kill_daemon()
     for pid in Group(cli.config.name).pids():
         with_signal(pid)
     wait_for("the hosts' end", lambda: not Group(cli.config.name).alive())
@@ -217,6 +223,15 @@ def test_after_everything_was_killed_the_next_start_boots_what_should_run(cli: C
     assert ssh(address, key, "cat /root/kept").stdout == "kept\n"
     assert boot_id(address, key) != before
     assert not Path(f"/run/netns/triplane-{cli.config.name}-4242").exists()
+
+
+def test_a_router_that_went_away_is_laid_again_and_its_hosts_are_joined_to_it(cli: Cli, key: Path) -> None:
+    cli.start()
+    address = make_droplet(cli, "cut.lab.triplane.test", key)
+    cli.kill_daemon()
+    subprocess.run(["ip", "netns", "delete", cli.config.router_namespace], check=True)
+    cli.start()
+    wait_for("ssh", lambda: ssh(address, key, "true").returncode == 0)
 
 
 def with_signal(pid: int) -> None:
@@ -244,8 +259,7 @@ def test_what_the_lab_did_not_make_it_does_not_touch(cli: Cli) -> None:
     subprocess.run(["ip", "link", "add", "tforeign0", "type", "bridge"], check=True)
     try:
         cli.start()
-        os.kill(cli.status()["pid"], signal.SIGKILL)
-        wait_for("the daemon's end", lambda: not cli.status()["running"])
+        cli.kill_daemon()
         assert cli("clear").returncode == 0
         assert cli("stop", "--purge").returncode == 0
         left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
@@ -286,8 +300,7 @@ def test_a_port_that_is_taken_is_refused_with_who_has_it_and_the_next_start_goes
     cli: Cli, port: int, what: str
 ) -> None:
     cli.start()
-    os.kill(cli.status()["pid"], signal.SIGKILL)
-    wait_for("the daemon's end", lambda: not cli.status()["running"])
+    cli.kill_daemon()
     with socket.create_server((str(cli.config.services), port)):
         refused = cli("start")
     assert refused.returncode == 2
@@ -308,11 +321,22 @@ def test_a_lab_of_the_same_name_elsewhere_is_named_with_directory_and_pid_until_
         assert str(cli.config.directory) in refused.stderr
         assert str(pid) in refused.stderr
     # A killed one is no obstacle: its leftovers are cleared, its disks and its account stay.
-    os.kill(pid, signal.SIGKILL)
-    wait_for("the daemon's end", lambda: not cli.status()["running"])
+    cli.kill_daemon()
     assert "clearing" in other.start()
     assert other("stop", "--purge").returncode == 0
     assert (cli.config.directory / "cloud.sqlite").exists()
+
+
+def test_a_full_disk_is_told_before_anything_is_made(cli: Cli) -> None:
+    cli.config.directory.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tfull", cli.config.directory], check=True)
+    try:
+        refused = cli("start")
+        assert refused.returncode == 2
+        assert f"MiB are free in {cli.config.directory}" in refused.stderr
+        assert "make room" in refused.stderr
+    finally:
+        subprocess.run(["umount", cli.config.directory], check=True)
 
 
 def test_a_daemon_that_cannot_start_says_why_on_the_operators_terminal(cli: Cli) -> None:
