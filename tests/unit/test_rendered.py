@@ -16,7 +16,7 @@ from model.steps import etcd
 from tests.unit.rendered import TOPOLOGY, documents, steps
 
 SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
-GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden/hosts"
 RENDERED = steps() | documents()
 HEREDOC = re.compile(rf"put (\S+) \S+ \S+ <<'{END_OF_FILE}'\n(.*?){END_OF_FILE}\n", re.DOTALL)
 

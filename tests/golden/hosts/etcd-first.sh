@@ -1,23 +1,23 @@
 . /usr/local/lib/triplane/step.sh
 step etcd
 UNIT=etcd
-MEMBER=etcd-2
-PEER_URL=https://etcd-2.internal.k8s.example.com:2380
-CLIENT_URL=https://etcd-2.internal.k8s.example.com:2379
+MEMBER=etcd-0
+PEER_URL=https://etcd-0.internal.k8s.example.com:2380
+CLIENT_URL=https://etcd-0.internal.k8s.example.com:2379
 EXPECTED=etcd-0=https://etcd-0.internal.k8s.example.com:2380,etcd-1=https://etcd-1.internal.k8s.example.com:2380,etcd-2=https://etcd-2.internal.k8s.example.com:2380
-OTHERS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
-FIRST=no
-STARTED=3
+OTHERS=https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379
+FIRST=yes
+STARTED=1
 QUORUM=2
 PATH=/opt/triplane/etcd/3.6.14:$PATH
 
 id etcd >/dev/null 2>&1 || useradd --system --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd
 put_bundle
 put /etc/etcd/etcd.env root:root 600 <<'TRIPLANE_END_OF_FILE'
-ETCD_NAME=etcd-2
+ETCD_NAME=etcd-0
 ETCD_DATA_DIR=/var/lib/etcd
-ETCD_ADVERTISE_CLIENT_URLS=https://etcd-2.internal.k8s.example.com:2379
-ETCD_INITIAL_ADVERTISE_PEER_URLS=https://etcd-2.internal.k8s.example.com:2380
+ETCD_ADVERTISE_CLIENT_URLS=https://etcd-0.internal.k8s.example.com:2379
+ETCD_INITIAL_ADVERTISE_PEER_URLS=https://etcd-0.internal.k8s.example.com:2380
 ETCD_CLIENT_CERT_AUTH=true
 ETCD_TRUSTED_CA_FILE=/etc/etcd/pki/client-ca.crt
 ETCD_CERT_FILE=/etc/etcd/pki/server.crt
@@ -31,6 +31,7 @@ ETCD_CIPHER_SUITES=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_
 ETCD_STRICT_RECONFIG_CHECK=true
 ETCD_ENABLE_GRPC_GATEWAY=false
 ETCD_LISTEN_METRICS_URLS=http://127.0.0.1:2381
+ETCD_SNAPSHOT_COUNT=5000
 TRIPLANE_END_OF_FILE
 
 put /etc/etcd/etcdctl.env root:root 600 <<'TRIPLANE_END_OF_FILE'
@@ -122,11 +123,12 @@ bootstrap() {
 join_or_found() {
   local old
   if cluster_answers; then
-    old=$(ctl "$OTHERS" member list | awk -F ', ' -v url="$PEER_URL" '$4 == url && $2 == "started" { print $1 }')
+    # Whoever had this place before has left his client URL; a member that is still to come has none.
+    old=$(ctl "$OTHERS" member list | awk -F ', ' -v url="$PEER_URL" '$4 == url && $5 != "" { print $1 }')
     if [ -n "$old" ]; then
       ctl "$OTHERS" member remove "$old"
     fi
-    if ! ctl "$OTHERS" member list | grep --quiet --fixed-strings ", $PEER_URL, "; then
+    if [[ $(ctl "$OTHERS" member list) != *", $PEER_URL, "* ]]; then
       wait_until 60 "the cluster to take $MEMBER in" ctl "$OTHERS" member add "$MEMBER" --peer-urls="$PEER_URL"
     fi
     bootstrap "$(initial_cluster)" existing
@@ -170,13 +172,3 @@ else
   wait_until 120 "$MEMBER to be healthy" ctl "$CLIENT_URL" endpoint health
 fi
 passed etcd "${DEPENDS_ON[@]}"
-
-wait_until 120 'every member to be healthy' ctl "$ETCDCTL_ENDPOINTS" endpoint health --cluster
-# Members that the graph no longer has: their hosts are on their way out, and a dead member counts against the quorum.
-ctl "$ETCDCTL_ENDPOINTS" member list | while IFS=, read -r id _ name url _; do
-  if [ -z "$(name_of "${url# }")" ]; then
-    ctl "$ETCDCTL_ENDPOINTS" member remove "$id"
-    say "removed member${name}"
-  fi
-done
-ctl "$ETCDCTL_ENDPOINTS" member list --write-out=table

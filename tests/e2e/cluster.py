@@ -1,0 +1,292 @@
+"""A cluster of its own for the end-to-end tests: another lab, beside whatever runs on this machine."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import itertools
+import json
+import os
+import shlex
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dnslib
+import httpx
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = "198.19.0.0/24"
+SERVICES = "198.19.0.1"
+
+
+class CommandError(AssertionError):
+    """A command of the launcher failed; the message holds its output."""
+
+
+@dataclass
+class Cluster:
+    """What an operator does, as functions: every one goes through the launcher or a public API."""
+
+    directory: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "TRIPLANE_DIR": str(self.directory),
+            "TRIPLANE_LAB": "e2e",
+            "TRIPLANE_LAB_BLOCK": BLOCK,
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "launcher", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, fails: bool = False, timeout: float = 600) -> str:
+        """What a command of `./triplane` prints; `fails` where a failure is what is expected."""
+        process = self.start(*arguments)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            raise CommandError(f"{arguments} took more than {timeout} s:\n{output[-4000:]}") from None
+        if (process.returncode != 0) != fails:
+            raise CommandError(f"{shlex.join(arguments)} ended with {process.returncode}:\n{output[-6000:]}")
+        return output
+
+    def up(self) -> str:
+        return self.run("up")
+
+    def configure(self, path: str, value: str) -> None:
+        self.run("pulumi", "config", "set", "--path", path, value)
+
+    def unconfigure(self, path: str) -> None:
+        self.run("pulumi", "config", "rm", "--path", path)
+
+    def plan(self) -> dict[str, str]:
+        """Name → operation of everything that the next `up` would touch."""
+        # The engine prints nothing else to standard output; progress of the launcher goes to standard error.
+        result = subprocess.run(
+            [sys.executable, "-m", "launcher", "pulumi", "preview", "--json"],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if result.returncode != 0:
+            raise CommandError(result.stdout + result.stderr)
+        steps = json.loads(result.stdout)["steps"]
+        return {step["urn"].split("::")[-1]: step["op"] for step in steps if step["op"] != "same"}
+
+    def ssh(self, host: str, command: str, *, fails: bool = False) -> str:
+        return self.run("ssh", host, command, fails=fails)
+
+    def answers(self, host: str, command: str) -> bool:
+        """Whether a command on a host succeeds."""
+        process = self.start("ssh", host, command)
+        process.communicate(timeout=120)
+        return process.returncode == 0
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        result = subprocess.run(
+            [sys.executable, "-m", "launcher", "pulumi", "stack", "output", "--json", "--show-secrets"],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        return dict(json.loads(result.stdout))
+
+    def forget_outputs(self) -> None:
+        self.__dict__.pop("outputs", None)
+
+    @property
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        return {node["name"]: node for node in self.outputs["nodes"]}
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        return dict(yaml.safe_load((self.directory / "lab/tokens.yaml").read_text()))
+
+    @property
+    def digitalocean(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=f"http://{SERVICES}:8000/v2",
+            headers={"Authorization": f"Bearer {self.tokens['digitalocean']}"},
+            trust_env=False,
+            timeout=60,
+        )
+
+    @property
+    def cloudflare(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=f"http://{SERVICES}:8000/client/v4",
+            headers={"Authorization": f"Bearer {self.tokens['cloudflare']}"},
+            trust_env=False,
+            timeout=60,
+        )
+
+    def droplet(self, name: str) -> dict[str, Any]:
+        droplets = self.digitalocean.get("/droplets", params={"per_page": 200}).json()["droplets"]
+        return next(droplet for droplet in droplets if droplet["name"].split(".")[0] == name)
+
+    def power(self, name: str, action: str) -> None:
+        """Do a power action and wait until it is done."""
+        droplet = self.droplet(name)["id"]
+        answer = self.digitalocean.post(f"/droplets/{droplet}/actions", json={"type": action})
+        assert answer.status_code == 201, answer.text
+        identity = answer.json()["action"]["id"]
+        wait_for(
+            f"{action} of {name}",
+            lambda: self.digitalocean.get(f"/actions/{identity}").json()["action"]["status"] == "completed",
+        )
+
+    @contextmanager
+    def api(self) -> Iterator[Api]:
+        yield Api(self.outputs["apiEndpoint"], self.outputs["kubeconfig"])
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.2)
+
+
+def resolve(name: str) -> list[str]:
+    """The addresses that the lab's name server gives for a name."""
+    question = dnslib.DNSRecord.question(name)
+    answer = dnslib.DNSRecord.parse(question.send(SERVICES, 53, timeout=5))
+    return [str(record.rdata) for record in answer.rr]
+
+
+class Api:
+    """A client as any other: by name, TLS both ways, a connection a request, the next address where one refuses."""
+
+    def __init__(self, endpoint: str, kubeconfig: str) -> None:
+        self.name, _, port = endpoint.removeprefix("https://").partition(":")
+        self.port = int(port)
+        config = yaml.safe_load(kubeconfig)
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        self.context = ssl.create_default_context(cadata=decoded(cluster["certificate-authority-data"]))
+        with open_pem(decoded(user["client-certificate-data"]) + decoded(user["client-key-data"])) as path:
+            self.context.load_cert_chain(path)
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        with self._connected() as sock:
+            connection = http.client.HTTPSConnection(self.name, self.port, context=self.context)
+            connection.sock = sock
+            headers = {"Content-Type": "application/json", "Connection": "close"}
+            connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
+            response = connection.getresponse()
+            text = response.read()
+            try:
+                return response.status, json.loads(text)
+            except ValueError:
+                return response.status, text.decode()
+
+    def _connected(self) -> ssl.SSLSocket:
+        errors: list[Exception] = []
+        for address in resolve(self.name):
+            try:
+                plain = socket.create_connection((address, self.port), timeout=4)
+            except OSError as error:
+                errors.append(error)
+                continue
+            plain.settimeout(30)
+            return self.context.wrap_socket(plain, server_hostname=self.name)
+        raise CommandError(f"no address of {self.name} answers: {errors}")
+
+
+@dataclass
+class Load:
+    """Writes and reads through the API until told to stop; what fails is kept."""
+
+    api: Api
+    requests: int = 0
+    failures: list[str] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self) -> Iterator[Load]:
+        path = "/api/v1/namespaces/default/configmaps"
+        name = f"load-{time.monotonic_ns()}"
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"n": "0"}}
+        assert self.api.request("POST", path, manifest)[0] == 201
+        thread = threading.Thread(target=self._loop, args=(f"{path}/{name}", manifest))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+            self.api.request("DELETE", f"{path}/{name}")
+
+    def _loop(self, path: str, manifest: dict[str, Any]) -> None:
+        for number in itertools.count(1):
+            if self._stop.is_set():
+                return
+            self._try("PUT", path, manifest | {"data": {"n": str(number)}}, number)
+            self._try("GET", path, None, number)
+
+    def _try(self, method: str, path: str, body: Any, number: int) -> None:
+        self.requests += 1
+        try:
+            status, answer = self.api.request(method, path, body)
+            if status != 200 or answer["data"]["n"] != str(number):
+                self.failures.append(f"{method} {number}: {status} {str(answer)[:300]}")
+        except Exception as error:  # noqa: BLE001 -- whatever a client sees is a failure
+            self.failures.append(f"{method} {number}: {error!r}")
+
+
+def decoded(text: str) -> str:
+    return base64.b64decode(text).decode()
+
+
+@contextmanager
+def open_pem(content: str) -> Iterator[str]:
+    """A path to a secret that stands on no disk."""
+    descriptor = os.memfd_create("pem")
+    try:
+        os.write(descriptor, content.encode())
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def lines_with(needles: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Places where a secret stands in the open; the secret itself is not repeated."""
+    found = []
+    for path in paths:
+        for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file() and not p.is_symlink()]:
+            content = file.read_bytes()
+            found += [f"{file} holds {needle[:12]}…" for needle in needles if needle.encode() in content]
+    return found

@@ -1,0 +1,199 @@
+"""Who gets in: certificates, ports, and where secrets stand."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.e2e.cluster import Cluster, decoded, lines_with
+
+CLIENT = "https://etcd-0.internal.lab.triplane.test:2379"
+PEER = "https://etcd-0.internal.lab.triplane.test:2380"
+PKI = "/etc/etcd/pki"
+REFUSED = "alert"
+"""What curl says of a handshake that the other side broke off."""
+
+
+def curl(url: str, certificate: str | None) -> str:
+    """Ask etcd for its version or members, trusting whatever it shows: it is the other side's check that is tested.
+
+    With TLS 1.2 the refusal is part of the handshake, and curl always gets to see it.
+    """
+    identity = f"--cert {certificate}.crt --key {certificate}.key" if certificate else ""
+    return f"curl --silent --show-error --http1.1 --insecure --tls-max 1.2 --max-time 5 {identity} {url}"
+
+
+@pytest.fixture(scope="module")
+def stranger(cluster: Cluster) -> Iterator[str]:
+    """A certificate of an authority that nobody knows, with all the right names, on etcd-1."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "etcdctl-etcd-1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    public = certificate.public_bytes(pem)
+    cluster.ssh(
+        "etcd-1", f"echo '{private.decode()}' >/root/stranger.key; echo '{public.decode()}' >/root/stranger.crt"
+    )
+    yield "/root/stranger"
+    cluster.ssh("etcd-1", "rm /root/stranger.*")
+
+
+def test_etcd_lets_its_clients_in(cluster: Cluster) -> None:
+    assert "etcdserver" in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", f"{PKI}/etcdctl"))
+
+
+def test_etcd_refuses_a_client_without_certificate(cluster: Cluster) -> None:
+    assert REFUSED in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", None), fails=True)
+
+
+def test_etcd_refuses_a_client_of_another_authority(cluster: Cluster, stranger: str) -> None:
+    assert REFUSED in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", stranger), fails=True)
+
+
+def test_etcd_refuses_a_servers_certificate_as_a_clients(cluster: Cluster) -> None:
+    assert REFUSED in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", f"{PKI}/server"), fails=True)
+
+
+def test_etcd_peers_let_each_other_in(cluster: Cluster) -> None:
+    assert "etcd-1" in cluster.ssh("etcd-1", curl(f"{PEER}/members", f"{PKI}/peer"))
+
+
+@pytest.mark.parametrize("certificate", ["etcdctl", "server"])
+def test_etcd_refuses_a_client_or_server_certificate_as_a_peers(cluster: Cluster, certificate: str) -> None:
+    assert REFUSED in cluster.ssh("etcd-1", curl(f"{PEER}/members", f"{PKI}/{certificate}"), fails=True)
+
+
+def test_etcd_keeps_its_data_and_keys_to_itself(cluster: Cluster) -> None:
+    stat = "stat --format '%U:%G %a' /var/lib/etcd /etc/etcd/pki/peer.key /etc/etcd/pki/etcdctl.key"
+    assert cluster.ssh("etcd-0", stat).split("\n")[:3] == ["etcd:etcd 700", "etcd:etcd 600", "root:root 600"]
+    assert cluster.ssh("etcd-0", "ps -o user= -C etcd").strip() == "etcd"
+
+
+def test_files_of_the_control_plane_belong_to_root_alone(cluster: Cluster) -> None:
+    loose = (
+        "find /etc/kubernetes /etc/flannel /etc/systemd/system/kube-*.service -type f ( -perm /077 -o ! -user root )"
+    )
+    assert cluster.ssh("k8s-master-0", loose.replace("(", "\\(").replace(")", "\\)")).strip() == ""
+
+
+# From → to → TCP ports that are open on the private and on the public address; all others asked about must not be.
+HOSTS = {"etcd": "etcd-0", "master": "k8s-master-0"}
+OTHER = {"etcd": "etcd-1", "master": "k8s-master-1"}
+NOTHING: set[int] = set()
+OPEN = {
+    # etcd listens on its private address alone.
+    ("etcd", "etcd"): ({2379, 2380}, NOTHING),
+    ("etcd", "master"): (NOTHING, NOTHING),
+    ("master", "etcd"): ({2379}, NOTHING),
+    ("master", "master"): ({6443}, {6443}),
+}
+# 2222 is the door of the first connection: behind it is nothing but what this test put there.
+OPEN_TO_OPERATOR = {"etcd": {22, 2222}, "master": {22, 2222, 6443}}
+ASKED = (22, 2222, 2379, 2380, 2381, 6443, 8471, 10257, 10259, 31234)
+PROBE = """python3 - <<'EOF'
+import socket
+for address in {addresses}:
+    for port in {ports}:
+        with socket.socket() as s:
+            s.settimeout(0.4)
+            if s.connect_ex((address, port)) == 0:
+                print("open", address, port)
+EOF"""
+
+
+@pytest.fixture(scope="module")
+def listeners(cluster: Cluster) -> Iterator[None]:
+    """On each host something listens on each port asked about: it is the firewall that must close them."""
+    code = (
+        "import socket,time\n"
+        "kept=[]\n"
+        f"for p in {ASKED}:\n"
+        "  s=socket.socket(); s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1)\n"
+        '  try: s.bind(("0.0.0.0",p)); s.listen(50); kept.append(s)\n'
+        "  except OSError: pass\n"
+        "time.sleep(3600)"
+    )
+    hosts = [*HOSTS.values(), *OTHER.values()]
+    for host in hosts:
+        cluster.ssh(host, f"systemd-run --quiet --unit=listeners python3 -c '{code}'")
+    yield
+    for host in hosts:
+        cluster.ssh(host, "systemctl stop listeners")
+
+
+@pytest.mark.parametrize(("source", "target"), OPEN)
+def test_only_the_ports_meant_for_a_host_are_open_to_it(
+    cluster: Cluster, listeners: None, source: str, target: str
+) -> None:
+    node = cluster.nodes[OTHER[target]]
+    addresses = [node["privateAddress"], node["publicAddress"]]
+    output = cluster.ssh(HOSTS[source], PROBE.format(addresses=addresses, ports=ASKED))
+    seen = {(line.split()[1], int(line.split()[2])) for line in output.splitlines() if line.startswith("open")}
+    expected = zip(addresses, OPEN[source, target], strict=True)
+    assert seen == {(address, port) for address, ports in expected for port in ports}
+
+
+@pytest.mark.parametrize("target", ["etcd", "master"])
+def test_only_the_ports_meant_for_the_operator_are_open_to_it(cluster: Cluster, listeners: None, target: str) -> None:
+    address = cluster.nodes[OTHER[target]]["publicAddress"]
+    seen = set()
+    for port in ASKED:
+        with socket.socket() as probe:
+            probe.settimeout(0.4)
+            if probe.connect_ex((address, port)) == 0:
+                seen.add(port)
+    assert seen == OPEN_TO_OPERATOR[target]
+
+
+def test_hosts_send_nothing_out_that_is_not_named(cluster: Cluster) -> None:
+    # 8001 is the mirror, 53 the name server; 8000 is open to hosts under no firewall.
+    output = cluster.ssh("etcd-0", PROBE.format(addresses=["198.19.0.1"], ports=(53, 8000, 8001)))
+    assert sorted(output.split()[2::3]) == ["53", "8001"]
+
+
+def test_secrets_stand_in_the_open_nowhere(cluster: Cluster) -> None:
+    outputs = cluster.outputs
+    key = next(
+        line.split(": ")[1] for line in outputs["kubeconfig"].splitlines() if line.strip().startswith("client-key-data")
+    )
+    body = decoded(key).splitlines()[1]
+    needles = [*cluster.tokens.values(), key[:60], body, outputs["deployKey"].splitlines()[2]]
+    assert all(len(needle) > 30 for needle in needles)
+    pulumi = [cluster.directory / name for name in ("state", "pulumi-home", "Pulumi.lab.yaml", "outputs.json")]
+    logs = list((cluster.directory / "lab").glob("*.log"))
+    assert logs
+    assert lines_with([*needles, "PRIVATE KEY-----"], [*(path for path in pulumi if path.exists()), *logs]) == []
+
+
+def test_no_process_and_no_log_on_a_host_holds_a_key(cluster: Cluster) -> None:
+    # The pattern is written so that it does not find itself.
+    find = (
+        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac 'PRIVATE[ ]KEY'; "
+        "journalctl --no-pager | grep -c 'PRIVATE[ ]KEY'; true"
+    )
+    for host in ("etcd-0", "k8s-master-0"):
+        assert cluster.ssh(host, find).split() == ["0", "0"]
+
+
+def test_the_door_of_the_first_connection_is_shut_and_its_key_is_gone(cluster: Cluster) -> None:
+    for host in ("etcd-0", "k8s-master-0"):
+        assert cluster.ssh(host, "ls /etc/ssh/ssh_bootstrap_key; true").count("No such file") == 1
+        assert "ssh-bootstrap" not in cluster.ssh(host, "systemctl list-units --all --no-legend 'ssh*'")
