@@ -1,15 +1,21 @@
 """Making the next `up` able to finish what an interrupted one began.
 
-An engine that was killed leaves two things behind: its lock, and steps of which the state says only that they had
-begun. What such a step made in the cloud is looked up there and handed to the engine, so that it is neither made twice
-nor in the way.
+An engine that was killed leaves three things behind: its lock, plugins that may still be at work, and steps of which
+the state says only that they had begun. What such a step made in the cloud is in no state, so that it would be made
+twice, or be in the way of a second try under the same name: it is removed, and the step begins anew. Nothing can stand
+on it yet, as whatever needs it waits for the end of its step. (The engine's own way, `refresh --import-pending-creates`,
+forgets what it is told, as of 3.259.)
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +28,8 @@ from launcher.stacks import Config, checkpoint
 from launcher.workspace import Workspace
 
 PAGE = 200
+REMOVAL_SECONDS = 120
+FAILURE = "clearing what an interrupted run left in the lab's cloud"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,14 +105,12 @@ class Collection:
 
     path: str
     key: str
-    identity: str = "id"
 
 
 COLLECTIONS: Mapping[str, Collection] = {
     "digitalocean:index/droplet:Droplet": Collection(path="droplets", key="droplets"),
     "digitalocean:index/firewall:Firewall": Collection(path="firewalls", key="firewalls"),
     "digitalocean:index/sshKey:SshKey": Collection(path="account/keys", key="ssh_keys"),
-    "digitalocean:index/tag:Tag": Collection(path="tags", key="tags", identity="name"),
     "digitalocean:index/vpc:Vpc": Collection(path="vpcs", key="vpcs"),
 }
 RECORD = "cloudflare:index/dnsRecord:DnsRecord"
@@ -118,38 +124,71 @@ class Cloud:
         self._tokens = tokens
         self._client = httpx.Client(timeout=20, trust_env=False, transport=transport)
 
-    def find(self, step: Pending, known: set[str]) -> str | None:
-        """Return the id of what a step made, unless the state has it already; None where it made nothing."""
+    def made(self, step: Pending, known: set[str]) -> list[str]:
+        """List the addresses of what a step made: all that is called like it, and that the state does not know."""
         if step.type == RECORD:
-            found = self._records(step.inputs)
+            place = f"client/v4/zones/{step.inputs['zoneId']}/dns_records"
+            wanted = [step.inputs.get(field) for field in ("name", "type", "content")]
+            records = self._get(f"{place}?per_page={PAGE}")["result"]
+            found = [
+                record["id"] for record in records if [record["name"], record["type"], record["content"]] == wanted
+            ]
         elif step.type in COLLECTIONS:
-            found = self._named(COLLECTIONS[step.type], step.inputs)
-        else:
-            found = []  # made in the state, or on a host where the step can be repeated
-        return next((identity for identity in found if identity not in known), None)
+            collection = COLLECTIONS[step.type]
+            place = f"v2/{collection.path}"
+            items = self._get(f"{place}?per_page={PAGE}")[collection.key]
+            found = [str(item["id"]) for item in items if item["name"] == step.inputs.get("name")]
+        else:  # made in the state, or by a call that can be repeated
+            return []
+        return [f"{place}/{identity}" for identity in found if identity not in known]
 
-    def _named(self, collection: Collection, inputs: Mapping[str, Any]) -> list[str]:
-        answer = self._get(f"{self._url}/v2/{collection.path}?per_page={PAGE}", self._tokens["digitalocean"])
-        return [str(item[collection.identity]) for item in answer[collection.key] if item["name"] == inputs.get("name")]
+    def remove(self, address: str) -> None:
+        """Remove something, as soon as what is being done to it is over."""
+        deadline = time.monotonic() + REMOVAL_SECONDS
+        while (response := self._call("DELETE", address)).status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        if response.status_code != httpx.codes.NOT_FOUND:
+            self._check(response)
 
-    def _get(self, address: str, token: str) -> Config:
+    def _get(self, address: str) -> Config:
+        return dict(self._check(self._call("GET", address)).json())
+
+    def _call(self, method: str, address: str) -> httpx.Response:
+        token = self._tokens["cloudflare" if address.startswith("client/v4/") else "digitalocean"]
         try:
-            response = self._client.get(address, headers={"Authorization": f"Bearer {token}"})
-            response.raise_for_status()
+            return self._client.request(method, f"{self._url}/{address}", headers={"Authorization": f"Bearer {token}"})
         except httpx.HTTPError as error:
-            raise LauncherError(
-                f"asking the lab for what an interrupted run made: {error}; see ./triplane lab status"
-            ) from error
-        return dict(response.json())
+            raise LauncherError(f"{FAILURE}: {error}; see ./triplane lab status") from error
 
-    def _records(self, inputs: Mapping[str, Any]) -> list[str]:
-        address = f"{self._url}/client/v4/zones/{inputs['zoneId']}/dns_records?per_page={PAGE}"
-        return [
-            str(record["id"])
-            for record in self._get(address, self._tokens["cloudflare"])["result"]
-            if (record["name"], record["type"], record["content"])
-            == (inputs.get("name"), inputs.get("type"), inputs.get("content"))
-        ]
+    @staticmethod
+    def _check(response: httpx.Response) -> httpx.Response:
+        if response.is_error:
+            raise LauncherError(
+                f"{FAILURE}: {response.request.method} {response.request.url} was answered with "
+                f"{response.status_code} {response.text[:200]}; see ./triplane lab status"
+            )
+        return response
+
+
+def end_orphans(workspace: Workspace, proc: Path = Path("/proc")) -> list[int]:
+    """End the plugins of engines that are no more, lest they go on making things; return their process ids."""
+    mark = f"PULUMI_HOME={workspace.pulumi_home}".encode()
+    ended = []
+    for folder in proc.iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            orphaned = parent == "1" and mark in (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it ended meanwhile
+        if orphaned:
+            ended.append(int(folder.name))
+            with suppress(ProcessLookupError):
+                os.kill(int(folder.name), signal.SIGKILL)
+    return ended
 
 
 def finish_interrupted(engine: Engine, stack: str, cloud: Cloud) -> None:
@@ -158,17 +197,12 @@ def finish_interrupted(engine: Engine, stack: str, cloud: Cloud) -> None:
     steps = pending(latest)
     if not steps:
         return
-    engine.report.say(f"an earlier run was cut off in {len(steps)} steps: asking the cloud what they came to")
+    engine.report.say(f"an earlier run was cut off in {len(steps)} steps: clearing what they began, to begin it anew")
+    end_orphans(engine.workspace)
     known = {str(resource["id"]) for resource in latest.get("resources") or [] if resource.get("id")}
-    made = [
-        (step.urn, identity)
-        for step in steps
-        if step.operation == "creating" and (identity := cloud.find(step, known)) is not None
-    ]
-    engine.capture(*refresh_arguments(made), stack=stack)
-
-
-def refresh_arguments(made: Sequence[tuple[str, str]]) -> list[str]:
-    """Take in what was made, drop the record of what was not, and read the rest anew."""
-    imports = [argument for pair in made for word in pair for argument in ("--import-pending-creates", word)]
-    return ["refresh", "--yes", "--skip-preview", *imports, "--clear-pending-creates"]
+    for step in steps:
+        if step.operation == "creating":
+            for address in cloud.made(step, known):
+                cloud.remove(address)
+    # Drops the record of the creations, and reads anew what was being changed or deleted.
+    engine.capture("refresh", "--yes", "--skip-preview", "--clear-pending-creates", stack=stack)

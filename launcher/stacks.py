@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,7 @@ def forget(workspace: Workspace, stack: str) -> None:
         leftovers += [workspace.kubeconfig, workspace.directory / "outputs.json"]
     for path in leftovers:
         path.unlink(missing_ok=True)
+    shutil.rmtree(workspace.state / ".pulumi" / "history" / workspace.project / stack, ignore_errors=True)
 
 
 OPEN_OUTPUTS = ("apiEndpoint", "certificates", "commands", "knownHosts", "nodes")

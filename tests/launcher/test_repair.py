@@ -4,12 +4,15 @@ import json
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 import httpx
 import pytest
 
 from launcher import repair
 from launcher.errors import LauncherError
+from launcher.report import Report
+from launcher.stacks import state_file
 
 TOKENS = {"digitalocean": "dop_v1_x", "cloudflare": "y"}
 
@@ -87,14 +90,17 @@ def test_unfinished_steps_are_read_from_the_state():
     assert repair.pending({"resources": []}) == []
 
 
-def cloud(answers):
-    """A cloud that has `answers`: path → JSON, for those who show the right token."""
+def cloud(answers, calls=None):
+    """A cloud that has `answers`: path → JSON (or status codes of one call after the other), for the right token."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         token = TOKENS["cloudflare" if request.url.path.startswith("/client/v4") else "digitalocean"]
         if request.headers["authorization"] != f"Bearer {token}":
             return httpx.Response(401)
-        return httpx.Response(200, json=answers[request.url.path])
+        if calls is not None:
+            calls.append(f"{request.method} {request.url.path}")
+        answer = answers[request.url.path]
+        return httpx.Response(answer.pop(0)) if isinstance(answer, list) else httpx.Response(200, json=answer)
 
     return repair.Cloud("http://lab:8000", TOKENS, transport=httpx.MockTransport(handle))
 
@@ -104,32 +110,32 @@ def step(kind, name, **inputs):
     return found
 
 
+DROPLET = "digitalocean:index/droplet:Droplet"
+
+
 def test_a_droplet_that_was_made_and_not_recorded_is_found_by_name():
     made = cloud({"/v2/droplets": {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 8, "name": "etcd-1.d"}]}})
-    droplet = "digitalocean:index/droplet:Droplet"
-    assert made.find(step(droplet, "etcd-1.d"), known=set()) == "8"
-    assert made.find(step(droplet, "etcd-2.d"), known=set()) is None
+    assert made.made(step(DROPLET, "etcd-1.d"), known=set()) == ["v2/droplets/8"]
+    assert made.made(step(DROPLET, "etcd-2.d"), known=set()) == []
 
 
 def test_what_the_state_has_is_not_taken_for_the_unfinished_step():
     """A replacement makes the new one beside the old one, under the same name."""
     made = cloud({"/v2/droplets": {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 9, "name": "etcd-0.d"}]}})
-    assert made.find(step("digitalocean:index/droplet:Droplet", "etcd-0.d"), known={"7"}) == "9"
+    assert made.made(step(DROPLET, "etcd-0.d"), known={"7"}) == ["v2/droplets/9"]
 
 
-def test_keys_tags_networks_and_firewalls_are_found_by_name():
+def test_keys_networks_and_firewalls_are_found_by_name():
     made = cloud(
         {
             "/v2/account/keys": {"ssh_keys": [{"id": 3, "name": "deploy"}]},
-            "/v2/tags": {"tags": [{"name": "etcd"}]},
             "/v2/vpcs": {"vpcs": [{"id": "u-1", "name": "net"}]},
             "/v2/firewalls": {"firewalls": [{"id": "u-2", "name": "wall"}]},
         }
     )
-    assert made.find(step("digitalocean:index/sshKey:SshKey", "deploy"), set()) == "3"
-    assert made.find(step("digitalocean:index/tag:Tag", "etcd"), set()) == "etcd"
-    assert made.find(step("digitalocean:index/vpc:Vpc", "net"), set()) == "u-1"
-    assert made.find(step("digitalocean:index/firewall:Firewall", "wall"), set()) == "u-2"
+    assert made.made(step("digitalocean:index/sshKey:SshKey", "deploy"), set()) == ["v2/account/keys/3"]
+    assert made.made(step("digitalocean:index/vpc:Vpc", "net"), set()) == ["v2/vpcs/u-1"]
+    assert made.made(step("digitalocean:index/firewall:Firewall", "wall"), set()) == ["v2/firewalls/u-2"]
 
 
 def test_one_of_several_records_of_a_name_is_found_by_its_address():
@@ -139,24 +145,94 @@ def test_one_of_several_records_of_a_name_is_found_by_its_address():
     ]
     made = cloud({"/client/v4/zones/z1/dns_records": {"result": records}})
     wanted = step("cloudflare:index/dnsRecord:DnsRecord", "api.d", zoneId="z1", type="A", content="198.18.0.11")
-    assert made.find(wanted, set()) == "r2"
+    assert made.made(wanted, set()) == ["client/v4/zones/z1/dns_records/r2"]
 
 
-def test_steps_that_make_nothing_in_the_cloud_need_no_look_there():
-    assert cloud({}).find(step("command:remote:Command", "etcd"), set()) is None
+@pytest.mark.parametrize("kind", ["command:remote:Command", "digitalocean:index/tag:Tag"])
+def test_what_can_simply_be_repeated_needs_no_look_at_the_cloud(kind):
+    assert cloud({}).made(step(kind, "etcd"), set()) == []
 
 
-def test_a_cloud_that_does_not_answer_is_named():
+def test_what_is_still_being_made_is_removed_as_soon_as_it_is_there():
+    calls = []
+    cloud({"/v2/droplets/8": [422, 204]}, calls).remove("v2/droplets/8")
+    assert calls == ["DELETE /v2/droplets/8"] * 2
+
+
+def test_what_went_away_by_itself_is_no_error():
+    cloud({"/v2/droplets/8": [404]}).remove("v2/droplets/8")
+
+
+def test_a_cloud_that_does_not_answer_is_named_without_its_token():
     broken = repair.Cloud("http://lab:8000", TOKENS, httpx.MockTransport(lambda request: httpx.Response(503)))
     with pytest.raises(LauncherError, match="503") as error:
-        broken.find(step("digitalocean:index/tag:Tag", "etcd"), set())
+        broken.made(step(DROPLET, "etcd"), set())
     assert "dop_v1_x" not in str(error.value)
 
 
-def test_what_was_made_is_taken_in_and_the_rest_dropped():
-    assert repair.refresh_arguments([("urn:a", "7"), ("urn:b", "u-1")]) == [
-        *("refresh", "--yes", "--skip-preview"),
-        *("--import-pending-creates", "urn:a", "--import-pending-creates", "7"),
-        *("--import-pending-creates", "urn:b", "--import-pending-creates", "u-1"),
-        "--clear-pending-creates",
-    ]
+@pytest.fixture
+def orphan(workspace):
+    """A process that outlived who started it, as a plugin does its engine."""
+    shell = subprocess.run(
+        ["sh", "-c", "sleep 60 >/dev/null & echo $!"],
+        env={"PATH": "/usr/bin:/bin", "PULUMI_HOME": str(workspace.pulumi_home)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(shell.stdout)
+
+
+def parent_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+
+
+def test_the_plugins_of_a_dead_engine_are_ended_and_those_of_a_living_one_are_not(workspace, orphan):
+    if parent_of(orphan) != "1":
+        pytest.fail("orphans go to another process than 1 here")
+    environment = {"PATH": "/usr/bin:/bin", "PULUMI_HOME": str(workspace.pulumi_home)}
+    with subprocess.Popen(["sleep", "60"], env=environment) as living:
+        assert repair.end_orphans(workspace) == [orphan]
+        assert living.poll() is None
+        living.kill()
+
+
+class Engine:
+    """Notes what it is asked to do."""
+
+    def __init__(self, workspace):
+        self.workspace = workspace
+        self.report = Report()
+        self.asked = []
+
+    def capture(self, *arguments, stack):
+        self.asked.append((arguments, stack))
+        return ""
+
+
+def record(workspace, **latest):
+    path = state_file(workspace, "lab")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": latest}}))
+
+
+def test_a_droplet_of_an_interrupted_run_is_removed_and_its_step_forgotten(workspace):
+    record(workspace, resources=[{"urn": "u", "id": "7"}], pending_operations=[operation(DROPLET, "etcd-0.d")])
+    calls = []
+    droplets = {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 8, "name": "etcd-0.d"}]}
+    engine = Engine(workspace)
+    repair.finish_interrupted(engine, "lab", cloud({"/v2/droplets": droplets, "/v2/droplets/8": [204]}, calls))
+    assert calls == ["GET /v2/droplets", "DELETE /v2/droplets/8"]
+    assert engine.asked == [(("refresh", "--yes", "--skip-preview", "--clear-pending-creates"), "lab")]
+
+
+def test_a_deletion_that_was_cut_off_removes_nothing_by_itself(workspace):
+    record(workspace, resources=[], pending_operations=[operation(DROPLET, "etcd-0.d", "deleting")])
+    calls = []
+    repair.finish_interrupted(Engine(workspace), "lab", cloud({}, calls))
+    assert calls == []
+
+
+def test_after_a_run_that_ended_by_itself_there_is_nothing_to_repair(workspace):
+    record(workspace, resources=[{"urn": "u", "id": "7"}])
+    engine = Engine(workspace)
+    repair.finish_interrupted(engine, "lab", cloud({}))
+    assert engine.asked == []

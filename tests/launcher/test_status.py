@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from launcher import status
+from launcher.status import Host, Service, Snapshot
+
+ETCD = {
+    "name": "etcd-0",
+    "fqdn": "etcd-0.lab.triplane.test",
+    "roles": ["etcd"],
+    "publicAddress": "198.18.0.10",
+    "privateAddress": "10.240.0.2",
+}
+MASTER = ETCD | {"name": "k8s-master-0", "roles": ["kube-master"], "publicAddress": "198.18.0.11"}
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def service(name, *, healthy=True, active="active"):
+    return Service(name=name, version="1.2.3", active=active, healthy=healthy)
+
+
+def snapshot(**changes):
+    hosts = (
+        Host(node=ETCD, power="active", services=(service("etcd"),)),
+        Host(node=MASTER, power="active", services=(service("kube-apiserver"), service("kube-scheduler"))),
+    )
+    whole = {
+        "lab": "lab runs",
+        "memory": 3 << 30,
+        "hosts": hosts,
+        "endpoint": "https://api.lab.triplane.test:6443",
+        "ready": {"k8s-master-0": "ok"},
+        "certificates": {"admin": "2027-11-21T00:00:00Z", "etcd-peer-etcd-0": "2026-12-01T00:00:00+00:00"},
+    }
+    return Snapshot(**(whole | changes))
+
+
+def shown(sample):
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(status.render(sample, NOW))
+    return capture.get()
+
+
+def test_every_host_is_shown_with_its_addresses_roles_and_services():
+    text = shown(snapshot())
+    for word in ("etcd-0", "198.18.0.10", "10.240.0.2", "kube-master", "etcd 1.2.3: healthy", "3,072 MiB", "6443"):
+        assert word in text
+    assert "All is well." in text
+
+
+def test_the_certificate_that_expires_first_is_named_with_the_days_left():
+    assert "2 certificates; the first to expire is etcd-peer-etcd-0, on 2026-12-01 (in 10 days)" in shown(snapshot())
+
+
+def test_an_unhealthy_service_is_shown_and_spoils_the_verdict():
+    sample = snapshot(
+        hosts=(Host(node=ETCD, power="active", services=(service("etcd", healthy=False, active="failed"),)),)
+    )
+    assert "etcd 1.2.3: failed, not healthy" in shown(sample)
+    assert "Not all is well." in shown(sample)
+    assert not sample.well
+
+
+def test_a_unit_that_is_restarting_is_not_called_healthy():
+    sample = snapshot(hosts=(Host(node=ETCD, power="active", services=(service("etcd", active="activating"),)),))
+    assert "activating, not healthy" in shown(sample)
+
+
+def test_a_host_that_is_off_is_shown_as_off():
+    sample = snapshot(hosts=(Host(node=ETCD, power="off", trouble="powered off"),))
+    assert "powered off" in shown(sample)
+    assert not sample.well
+
+
+def test_a_master_that_is_not_ready_spoils_the_verdict():
+    sample = snapshot(ready={"k8s-master-0": "[-]etcd failed"})
+    assert "/readyz says [-]etcd failed" in shown(sample)
+    assert not sample.well
+
+
+def test_no_cluster_is_told_with_what_to_do():
+    text = shown(Snapshot(lab="lab is not running", memory=None))
+    assert "./triplane up" in text
+    assert "MiB" not in text
+
+
+def test_programs_get_the_same_in_json():
+    read = json.loads(status.as_json(snapshot()))
+    assert read["well"] is True
+    assert read["hosts"][1]["services"]["kube-scheduler"] == {"version": "1.2.3", "active": "active", "healthy": True}
+
+
+def test_the_probe_asks_for_the_units_of_all_roles_once():
+    script = status.probe_script(["etcd", "kube-master", "kube-node"], 6443)
+    for unit in ("etcd", "flanneld", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        assert script.count(f'echo "{unit} ') == 1
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_the_probe_reports_a_unit_that_does_not_run(tmp_path):
+    """Run for real, with a systemctl that knows of no unit and a port where nothing listens."""
+    fake = tmp_path / "systemctl"
+    fake.write_text('#!/bin/sh\n[ "$1" = is-active ] && echo inactive\nexit 0\n')
+    fake.chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", status.probe_script(["kube-master"], 1)],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    services = status.parse_probe(done.stdout.replace("scheduler  ", "scheduler x "))
+    assert [(found.name, found.active, found.healthy) for found in services][-1] == (
+        "kube-scheduler",
+        "inactive",
+        False,
+    )
+
+
+def test_other_lines_of_a_host_are_not_taken_for_services():
+    output = "Welcome to Debian\netcd 3.6.14 active yes\nsomething else active yes\n"
+    assert status.parse_probe(output) == (Service(name="etcd", version="3.6.14", active="active", healthy=True),)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+import time
+
+from launcher.timeline import Follower, Span, critical_path, dependencies, phases, spans
+
+HEAD = "urn:pulumi:lab::triplane::"
+VPC = f"{HEAD}triplane:network:Network$digitalocean:index/vpc:Vpc::vpc"
+DROPLET = f"{HEAD}triplane:host:Droplets$digitalocean:index/droplet:Droplet::etcd-0"
+KEY = f"{HEAD}triplane:pki:Pki$tls:index/privateKey:PrivateKey::ca"
+ETCD = f"{HEAD}triplane:etcd:Cluster$triplane:etcd:Member$command:remote:Command::etcd-0"
+COMPONENT = f"{HEAD}triplane:etcd:Cluster::etcd"
+
+
+def before(at, urn, op="create"):
+    return at, {"resourcePreEvent": {"metadata": {"urn": urn, "op": op}}}
+
+
+def after(at, urn, op="create"):
+    return at, {"resOutputsEvent": {"metadata": {"urn": urn, "op": op}}}
+
+
+EVENTS = [
+    before(1.0, COMPONENT), before(1.0, VPC), before(1.0, KEY), after(1.5, VPC), after(3.0, KEY),
+    before(1.6, DROPLET), after(9.0, DROPLET), before(9.2, ETCD), after(12.0, ETCD), after(12.1, COMPONENT),
+]  # fmt: skip
+NEEDS = {ETCD: {DROPLET, KEY}, DROPLET: {VPC}, VPC: set(), KEY: set()}
+
+
+def test_a_step_lasts_from_its_beginning_to_its_outputs():
+    assert spans(EVENTS)[DROPLET] == Span(urn=DROPLET, start=1.6, end=9.0)
+
+
+def test_a_resource_that_stays_as_it_is_takes_no_step():
+    assert spans([before(1.0, VPC, "same"), after(1.1, VPC, "same")]) == {}
+
+
+def test_the_critical_path_leads_back_over_what_ended_last():
+    assert [step.name for step in critical_path(spans(EVENTS), NEEDS)] == ["vpc", "etcd-0", "etcd-0"]
+
+
+def test_the_critical_path_looks_through_what_took_no_step():
+    needs = {ETCD: {COMPONENT}, COMPONENT: {DROPLET}}
+    assert critical_path(spans(EVENTS), needs)[0].urn == DROPLET
+
+
+def test_nothing_done_has_no_critical_path():
+    assert critical_path({}, NEEDS) == []
+
+
+def test_phases_are_the_innermost_components_in_order():
+    found = [(phase.name, phase.start, phase.end, phase.steps) for phase in phases(spans(EVENTS))]
+    assert found == [
+        ("network:Network", 1.0, 1.5, 1),
+        ("pki:Pki", 1.0, 3.0, 1),
+        ("host:Droplets", 1.6, 9.0, 1),
+        ("etcd:Member", 9.2, 12.0, 1),
+    ]
+
+
+def test_dependencies_are_those_of_the_resource_and_of_its_properties():
+    state = [{"urn": ETCD, "dependencies": [DROPLET], "propertyDependencies": {"stdin": [KEY], "create": None}}]
+    assert dependencies(state) == {ETCD: {DROPLET, KEY}}
+
+
+def test_a_growing_log_is_read_to_its_end_with_the_time_of_each_line(tmp_path):
+    log = tmp_path / "events.jsonl"
+    follower = Follower(log)
+    with follower.following(), log.open("w") as writing:
+        writing.write('{"sequence": 0}\n{"seq')
+        writing.flush()
+        while not follower.events:
+            time.sleep(0.01)
+        writing.write('uence": 1}\n')
+    assert [event["sequence"] for _, event in follower.events] == [0, 1]
+    assert follower.events[0][0] < follower.events[1][0]
+    assert json.dumps(follower.events[1][1]) == '{"sequence": 1}'
