@@ -18,6 +18,7 @@ from rich.table import Table
 
 from lab import daemon, lifecycle, registry
 from lab.config import DEFAULT_BLOCK, ConfigError, LabConfig
+from lab.hosts import limits
 from lab.machines import MachineError
 
 app = typer.Typer(
@@ -98,6 +99,8 @@ def clear(context: typer.Context) -> None:
     """Remove what a killed lab left in the kernel: processes, namespaces, interfaces. Refused while it runs."""
     with _explained(), registry.changing(context.obj, _say), registry.as_daemon(context.obj):
         daemon.clear(context.obj)
+        registry.forget(context.obj.name)
+        limits.put_back()
 
 
 @app.command()

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from lab import cloud, mirror, registry
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import commands, dns, image, metadata, network, operator, requirements
+from lab.hosts import commands, dns, image, limits, metadata, network, operator, requirements
 from lab.hosts.cgroups import Group
 from lab.hosts.machines import LocalMachines
 from lab.machines import Machine, MachineError, Power
@@ -59,6 +59,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
         say(f"clearing what a lab of this name left behind (it ran from {before.directory})")
         clear(config)
     registry.write(config)
+    limits.ensure()
     image.ensure(config.images, progress=say)
     network.Network(config).up()
     operator.prepare(config)

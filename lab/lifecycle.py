@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab import daemon, registry
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import image, requirements
+from lab.hosts import image, limits, requirements
 from lab.hosts.cgroups import Group
 from lab.hosts.machines import LocalMachines
 from lab.hosts.network import Network, namespace_lives
@@ -117,6 +117,7 @@ def stop(config: LabConfig, say: Say, *, purge: bool = False) -> None:
                 say(f"removing {config.directory}")
                 shutil.rmtree(config.directory)
             registry.forget(config.name)
+            limits.put_back()
     say(f"lab {config.name} is stopped" + ("; nothing of it is left" if purge else ""))
 
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
-from lab import daemon
-from lab.config import LabConfig
-from lab.hosts import image, requirements
+from lab import daemon, registry
+from lab.config import REGISTRY, LabConfig
+from lab.hosts import image, limits, requirements
 from lab.hosts.machines import LocalMachines
 from lab.hosts.network import Network
 from lab.machines import Machine
@@ -162,13 +162,18 @@ def hosts_lab(directory: Path, name: str, block: str) -> Iterator[Bench]:
     requirements.check(config)
     image.ensure(config.images)
     daemon.clear(config)  # of a run that was killed
+    REGISTRY.mkdir(exist_ok=True)
     try:
+        registry.write(config)
+        limits.ensure()
         Network(config).up()
         bench = Bench(config, LocalMachines(config))
         bench.machines.set_firewalls({})
         yield bench
     finally:
         daemon.clear(config)
+        registry.forget(config.name)
+        limits.put_back()
 
 
 def traces(config: LabConfig) -> list[str]:

@@ -1,0 +1,44 @@
+"""The one limit of this machine that hosts run into: inotify instances, which the kernel counts per user, not per host.
+
+Every host's systemd holds five and every API server seven, all as root, and the kernel's default is 128. Too few show
+as units that silently fail to start, so the lab raises the limit while it runs and puts it back when it stops.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.config import REGISTRY
+from lab.machines import MachineError
+
+WANTED = 4096
+LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+
+
+def _before() -> Path:
+    return REGISTRY / "inotify-instances-before"
+
+
+def ensure() -> None:
+    """Raise the limit if it is lower than hosts need, and remember what it was."""
+    current = int(LIMIT.read_text())
+    if current >= WANTED:
+        return
+    if not _before().exists():
+        _before().write_text(f"{current}\n")
+    try:
+        LIMIT.write_text(str(WANTED))
+    except OSError as error:
+        raise MachineError(
+            f"hosts need fs.inotify.max_user_instances at {WANTED}, it is {current} and cannot be changed from here "
+            f"({error.strerror}): set it with `sysctl -w fs.inotify.max_user_instances={WANTED}` where that is allowed"
+        ) from error
+
+
+def put_back() -> None:
+    """Set the limit to what it was, unless another lab still runs or someone else has changed it since."""
+    if any(REGISTRY.glob("*.json")) or not _before().exists():
+        return
+    if int(LIMIT.read_text()) == WANTED:
+        LIMIT.write_text(_before().read_text())
+    _before().unlink()
