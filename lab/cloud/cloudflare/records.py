@@ -83,7 +83,7 @@ def _checked(zone: str, new: NewRecord) -> NewRecord:
     if new.tags:
         raise CloudflareError(400, 9301, f"DNS record has {len(new.tags)} tags, exceeding the quota of 0.")
     if any((new.settings or {}).values()):
-        raise CloudflareError(400, 9106, "settings are for proxied records, which the lab does not have")
+        raise CloudflareError(400, 1004, "DNS Validation Error: settings are for proxied records, which the lab lacks")
     if new.comment and len(new.comment) > 100:
         raise CloudflareError(400, 9213, "DNS record comment exceeds the quota of 100 characters.")
     content = _address(new.content) if kind == "A" else _target(new.content)

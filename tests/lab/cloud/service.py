@@ -36,6 +36,8 @@ class Service:
     directory: Path
     port: int
     faults: list[str] = field(default_factory=list)
+    arrived: list[tuple[str, str]] = field(default_factory=list)
+    """Method and path of each DigitalOcean call, from before it is answered."""
 
     @property
     def url(self) -> str:
@@ -68,6 +70,7 @@ class Inspected:
         if scope["type"] != "http" or not scope["path"].startswith("/v2"):
             await self._app(scope, receive, send)
             return
+        self._service.arrived.append((scope["method"], scope["path"]))
         start: Message = {}
         content = b""
 

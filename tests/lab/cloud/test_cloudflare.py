@@ -157,7 +157,7 @@ def test_a_name_is_completed_with_its_zones(http: httpx.Client, given: str, full
         ({"type": "CNAME", "content": "not a name"}, 9007),
         ({"proxied": True}, 9003),
         ({"tags": ["a:b"]}, 9301),
-        ({"settings": {"ipv4_only": True}}, 9106),
+        ({"settings": {"ipv4_only": True}}, 1004),
         ({"comment": "x" * 101}, 9213),
     ],
 )

@@ -344,6 +344,7 @@ def test_deleting_a_droplet_that_is_being_made_waits_for_it(service: Service, ra
         answers: list[int] = []
         thread = threading.Thread(target=lambda: answers.append(raw.delete(f"/v2/droplets/{droplet}").status_code))
         thread.start()
+        eventually(lambda: ("DELETE", f"/v2/droplets/{droplet}") in service.arrived)
         assert raw.get(f"/v2/droplets/{droplet}").json()["droplet"]["status"] == "new"
         assert ("destroy", droplet) not in service.machines.calls
     thread.join(10)
