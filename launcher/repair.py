@@ -2,8 +2,8 @@
 
 An engine that was killed leaves three things behind: its lock, plugins that may still be at work, and steps of which
 the state says only that they had begun. What such a step made in the cloud is in no state, so that it would be made
-twice, or be in the way of a second try under the same name: it is removed, and the step begins anew. Nothing can stand
-on it yet, as whatever needs it waits for the end of its step. (The engine's own way, `refresh --import-pending-creates`,
+twice, or be in the way of a second try under its name: it is removed, and the step begins anew. Nothing can stand
+on it yet, as whatever needs it waits for the end of its step. (The engine has `refresh --import-pending-creates`, which
 forgets what it is told, as of 3.259.)
 """
 

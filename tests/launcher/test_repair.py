@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -174,11 +177,16 @@ def test_a_cloud_that_does_not_answer_is_named_without_its_token():
 def orphan(workspace):
     """A process that outlived who started it, as a plugin does its engine."""
     shell = subprocess.run(
-        ["sh", "-c", "sleep 60 >/dev/null & echo $!"],
+        ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"],
         env={"PATH": "/usr/bin:/bin", "PULUMI_HOME": str(workspace.pulumi_home)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return int(shell.stdout)
+    pid = int(shell.stdout)
+    while Path(f"/proc/{pid}/comm").read_text() != "sleep\n":  # until then it is still a shell
+        time.sleep(0.01)
+    yield pid
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def parent_of(pid):
@@ -189,10 +197,13 @@ def test_the_plugins_of_a_dead_engine_are_ended_and_those_of_a_living_one_are_no
     if parent_of(orphan) != "1":
         pytest.fail("orphans go to another process than 1 here")
     environment = {"PATH": "/usr/bin:/bin", "PULUMI_HOME": str(workspace.pulumi_home)}
-    with subprocess.Popen(["sleep", "60"], env=environment) as living:
+    living = subprocess.Popen(["sleep", "60"], env=environment)
+    try:
         assert repair.end_orphans(workspace) == [orphan]
         assert living.poll() is None
+    finally:
         living.kill()
+        living.wait()
 
 
 class Engine:
