@@ -61,7 +61,8 @@ class Plugin:
     def check_config(self, news: Properties) -> Checked:
         """Validate the provider's configuration."""
         given = {key: value for key, value in news.items() if key not in ("version", "pluginDownloadURL")}
-        return news, check(self.config, given, coerce=True, mark_defaults=False)[1]
+        failures = check(self.config, given, coerce=True, mark_defaults=False)[1]
+        return _mark_secrets(self.config, news), failures
 
     def configure(self, config: Properties) -> None:
         """Take the provider's configuration."""

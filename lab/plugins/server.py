@@ -163,6 +163,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             self.plugin.delete(request.type, request.id, decode(request.properties), self._call(request))
             return Empty()
 
+    def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> provider_pb2.InvokeResponse:
+        """Refuse: the program calls no functions of plugins."""
+        with _errors(context):
+            raise PluginError(f"this stand-in for the {self.plugin.name} plugin has no function {request.tok}")
+
     def Cancel(self, request: Empty, context: Context) -> Empty:
         """Stop what is under way."""
         self.plugin.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ FIRST_DELAY: Final = 0.1
 BACKOFF: Final = 1.5
 LONGEST_DELAY: Final = 5.0
 UNLIMITED: Final = -1
+
+LOGIN_TIMEOUT: Final = 120
+"""Seconds from the TCP connection to the end of the login; a host that is just booting may be slow."""
+KEEPALIVE: Final = 15
+"""Seconds of silence after which the host is asked whether it is still there; a dead one must not hang a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,23 +95,37 @@ class Connection:
         raise AssertionError  # counting never ends
 
     async def _dial_once(self, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
+        return await asyncssh.connect(
+            self.host,
+            self.port,
+            tunnel=tunnel or (),
+            sock=None if tunnel else await self._connected(),
+            config=None,  # what stands in the operator's ~/.ssh is no part of the program
+            username=self.user,
+            password=self.password,
+            client_keys=[_private_key(self.private_key, self.private_key_password)] if self.private_key else None,
+            known_hosts=([_host_key(self.host_key)], [], []) if self.host_key else None,
+            agent_path=self.agent_socket,
+            kex_algs="^curve25519-sha256",
+            compression_algs=None,
+            login_timeout=LOGIN_TIMEOUT,
+            keepalive_interval=KEEPALIVE,
+        )
+
+    async def _connected(self) -> socket.socket:
+        """Open the TCP connection: all that the time for one try is about, as in the official plugin."""
+        loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.dial_timeout):
-            return await asyncssh.connect(
-                self.host,
-                self.port,
-                tunnel=tunnel or (),
-                config=None,  # what stands in the operator's ~/.ssh is no part of the program
-                username=self.user,
-                password=self.password,
-                client_keys=[_private_key(self.private_key, self.private_key_password)] if self.private_key else None,
-                known_hosts=([_host_key(self.host_key)], [], []) if self.host_key else None,
-                agent_path=self.agent_socket,
-                kex_algs="^curve25519-sha256",
-                compression_algs=None,
-                connect_timeout=None,
-                login_timeout=0,
-                keepalive_interval=15,
-            )
+            found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            family, kind, protocol, _, address = found[0]
+            sock = socket.socket(family, kind, protocol)
+            sock.setblocking(False)  # noqa: FBT003  its only argument
+            try:
+                await loop.sock_connect(sock, address)
+            except BaseException:
+                sock.close()
+                raise
+        return sock
 
 
 @lru_cache(maxsize=64)
@@ -128,21 +148,25 @@ def _reason(error: Exception, connection: Connection) -> str:
     """Say what went wrong in the official plugin's words, and add the host where those leave it out."""
     address = connection.address
     match error:
-        case asyncssh.HostKeyNotVerifiable():
-            expected = _host_key(connection.host_key or "").get_fingerprint()
-            return (
-                f"dial tcp {address}: ssh: handshake failed: ssh: host key mismatch: {connection.host} did not show "
-                f"the key {expected} that the connection's hostKey asks for"
-            )
-        case asyncssh.PermissionDenied():
-            return (
-                f"dial tcp {address}: ssh: handshake failed: ssh: unable to authenticate as {connection.user}, "
-                "no supported methods remain"
-            )
         case asyncssh.Error():
-            return f"dial tcp {address}: ssh: handshake failed: {error.reason}"
+            return f"dial tcp {address}: ssh: handshake failed: {_refusal(error, connection)}"
         case TimeoutError():
             return f"dial tcp {address}: i/o timeout"
+        case socket.gaierror():
+            return f"dial tcp: lookup {connection.host}: no such host"
         case OSError(errno=int() as number) if number > 0:
             return f"dial tcp {address}: connect: {os.strerror(number).lower()}"
     return f"dial tcp {address}: {error}"
+
+
+def _refusal(error: asyncssh.Error, connection: Connection) -> str:
+    match error:
+        case asyncssh.HostKeyNotVerifiable():
+            expected = _host_key(connection.host_key or "").get_fingerprint()
+            return (
+                f"ssh: host key mismatch: {connection.host} did not show the key {expected} that the connection's "
+                "hostKey asks for"
+            )
+        case asyncssh.PermissionDenied():
+            return f"ssh: unable to authenticate as {connection.user}, no supported methods remain"
+    return error.reason

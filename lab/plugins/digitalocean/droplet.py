@@ -137,8 +137,8 @@ class Droplet(Resource):
 
     def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
         """Resize, rename, tag: one action after the other; and look."""
-        if state.get("status") == "new":  # the run that made it was interrupted while it booted
-            self._wait(id_, "status", "active", ("new",), CREATE_TIMEOUT, call)
+        if not changed:
+            self._finish_creation(id_, call)
         if "size" in changed:
             self._resize(id_, inputs, call)
         if "name" in changed:
@@ -160,6 +160,14 @@ class Droplet(Resource):
             self._wait(id_, "status", "off", ("active",), DELETE_TIMEOUT, call)
         self._client.delete(f"/v2/droplets/{id_}", call)
         self._wait_gone_or(id_, "status", "archive", ("active", "off"), call)
+
+    def _finish_creation(self, id_: str, call: Call) -> None:
+        """Go on where the run that made the droplet failed or was interrupted: the engine asks for nothing else."""
+        status = self._client.get(f"/v2/droplets/{id_}", call)["droplet"]["status"]
+        if status == "off":  # it did not boot
+            self._act(id_, {"type": "power_on"}, "powering on", call)
+        if status != "active":
+            self._wait(id_, "status", "active", ("new", "off"), CREATE_TIMEOUT, call)
 
     def _resize(self, id_: str, inputs: Properties, call: Call) -> None:
         try:

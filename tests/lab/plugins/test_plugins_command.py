@@ -261,6 +261,11 @@ def test_a_host_that_cannot_be_reached_is_named_with_the_number_of_tries(host: H
         steps.create(connection=host.connection(port=1), create="true")
 
 
+def test_a_host_without_an_address_is_named(host: Host, steps: Steps) -> None:
+    with pytest.raises(PluginError, match=r"after 0 failed attempts: dial tcp: lookup nowhere\.invalid: no such host"):
+        steps.create(connection=host.connection(host="nowhere.invalid", dialErrorLimit=0), create="true")
+
+
 def test_another_host_key_than_the_pinned_one_is_refused_by_name(host: Host, steps: Steps) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     with pytest.raises(PluginError, match=r"host key mismatch: 127\.0\.0\.1 did not show the key SHA256:"):

@@ -409,6 +409,19 @@ def test_a_droplet_that_does_not_boot_stays_in_the_state_and_the_next_run_waits_
     assert droplet.outputs["status"] == "active"
 
 
+def test_a_droplet_that_failed_to_boot_is_powered_on_by_the_next_run(
+    ocean: DigitalOceanPlugin, service: Service
+) -> None:
+    droplet = Steps(ocean, DROPLET)
+    service.machines.failures["create"] = "no space left on device"
+    with pytest.raises(PartialError, match="unexpected state 'off', wanted target 'active'") as raised:
+        droplet.create(**droplet_inputs())
+    droplet.id, droplet.outputs = raised.value.id, raised.value.outputs
+    service.machines.failures.clear()
+    droplet.update(**droplet_inputs())
+    assert droplet.outputs["status"] == "active"
+
+
 def test_custom_timeouts_end_the_waiting(ocean: DigitalOceanPlugin, service: Service) -> None:
     droplet = Steps(ocean, DROPLET)
     call = droplet.call

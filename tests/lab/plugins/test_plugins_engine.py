@@ -193,6 +193,26 @@ def test_an_interrupted_run_is_finished_by_the_next_one(stack: Stack, host: Host
     assert stack.outputs()["stdout"].endswith("again")
 
 
+def test_a_droplet_interrupted_while_it_boots_is_waited_for_by_the_next_run(stack: Stack, cloud: Service) -> None:
+    stack.configure(userData="#cloud-config\nhostname: other\n")
+    with cloud.machines.held("create"):
+        made = len(cloud.machines.machines)
+        calls = len(cloud.machines.calls)
+        run = stack.interrupted(
+            "up",
+            "--yes",
+            "--skip-preview",
+            when=lambda: eventually(lambda: any(step == "create" for step, _ in cloud.machines.calls[calls:]), 60),
+        )
+        assert run.code != 0
+        assert "cancelled while waiting for droplet" in run.out + run.err
+        assert len(cloud.machines.machines) == made
+    changes = stack.up()
+    assert changes.get("create", 0) == 0
+    assert stack.up() == {"same": RESOURCES + 1}
+    assert len(cloud.machines.machines) == made
+
+
 def test_a_failing_command_is_named_with_its_output_and_without_its_input(stack: Stack) -> None:
     stack.configure(command="wc -l >&2; exit 7", stdin="very s3cr3t\n")
     run = stack.pulumi("up", "--yes", "--skip-preview")

@@ -82,6 +82,11 @@ def test_an_unknown_type_is_an_error_that_names_the_known_ones(keys: Any) -> Non
     assert "no resource type tls:index/pkcs12:Pkcs12; it has tls:index/certRequest:CertRequest" in details
 
 
+def test_an_unknown_function_is_an_error_that_names_it(keys: Any) -> None:
+    with pytest.raises(grpc.RpcError, match="has no function tls:index/getCertificate:getCertificate"):
+        keys.Invoke(provider_pb2.InvokeRequest(tok="tls:index/getCertificate:getCertificate"))
+
+
 def test_an_unknown_property_is_a_failed_check(keys: Any) -> None:
     failures = check(keys, KEY, {"algorithm": "RSA", "size": 4096}).failures
     assert [(failure.property, failure.reason.split(";")[0]) for failure in failures] == [
@@ -147,6 +152,7 @@ def test_configuration_that_nobody_knows_is_a_failed_check(clean_environment: No
         checked = stub.CheckConfig(provider_pb2.CheckRequest(news=news))
         assert [failure.property for failure in checked.failures] == ["endpoint"]
         assert decode(checked.inputs)["apiEndpoint"] == "https://api.digitalocean.com"
+        assert checked.inputs.fields["token"].struct_value.fields[SIGNATURE].string_value == SECRET
 
 
 def test_a_changed_token_replaces_nothing() -> None:
