@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,21 @@ from typing import Any
 import httpx
 import pydo
 import uvicorn
+import yaml
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lab.cloud import Cloud, PublicNetwork, build
+from lab.cloud.tokens import Tokens
 from tests.lab.cloud.memory import MemoryMachines
 from tests.lab.cloud.shapes import faults
 
 NETWORK = PublicNetwork(
     block=IPv4Network("198.19.0.0/24"), gateway=IPv4Address("198.19.0.2"), first=IPv4Address("198.19.0.10")
 )
+TOKENS = Tokens(digitalocean=f"dop_v1_{'0123456789abcdef' * 4}", cloudflare="0123456789abcdef" * 2 + "01234567")
+"""The same for all accounts under test, so that one client can speak to each."""
 
 
 @dataclass
@@ -34,14 +38,14 @@ class Service:
     cloud: Cloud
     machines: MemoryMachines
     directory: Path
-    port: int
+    server: Server
     faults: list[str] = field(default_factory=list)
     arrived: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of each DigitalOcean call, from before it is answered."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.server.url
 
     def excuse(self, fault: str) -> None:
         """Let one known departure from the published shapes pass; it must have happened."""
@@ -90,6 +94,17 @@ class Inspected:
         await self._app(scope, receive, inspect)
 
 
+class BearerToken(SansIOHTTPPolicy[Any, Any]):
+    """Shows the token over plain HTTP, which the client's own policy does not do."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._token = token
+
+    def on_request(self, request: PipelineRequest[Any]) -> None:
+        request.http_request.headers["Authorization"] = f"Bearer {self._token}"
+
+
 class Server:
     """One real socket for the whole run; each test puts its own account behind it."""
 
@@ -101,7 +116,14 @@ class Server:
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         eventually(lambda: self._server.started)
-        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+        # DigitalOcean's own client. No retries, since an error is what most tests are after.
+        self.official: Any = pydo.Client(
+            TOKENS.digitalocean,
+            endpoint=self.url,
+            retry_total=0,
+            authentication_policy=BearerToken(TOKENS.digitalocean),
+        )
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._service is not None
@@ -112,10 +134,11 @@ class Server:
         self, directory: Path, machines: MemoryMachines | None = None, *, resume: bool = True, **options: Any
     ) -> Iterator[Service]:
         """Serve the account of a directory; on leaving, every answer must have had its published shape."""
+        tokens = directory / "tokens.yaml"
+        if not tokens.exists():
+            tokens.write_text(yaml.safe_dump(asdict(TOKENS)))
         machines = machines or MemoryMachines()
-        service = self._service = Service(
-            build(directory, machines, NETWORK, **options), machines, directory, self.port
-        )
+        service = self._service = Service(build(directory, machines, NETWORK, **options), machines, directory, self)
         if resume:
             service.cloud.resume()
         try:
@@ -129,28 +152,11 @@ class Server:
         self._thread.join(10)
 
 
-class BearerToken(SansIOHTTPPolicy[Any, Any]):
-    """Shows the token over plain HTTP, which the client's own policy does not do."""
-
-    def __init__(self, token: str) -> None:
-        super().__init__()
-        self._token = token
-
-    def on_request(self, request: PipelineRequest[Any]) -> None:
-        request.http_request.headers["Authorization"] = f"Bearer {self._token}"
-
-
-def official_client(service: Service, token: str | None = None) -> pydo.Client:
-    """Make DigitalOcean's own client; without retries, since an error is what most tests are after."""
-    token = token or service.cloud.tokens.digitalocean
-    return pydo.Client(token, endpoint=service.url, retry_total=0, authentication_policy=BearerToken(token))
-
-
 class Account:
     """Shorthands for what many tests begin with, by the official client."""
 
     def __init__(self, service: Service) -> None:
-        self.client: Any = official_client(service)
+        self.client = service.server.official
 
     def vpc(self, ip_range: str = "10.10.0.0/20", name: str = "net") -> str:
         return str(self.client.vpcs.create({"name": name, "region": "fra1", "ip_range": ip_range})["vpc"]["id"])

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from lab.cloud.limits import RateLimit
+from lab.cloud.tokens import load
 from tests.lab.cloud.service import Account, Server, Service
 
 
@@ -30,13 +31,15 @@ def test_without_the_right_token_every_path_answers_401(service: Service, header
     assert (answer.status_code, answer.json()["id"]) == (401, "unauthorized")
 
 
-def test_tokens_are_made_once_and_only_their_owner_reads_them(service: Service, tmp_path: Path) -> None:
+def test_tokens_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
     file = tmp_path / "tokens.yaml"
+    tokens = load(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert re.fullmatch(r"dop_v1_[0-9a-f]{64}", service.cloud.tokens.digitalocean)
-    assert len(service.cloud.tokens.cloudflare) == 40
-    assert service.cloud.tokens.digitalocean in file.read_text()
-    assert service.cloud.tokens.digitalocean not in repr(service.cloud.tokens)
+    assert re.fullmatch(r"dop_v1_[0-9a-f]{64}", tokens.digitalocean)
+    assert len(tokens.cloudflare) == 40
+    assert load(file) == tokens
+    assert load(tmp_path / "other.yaml") != tokens
+    assert tokens.digitalocean not in repr(tokens)
 
 
 def test_the_store_is_for_its_owner_alone(service: Service, tmp_path: Path, account: Account) -> None:
