@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -57,11 +58,10 @@ class Group:
     def pids(self) -> list[int]:
         """All processes of the group and of those below it."""
         found = []
-        for listing in self._folders[0].rglob("cgroup.procs"):
-            try:
-                found += [int(line) for line in listing.read_text().split()]
-            except OSError:
-                continue  # the group went away while we looked
+        # A running host makes and removes groups while we look: os.walk passes over what is gone.
+        for folder, _below, _files in os.walk(self._folders[0]):
+            with contextlib.suppress(OSError):
+                found += [int(line) for line in Path(folder, "cgroup.procs").read_text().split()]
         return found
 
     def init(self) -> int | None:
@@ -100,10 +100,8 @@ class Group:
         """Remove the empty group, everywhere."""
         for folder in self._folders:
             if folder.is_dir():
-                for below in sorted(folder.rglob("*/"), key=lambda path: len(path.parts), reverse=True):
-                    if below.is_dir():
-                        below.rmdir()
-                folder.rmdir()
+                for below, _names, _files in os.walk(folder, topdown=False):
+                    Path(below).rmdir()
             if len(self._names) == 1:
                 # Of the folder for all labs, whoever leaves last puts out the light.
                 with contextlib.suppress(OSError):

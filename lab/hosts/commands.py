@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ from lab.machines import MachineError
 def run(step: str, *argv: str, stdin: str | None = None, timeout: float = 60) -> str:
     """Run a program to its end and return what it printed; a failure is a `MachineError` that names `step`."""
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False, env=environment()
+        )
     except FileNotFoundError as error:
         raise MachineError(f"{step}: the program {argv[0]!r} is not installed; {remedy(argv[0])}") from error
     except subprocess.TimeoutExpired as error:
@@ -23,6 +26,8 @@ def run(step: str, *argv: str, stdin: str | None = None, timeout: float = 60) ->
         raise MachineError(f"{step}: `{shlex.join(argv)}` ended with {done.returncode}: {' / '.join(said[-3:])}")
     return done.stdout
 
+
+_ROOTS_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 PACKAGES = {
     "ip": "iproute2",
@@ -42,4 +47,9 @@ def remedy(program: str) -> str:
 
 def missing(programs: Sequence[str] = tuple(PACKAGES)) -> list[str]:
     """Those of the programs that are not installed."""
-    return [program for program in programs if shutil.which(program) is None]
+    return [program for program in programs if shutil.which(program, path=environment()["PATH"]) is None]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for the system's programs: found where only root looks as well, and speaking English."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:{_ROOTS_FOLDERS}", "LC_ALL": "C"}

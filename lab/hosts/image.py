@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab.hosts import commands
 from lab.hosts.commands import missing, remedy
 from lab.machines import MachineError
 
@@ -113,7 +113,7 @@ def _build(target: Path, release: str, say: Progress) -> None:
         f"--include={','.join(PACKAGES)}",
         *(release, str(unfinished), *_sources(release)),
     ]
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {"PATH": commands.environment()["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     say(f"making the host image from Debian's packages ({release}): about two minutes, once; log: {log}")
     with (
         log.open("w") as lines,

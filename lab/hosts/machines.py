@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import LabConfig
-from lab.hosts import boot, firewall, image, seed
+from lab.hosts import boot, commands, firewall, image, seed
 from lab.hosts.cgroups import Group
 from lab.hosts.network import MTU, Network
 from lab.machines import Firewall, Machine, MachineError, Machines, Power
@@ -167,6 +167,7 @@ class LocalMachines(Machines):
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
+            env=commands.environment(),
             umask=0o022,
         )
         # Its end is of no interest here (the kernel's groups tell), but it must not stay a zombie of this process.

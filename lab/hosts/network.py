@@ -118,12 +118,12 @@ class Network:
         return all(_exists(router, wire) for wire, _name, _address in interfaces(machine))
 
     def cut(self, machine_id: int) -> None:
-        """Remove a host's namespace and wires."""
-        _remove_namespace(self._config.host_namespace(machine_id))
-        if namespace_lives(self._config.router_namespace):
+        """Remove a host's wires, then its namespace, which the kernel takes apart in its own time."""
+        router = self._config.router_namespace
+        if namespace_lives(router):
             for wire in (Wires.of(machine_id).public, Wires.of(machine_id).private):
-                if _exists(self._config.router_namespace, wire):
-                    run(f"cutting {wire}", "ip", "-netns", self._config.router_namespace, "link", "delete", wire)
+                _remove_wire(router, wire)
+        _remove_namespace(self._config.host_namespace(machine_id))
 
     def _uplink(self) -> dict[str, Any] | None:
         for link in _json("ip", "-json", "-details", "link", "show"):
@@ -235,6 +235,16 @@ def write_settings(settings: dict[str, str]) -> None:
 def _exists(namespace: str, interface: str) -> bool:
     links = _json("ip", "-json", "-netns", namespace, "link", "show")
     return any(link["ifname"] == interface for link in links)
+
+
+def _remove_wire(router: str, wire: str) -> None:
+    if _exists(router, wire):
+        try:
+            run(f"cutting {wire}", "ip", "-netns", router, "link", "delete", wire)
+        except MachineError:
+            # It may have gone by itself, with a namespace that was being taken apart.
+            if _exists(router, wire):
+                raise
 
 
 def _remove_namespace(name: str) -> None:
