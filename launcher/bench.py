@@ -12,10 +12,11 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from launcher import changing, memory, stacks
 from launcher import lab as daemon
-from launcher import memory, operations, stacks
+from launcher.desk import Desk
 from launcher.errors import LauncherError
-from launcher.operations import Desk
+from launcher.preparation import Preparation
 from launcher.report import console
 from launcher.timeline import Follower, Span, critical_path, dependencies, phases, spans
 
@@ -44,11 +45,11 @@ class Run:
 def bench(desk: Desk, runs: int) -> int:
     """Measure `runs` times and show the medians; the cluster of the last run stays."""
     desk.workspace.prepare()
-    desk.preparation.everything(desk.workspace.stack)
+    Preparation(workspace=desk.workspace, report=desk.report).everything(desk.workspace.stack)
     measured = []
     for number in range(1, runs + 1):
         desk.report.say(f"run {number} of {runs}")
-        operations.down(desk)
+        changing.down(desk)
         measured.append(_run(desk))
     show(measured, console())
     return 0
@@ -59,7 +60,7 @@ def _run(desk: Desk) -> Run:
     log = workspace.directory / "events.jsonl"
     log.unlink(missing_ok=True)
     began = time.monotonic()
-    engine = operations.ready(desk, workspace.stack)
+    engine = changing.ready(desk, workspace.stack)
     ready = time.monotonic()
     follower = Follower(log)
     with follower.following():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,14 +139,10 @@ class Preparation:
         with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
             image_made = pool.submit(self._image, slug, progress)
             self._place_engine(progress)
-            mirror.publish(self._mirror, self._built([(name, versions.get(name)) for name in RELEASES], progress))
+            builds = {name: self._built(name, versions.get(name), progress) for name in RELEASES}
+            mirror.publish(self._mirror, builds.values())
+            place(builds["kubernetes"].path("kubectl"), self.workspace.bin / "kubectl")
             image_made.result()
-
-    def kubectl(self) -> Path:
-        """Have the kubectl of the default version."""
-        with self._building() as progress:
-            (build,) = self._built([("kubernetes", None)], progress)
-        return build.path("kubectl")
 
     @contextmanager
     def _building(self) -> Iterator[Progress]:
@@ -177,10 +173,8 @@ class Preparation:
         for name, path in toolchain.engine(on_progress=listener).items():
             place(path, self.workspace.bin / name)
 
-    def _built(self, wanted: Sequence[tuple[str, str | None]], progress: Progress) -> list[toolchain.Build]:
-        """Get builds of programs, from the cache where they are in it."""
-        listener = _Listener(progress)
-        return [toolchain.build(name, version, on_progress=listener) for name, version in wanted]
+    def _built(self, name: str, version: str | None, progress: Progress) -> toolchain.Build:
+        return toolchain.build(name, version, on_progress=_Listener(progress))
 
     def _machine(self) -> stacks.Machine:
         catalog = self._mirror / mirror.CATALOG

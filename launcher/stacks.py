@@ -196,22 +196,34 @@ def outputs(engine: Engine) -> Config:
     Asking the engine takes a second, so its answer is kept as long as the state does not change.
     """
     workspace = engine.workspace
-    state = state_file(workspace, workspace.stack)
-    if not state.exists():
-        raise no_cluster()
-    cache = workspace.directory / "outputs.json"
-    stamp = str(state.stat().st_mtime_ns)
-    if cache.exists() and workspace.kubeconfig.exists():
-        kept = json.loads(cache.read_text())
-        if kept.get("state") == stamp:
-            return dict(kept["outputs"])
+    kept = kept_outputs(workspace)
+    if kept is not None:
+        return kept
+    stamp = _stamp(workspace)
     found = json.loads(engine.capture("stack", "output", "--json", "--show-secrets", stack=workspace.stack))
     if not found.get("kubeconfig"):
         raise no_cluster()
     files.write(workspace.kubeconfig, found["kubeconfig"])
     told = {name: found[name] for name in OPEN_OUTPUTS if name in found}
-    files.write(cache, json.dumps({"state": stamp, "outputs": told}))
+    files.write(workspace.directory / "outputs.json", json.dumps({"state": stamp, "outputs": told}))
     return told
+
+
+def kept_outputs(workspace: Workspace) -> Config | None:
+    """Return the outputs as they were read last, if the state is still the same."""
+    stamp = _stamp(workspace)
+    try:
+        kept = json.loads((workspace.directory / "outputs.json").read_text())
+    except FileNotFoundError:
+        return None
+    return dict(kept["outputs"]) if kept["state"] == stamp and workspace.kubeconfig.exists() else None
+
+
+def _stamp(workspace: Workspace) -> str:
+    try:
+        return str(state_file(workspace, workspace.stack).stat().st_mtime_ns)
+    except FileNotFoundError:
+        raise no_cluster() from None
 
 
 def no_cluster() -> LauncherError:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from launcher import cli, operations
+from launcher import changing, cli, desk, looking
+from launcher.report import Report
 from launcher.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -99,13 +100,15 @@ def test_a_lab_name_that_cannot_be_is_refused(tmp_path):
     ],
 )
 def test_the_stack_that_a_command_line_means_is_prepared(arguments, stack):
-    assert operations.stack_meant(arguments, "lab") == stack
+    assert changing.stack_meant(arguments, "lab") == stack
 
 
 @pytest.mark.parametrize("command", PASSING)
 def test_what_follows_a_passing_command_is_the_other_programs(command, monkeypatch):
     seen = []
-    monkeypatch.setattr(operations, command, lambda *arguments: seen.append(arguments[1:]))
+    monkeypatch.setattr(
+        changing if command in {"test", "pulumi"} else looking, command, lambda *arguments: seen.append(arguments[1:])
+    )
     words = ["host", "get", "-o", "wide", "--help", "--", "-x"]
     assert CliRunner().invoke(cli.app, [command, *words]).exit_code == 0
     (received,) = seen
@@ -114,8 +117,7 @@ def test_what_follows_a_passing_command_is_the_other_programs(command, monkeypat
 
 def test_fast_tests_leave_out_hosts_and_engine(monkeypatch):
     seen = []
-    monkeypatch.setattr(operations.os, "execv", lambda program, words: seen.append(words))
-    monkeypatch.setattr(operations.os, "chdir", lambda folder: None)
-    desk = operations.Desk(workspace=Workspace.from_environment({}), report=cli.Report())
-    operations.test(desk, ["fast", "-k", "names"])
+    monkeypatch.setattr(changing, "become", seen.append)
+    monkeypatch.chdir(ROOT)
+    changing.test(desk.Desk(workspace=Workspace.from_environment({}), report=Report()), ["fast", "-k", "names"])
     assert seen[0][1:] == ["-m", "pytest", "-m", "not hosts and not engine", "-n", "2", "-k", "names"]

@@ -1,0 +1,137 @@
+"""The commands that look at a cluster. They are typed often, so what they do not need they do not import."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lab.hosts import operator
+from launcher import lab as daemon
+from launcher import memory, stacks
+from launcher import status as health
+from launcher.access import certify, node_named, ssh_command
+from launcher.desk import Desk, become
+from launcher.errors import LauncherError
+from launcher.report import console
+from model import paths
+
+if TYPE_CHECKING:
+    from launcher.preparation import Preparation
+
+
+def kubectl(desk: Desk, arguments: Sequence[str]) -> NoReturn:
+    """Put kubectl in this process's place."""
+    cluster(desk)
+    env = dict(os.environ) | {"KUBECONFIG": str(desk.workspace.kubeconfig)}
+    become([*kubectl_command(desk), *arguments], env)
+
+
+def kubectl_command(desk: Desk) -> list[str]:
+    """Kubectl, where the lab's names resolve."""
+    program = desk.workspace.bin / "kubectl"
+    if not program.exists():
+        _preparation(desk).everything(desk.workspace.stack)
+    return operator.command(desk.workspace.lab, [str(program)])
+
+
+def _preparation(desk: Desk) -> Preparation:
+    from launcher.preparation import Preparation  # noqa: PLC0415 - half a second, and rarely needed
+
+    return Preparation(workspace=desk.workspace, report=desk.report)
+
+
+def cluster(desk: Desk) -> dict[str, Any]:
+    """Read the outputs of a cluster that is there, in a lab that runs."""
+    workspace = desk.workspace
+    if not stacks.state_file(workspace, workspace.stack).exists():
+        raise stacks.no_cluster()
+    outputs = stacks.kept_outputs(workspace)
+    if outputs is None:
+        outputs = stacks.outputs(_preparation(desk).engine())
+    if not daemon.runs(workspace):
+        raise LauncherError("the lab is not running: ./triplane up starts it again, with the cluster that was in it")
+    return outputs
+
+
+def droplets(desk: Desk) -> dict[str, str]:
+    """Droplet's name → its status, as the cloud has it."""
+    import httpx  # noqa: PLC0415 - a fifth of a second that only some commands need
+
+    token = daemon.tokens(desk.workspace)["digitalocean"]
+    address = f"{desk.workspace.lab.api_url}/v2/droplets?per_page=200"
+    try:
+        response = httpx.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=10, trust_env=False)
+        response.raise_for_status()
+    except httpx.HTTPError as error:
+        raise LauncherError(f"the lab's API does not answer: {error}; see ./triplane lab status") from error
+    return {droplet["name"]: droplet["status"] for droplet in response.json()["droplets"]}
+
+
+def etcdctl(desk: Desk, arguments: Sequence[str]) -> NoReturn:
+    """Run etcdctl on the first etcd host that is on."""
+    outputs = cluster(desk)
+    power = droplets(desk)
+    members = [node for node in outputs["nodes"] if "etcd" in node["roles"]]
+    running = [node for node in members if power.get(node["fqdn"]) == "active"]
+    if not running:
+        raise LauncherError("no etcd host is powered on: ./triplane status")
+    script = (
+        f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; set +a; "
+        f'program=$({health.program_of("etcd")}); exec "${{program%/*}}/etcdctl" {shlex.join(arguments)}'
+    )
+    certify(desk.workspace)
+    become(ssh_command(desk.workspace, outputs, running[0], [script]))
+
+
+def ssh(desk: Desk, host: str, command: Sequence[str]) -> NoReturn:
+    """Log in, or run a command."""
+    outputs = cluster(desk)
+    node = node_named(outputs["nodes"], host)
+    certify(desk.workspace)
+    become(ssh_command(desk.workspace, outputs, node, command))
+
+
+def status(desk: Desk, *, json: bool) -> int:
+    """Look at everything, and show it."""
+    snapshot = look(desk)
+    if json:
+        print(health.as_json(snapshot))
+    else:
+        console().print(health.render(snapshot), highlight=False)
+    return 0 if snapshot.well or not snapshot.hosts else 1
+
+
+def look(desk: Desk) -> health.Snapshot:
+    """Ask everything what runs where, and how it is."""
+    workspace = desk.workspace
+    lab = workspace.lab
+    if not daemon.runs(workspace):
+        return health.Snapshot(lab=f"{lab.name} is not running", memory=None)
+    told = f"{lab.name} runs in {lab.directory}; APIs at {lab.api_url}, mirror at {lab.mirror_url}"
+    used = memory.proportional_set_size(daemon.processes(workspace))
+    try:
+        outputs = cluster(desk)
+    except LauncherError:
+        return health.Snapshot(lab=told, memory=used)
+    api_port = int(outputs["apiEndpoint"].rpartition(":")[2])
+    certify(workspace)
+    hosts = health.probe_all(workspace, outputs, droplets(desk), api_port)
+    env = dict(os.environ) | {"KUBECONFIG": str(workspace.kubeconfig)}
+    up_masters = [host.node for host in hosts if host.power == "active"]
+    return health.Snapshot(
+        lab=told,
+        memory=used,
+        hosts=hosts,
+        endpoint=outputs["apiEndpoint"],
+        ready=health.readiness(kubectl_command(desk), up_masters, api_port, env),
+        certificates=outputs.get("certificates") or {},
+    )
+
+
+def lab(desk: Desk, arguments: Sequence[str]) -> NoReturn:
+    """Put the lab's own command in this process's place."""
+    desk.workspace.prepare()
+    os.chdir(desk.workspace.checkout)
+    become(daemon.command(desk.workspace, arguments or ["--help"]))
