@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from lab.cloud import build
 from lab.machines import Power
@@ -127,6 +128,16 @@ def test_a_deletion_that_was_cut_short_is_finished(server: Server, tmp_path: Pat
         service.cloud.resume()
         assert client.get(f"/v2/droplets/{droplet}").status_code == 404
         assert machines.machines == {}
+
+
+def test_serving_the_application_puts_the_firewalls_in_force(server: Server, tmp_path: Path) -> None:
+    with server.serving(tmp_path) as service:
+        droplet = Account(service).droplet()
+    machines = MemoryMachines()
+    cloud = build(tmp_path, machines, NETWORK)
+    with TestClient(cloud.app):
+        assert machines.firewalls == {droplet: None}
+    cloud.close()
 
 
 def test_a_store_of_another_version_is_not_touched(tmp_path: Path) -> None:
