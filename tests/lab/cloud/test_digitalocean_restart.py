@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from lab.cloud import build
 from lab.machines import Power
@@ -135,8 +135,12 @@ def test_serving_the_application_puts_the_firewalls_in_force(server: Server, tmp
         droplet = Account(service).droplet()
     machines = MemoryMachines()
     cloud = build(tmp_path, machines, NETWORK)
-    with TestClient(cloud.app):
-        assert machines.firewalls == {droplet: None}
+
+    async def serve() -> None:
+        async with cloud.app.router.lifespan_context(cloud.app):
+            assert machines.firewalls == {droplet: None}
+
+    asyncio.run(serve())
     cloud.close()
 
 
