@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pulumi
 
 import settings as stack
@@ -21,6 +23,9 @@ from model import certificates
 from model.firewalls import firewalls
 from model.releases import Releases, load
 from model.topology import Topology
+
+# Where a step fails, the engine interrupts the program: an end like any other, without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 settings = stack.load()
 topology = Topology.of(cluster=settings.cluster, domain=settings.domain, pools=settings.pools)

@@ -81,8 +81,14 @@ class Cluster:
     def configure(self, path: str, value: str) -> None:
         self.run("pulumi", "config", "set", "--path", path, value)
 
-    def unconfigure(self, path: str) -> None:
-        self.run("pulumi", "config", "rm", "--path", path)
+    def verbosity(self, component: str, level: str) -> None:
+        """Change a flag that changes nothing else."""
+        self.configure(f"triplane:extraFlags.{component}.v", level)
+
+    def is_well(self) -> bool:
+        process = self.start("status")
+        output, _ = process.communicate(timeout=120)
+        return process.returncode == 0 and "All is well." in output
 
     def plan(self) -> dict[str, str]:
         """Name → operation of everything that the next `up` would touch."""

@@ -100,11 +100,13 @@ fetch() {
   install -d -m 755 "$directory"
   find "$directory" -maxdepth 1 -name '.fetch.*' -mmin +60 -exec rm -rf {} +
   work=$(mktemp -d "$directory/.fetch.XXXXXX") || fail "cannot write to $directory: is the disk full? (df -h /)"
-  if ! curl --fail --silent --show-error --location --connect-timeout 10 --retry 5 --retry-all-errors --retry-delay 1 \
-    --output "$work/$name" "$url" 2>"$work/error"; then
-    got=$(tail -n 1 "$work/error")
+  if ! got=$(curl --fail --silent --show-error --location --connect-timeout 10 --retry 5 --retry-all-errors \
+    --retry-delay 1 --output "$work/$name" "$url" 2>&1); then
     rm -rf "$work"
-    fail "cannot download $url: $got"
+    case $got in
+    *'curl: (23)'*) fail "cannot write to $directory: is the disk full? (df -h $directory)" ;;
+    esac
+    fail "cannot download $url: ${got##*$'\n'}"
   fi
   got=$(sha256sum "$work/$name" | cut -d ' ' -f 1)
   if [ "$got" != "$sha256" ]; then

@@ -1,0 +1,70 @@
+"""The end: what is destroyed leaves nothing, and what was cut off on the way up is no obstacle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+from tests.e2e.cluster import Cluster, wait_for
+
+DIGITALOCEAN = {
+    "droplets": "droplets",
+    "tags": "tags",
+    "firewalls": "firewalls",
+    "vpcs": "vpcs",
+    "account/keys": "ssh_keys",
+}
+
+
+def in_the_cloud(cluster: Cluster) -> dict[str, int]:
+    found = {path: len(cluster.digitalocean.get(f"/{path}").json()[key]) for path, key in DIGITALOCEAN.items()}
+    zone = cluster.cloudflare.get("/zones").json()["result"][0]["id"]
+    return found | {"records": len(cluster.cloudflare.get(f"/zones/{zone}/dns_records").json()["result"])}
+
+
+def test_destroy_leaves_nothing_in_the_cloud(cluster: Cluster) -> None:
+    assert in_the_cloud(cluster)["droplets"] == 6
+    cluster.run("pulumi", "destroy", "--yes", "--skip-preview")
+    # A region's default VPC is DigitalOcean's own and cannot be deleted.
+    assert {kind for kind, count in in_the_cloud(cluster).items() if count} <= {"vpcs"}
+    vpcs = cluster.digitalocean.get("/vpcs").json()["vpcs"]
+    assert [vpc["name"] for vpc in vpcs if not vpc["default"]] == []
+    hosts = [line for line in listing("ip", "netns", "list").splitlines() if line.startswith("triplane-e2e-")]
+    assert [line.split()[0] for line in hosts] == ["triplane-e2e-router"]
+
+
+def test_an_up_from_nothing_that_is_interrupted_and_one_that_is_killed_are_finished_by_the_next(
+    cluster: Cluster,
+) -> None:
+    process = cluster.start("up")
+    wait_for("the first droplets", lambda: in_the_cloud(cluster)["droplets"] >= 2)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+
+    process = cluster.start("up")
+    wait_for("more droplets", lambda: in_the_cloud(cluster)["droplets"] >= 4)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=120)
+
+    cluster.up()
+    assert in_the_cloud(cluster)["droplets"] == 6
+    assert cluster.plan() == {}
+    cluster.forget_outputs()
+    with cluster.api() as api:
+        assert api.request("GET", "/readyz") == (200, "ok")
+
+
+def listing(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_down_leaves_nothing_on_this_machine(cluster: Cluster) -> None:
+    cluster.run("down")
+    assert "triplane-e2e" not in listing("ip", "netns", "list")
+    assert "e2e" not in listing("ip", "-brief", "link")
+    assert "198.19.0." not in listing("ip", "route")
+    assert str(cluster.directory) not in listing("findmnt", "--list", "--output", "TARGET,SOURCE")
+    assert str(cluster.directory / "lab") not in listing("ps", "-eo", "args")
+    assert not (cluster.directory / "lab").exists()
