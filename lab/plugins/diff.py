@@ -40,9 +40,9 @@ def compare(
     for name, spec in fields.items():
         old, new = state.get(name, old_inputs.get(name)), news.get(name)
         if new is None:
-            if spec.computed or spec.default is not None:
-                continue
             new = spec.implied
+        if new is None and (spec.computed or spec.default is not None):
+            continue
         _compare(spec, old, new, _Place(name, spec.replace, differences))
     return {path: found for path, found in differences.items() if not _within(path, ignored)}
 

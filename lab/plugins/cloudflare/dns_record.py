@@ -44,7 +44,7 @@ class DnsRecord(Resource):
         "ttl": Field(kind=Kind.NUMBER, required=True),
         "content": Field(),
         "data": Field(kind=Kind.ANY),
-        "proxied": Field(kind=Kind.BOOLEAN, computed=True, implied=False),
+        "proxied": Field(kind=Kind.BOOLEAN, implied=False),
         "priority": Field(kind=Kind.NUMBER),
         "comment": Field(),
         "tags": Field(kind=Kind.SET, items=Field(), computed=True),

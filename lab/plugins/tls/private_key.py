@@ -14,8 +14,8 @@ class PrivateKey(Resource):
     token = "tls:index/privateKey:PrivateKey"  # noqa: S105
     inputs = {  # noqa: RUF012
         "algorithm": Field(required=True, replace=True, choices=keys.ALGORITHMS),
-        "ecdsaCurve": Field(computed=True, implied="P224", replace=True, choices=tuple(keys.CURVES)),
-        "rsaBits": Field(kind=Kind.INTEGER, computed=True, implied=2048, replace=True),
+        "ecdsaCurve": Field(implied="P224", replace=True, choices=tuple(keys.CURVES)),
+        "rsaBits": Field(kind=Kind.INTEGER, implied=2048, replace=True),
     }
     outputs = {  # noqa: RUF012
         "privateKeyPem": Field(secret=True),

@@ -15,7 +15,7 @@ from lab.plugins.values import Properties, known
 Clock = Callable[[], datetime]
 
 STRINGS = Field(kind=Kind.LIST, items=Field(), replace=True)
-FLAG = Field(kind=Kind.BOOLEAN, computed=True, implied=False, replace=True)
+FLAG = Field(kind=Kind.BOOLEAN, implied=False, replace=True)
 
 SUBJECT = Field(
     kind=Kind.OBJECT,
@@ -35,10 +35,10 @@ def _at_least(least: int) -> Callable[[object], str | None]:
 
 VALIDITY: Fields = {
     "validityPeriodHours": Field(kind=Kind.INTEGER, required=True, replace=True, rule=_at_least(0)),
-    "earlyRenewalHours": Field(kind=Kind.INTEGER, computed=True, implied=0, replace=True, rule=_at_least(0)),
+    "earlyRenewalHours": Field(kind=Kind.INTEGER, implied=0, replace=True, rule=_at_least(0)),
     "allowedUses": Field(kind=Kind.LIST, items=Field(choices=certificates.USES), required=True, replace=True),
     "isCaCertificate": FLAG,
-    "maxPathLength": Field(kind=Kind.INTEGER, computed=True, implied=-1, replace=True, rule=_at_least(-1)),
+    "maxPathLength": Field(kind=Kind.INTEGER, implied=-1, replace=True, rule=_at_least(-1)),
     "setSubjectKeyId": FLAG,
 }
 

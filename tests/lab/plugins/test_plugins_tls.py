@@ -285,6 +285,16 @@ def test_any_change_of_a_certificate_replaces_it(plugin: tls.TlsPlugin, change: 
     assert made.diff(**leaf_inputs(ca, asked, **change)) == {path: True}
 
 
+@pytest.mark.parametrize(
+    ("given", "left_out"),
+    [({"setSubjectKeyId": True}, True), ({"setSubjectKeyId": False}, False), ({"earlyRenewalHours": 3}, True)],
+)
+def test_leaving_an_input_out_means_its_default(plugin: tls.TlsPlugin, given: dict[str, Any], left_out: bool) -> None:
+    ca, asked = authority(plugin), request(plugin)
+    made = leaf(plugin, ca, asked, **given)
+    assert made.diff(**leaf_inputs(ca, asked)) == ({next(iter(given)): True} if left_out else {})
+
+
 def test_a_certificate_is_replaced_by_a_plain_run_once_it_is_in_its_window(plugin: tls.TlsPlugin, clock: Clock) -> None:
     ca, asked = authority(plugin), request(plugin)
     more = {"validityPeriodHours": 100, "earlyRenewalHours": 10}
