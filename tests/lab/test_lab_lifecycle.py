@@ -295,17 +295,15 @@ def test_a_block_that_is_taken_is_refused_with_who_has_it(cli: Cli) -> None:
         subprocess.run(["ip", "link", "delete", "tforeign1"], check=True)
 
 
-@pytest.mark.parametrize(("port", "what"), [(8000, "the API"), (8001, "the mirror"), (53, "the name server")])
-def test_a_port_that_is_taken_is_refused_with_who_has_it_and_the_next_start_goes_on(
-    cli: Cli, port: int, what: str
-) -> None:
+def test_a_port_that_is_taken_is_refused_with_who_has_it_and_the_next_start_goes_on(cli: Cli) -> None:
     cli.start()
     cli.kill_daemon()
-    with socket.create_server((str(cli.config.services), port)):
-        refused = cli("start")
-    assert refused.returncode == 2
-    assert f"{what} cannot listen on {cli.config.services}:{port}" in refused.stderr
-    assert f"pid={os.getpid()}" in refused.stderr
+    for port, what in ((8000, "the API"), (8001, "the mirror"), (53, "the name server")):
+        with socket.create_server((str(cli.config.services), port)):
+            refused = cli("start")
+        assert refused.returncode == 2
+        assert f"{what} cannot listen on {cli.config.services}:{port}" in refused.stderr
+        assert f"pid={os.getpid()}" in refused.stderr
     cli.start()
 
 
