@@ -289,7 +289,9 @@ def test_any_change_of_a_certificate_replaces_it(plugin: tls.TlsPlugin, change: 
     ("given", "left_out"),
     [({"setSubjectKeyId": True}, True), ({"setSubjectKeyId": False}, False), ({"earlyRenewalHours": 3}, True)],
 )
-def test_leaving_an_input_out_means_its_default(plugin: tls.TlsPlugin, given: dict[str, Any], left_out: bool) -> None:
+def test_leaving_an_input_out_means_its_default(
+    plugin: tls.TlsPlugin, given: dict[str, Any], *, left_out: bool
+) -> None:
     ca, asked = authority(plugin), request(plugin)
     made = leaf(plugin, ca, asked, **given)
     assert made.diff(**leaf_inputs(ca, asked)) == ({next(iter(given)): True} if left_out else {})
