@@ -16,9 +16,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab import daemon, lifecycle, registry
+from lab import lifecycle, registry
 from lab.config import DEFAULT_BLOCK, ConfigError, LabConfig
-from lab.hosts import limits
+from lab.hosts import limits, remains
 from lab.machines import MachineError
 
 app = typer.Typer(
@@ -64,6 +64,8 @@ def serve(
     report_to: Annotated[int, typer.Option(hidden=True, help="A file descriptor that hears how the start went.")] = -1,
 ) -> None:
     """Run the lab in the foreground until Ctrl-C; its hosts run on, until `stop`."""
+    from lab import daemon  # noqa: PLC0415 - all its services come with it, and no other command needs them
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     report = _reporter(report_to)
@@ -98,7 +100,7 @@ def stop(
 def clear(context: typer.Context) -> None:
     """Remove what a killed lab left in the kernel: processes, namespaces, interfaces. Refused while it runs."""
     with _explained(), registry.changing(context.obj, _say), registry.as_daemon(context.obj):
-        daemon.clear(context.obj)
+        remains.clear(context.obj)
         registry.forget(context.obj.name)
         limits.put_back()
 

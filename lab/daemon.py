@@ -19,8 +19,7 @@ from starlette.types import ASGIApp
 
 from lab import cloud, mirror, registry
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import commands, dns, image, limits, metadata, network, operator, requirements
-from lab.hosts.cgroups import Group
+from lab.hosts import commands, dns, image, limits, metadata, network, operator, remains, requirements
 from lab.hosts.machines import LocalMachines
 from lab.machines import Machine, MachineError, Power
 
@@ -57,7 +56,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
     before = registry.read(config.name)
     if before is not None and before.directory != str(config.directory):
         say(f"clearing what a lab of this name left behind (it ran from {before.directory})")
-        clear(config)
+        remains.clear(config)
     registry.write(config)
     limits.ensure()
     image.ensure(config.images, progress=say)
@@ -108,17 +107,6 @@ def adopt(machines: LocalMachines, wanted: list[tuple[Machine, Power]], say: Say
 
     with ThreadPoolExecutor(max_workers=4) as workers:
         list(workers.map(lambda pair: bring(*pair), wanted))
-
-
-def clear(config: LabConfig) -> None:
-    """End all processes of the lab's hosts and take its network down; disks and account stay."""
-    group = Group(config.name)
-    group.kill()
-    net = network.Network(config)
-    for machine_id in net.host_namespaces():
-        net.cut(machine_id)
-    net.down()
-    group.remove()
 
 
 class WebServer:

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import daemon, registry
+from lab import registry
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import image, limits, requirements
+from lab.hosts import image, limits, remains, requirements
 from lab.hosts.cgroups import Group
 from lab.hosts.machines import LocalMachines
 from lab.hosts.network import Network, namespace_lives
@@ -112,7 +112,7 @@ def stop(config: LabConfig, say: Say, *, purge: bool = False) -> None:
             _end(other)
         with registry.as_daemon(config):
             _shut_down_hosts(config, say)
-            daemon.clear(config)
+            remains.clear(config)
             if purge and config.directory.exists():
                 say(f"removing {config.directory}")
                 shutil.rmtree(config.directory)

@@ -11,9 +11,9 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
-from lab import daemon, registry
+from lab import registry
 from lab.config import REGISTRY, LabConfig
-from lab.hosts import image, limits, requirements
+from lab.hosts import image, limits, remains, requirements
 from lab.hosts.machines import LocalMachines
 from lab.hosts.network import Network
 from lab.machines import Machine
@@ -161,7 +161,7 @@ def hosts_lab(directory: Path, name: str, block: str) -> Iterator[Bench]:
     directory.mkdir(parents=True, exist_ok=True)
     requirements.check(config)
     image.ensure(config.images)
-    daemon.clear(config)  # of a run that was killed
+    remains.clear(config)  # of a run that was killed
     REGISTRY.mkdir(exist_ok=True)
     try:
         registry.write(config)
@@ -171,7 +171,7 @@ def hosts_lab(directory: Path, name: str, block: str) -> Iterator[Bench]:
         bench.machines.set_firewalls({})
         yield bench
     finally:
-        daemon.clear(config)
+        remains.clear(config)
         registry.forget(config.name)
         limits.put_back()
 
