@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -139,6 +140,7 @@ def _build(target: Path, release: str, say: Progress) -> None:
     (unfinished / "etc/machine-id").write_text("")
     for key in (unfinished / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
+    os.sync()  # a machine that crashes now must not find an image of empty files under the final name
     unfinished.rename(target)
     say(f"[{time.monotonic() - started:3.0f} s] host image is ready: {target}")
 

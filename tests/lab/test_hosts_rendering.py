@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
+from starlette.applications import Starlette
 
 from lab.config import ConfigError, LabConfig
 from lab.hosts import boot, commands, firewall, image, metadata, requirements, seed
@@ -143,6 +146,27 @@ def test_metadata_is_served_as_a_tree_and_as_a_document(config: LabConfig) -> No
     assert metadata.look_up(tree, "nothing/here") is None
     assert metadata.look_up(tree, "hostname/below") is None
     assert "hostname" in (metadata.look_up(tree, "") or "").splitlines()
+
+
+async def _ask(app: Starlette, address: str, path: str) -> httpx.Response:
+    transport = httpx.ASGITransport(app=app, client=(address, 40000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://169.254.169.254") as client:
+        return await client.get(path)
+
+
+def test_a_host_is_told_its_own_metadata_and_a_stranger_none(config: LabConfig) -> None:
+    app = metadata.app(config, lambda: [machine(0), machine(1)])
+
+    def ask(address: str, path: str) -> httpx.Response:
+        return asyncio.run(_ask(app, address, path))
+
+    assert ask("198.19.0.10", "/metadata/v1/hostname").text == "etcd-0.lab.triplane.test"
+    assert ask("198.19.0.11", "/metadata/v1/hostname").text == "etcd-1.lab.triplane.test"
+    assert ask("198.19.0.11", "/metadata/v1.json").json()["droplet_id"] == 101
+    assert "hostname" in ask("198.19.0.11", "/metadata/v1/").text.splitlines()
+    assert ask("198.19.0.11", "/metadata/v1/nothing").status_code == 404
+    for path in ("/metadata/v1.json", "/metadata/v1/hostname"):
+        assert ask("198.19.0.99", path).status_code == 404
 
 
 HYBRID = """\
