@@ -151,7 +151,7 @@ class LocalMachines(Machines):
             (folder / f"own{name}").mkdir(parents=True)
         contents = seed.files(machine, gateway=self._config.router, resolver=self._config.services, mtu=MTU)
         seed.lay(folder / "upper", root, contents)
-        (folder / "boot").write_text(boot.script(self._config, machine, root, self._group(machine.id)))
+        (folder / "image").write_text(root.name)
         _store(folder, machine)  # last: from here on it is a host
 
     def _boot(self, machine: Machine) -> None:
@@ -160,6 +160,8 @@ class LocalMachines(Machines):
             return
         folder = self._folder(machine.id)
         log = folder / "console.log"
+        # Rendered for every boot: the lab's directory, its cache and this code may have moved on since the last one.
+        (folder / "boot").write_text(boot.script(self._config, machine, self._image_of(machine), group))
         keeper = subprocess.Popen(
             ["/bin/sh", str(folder / "boot")],
             stdin=subprocess.DEVNULL,
@@ -181,6 +183,16 @@ class LocalMachines(Machines):
                     f"host {machine.name}: booting: no init process came up; it said: {said} (log: {log})"
                 )
             time.sleep(0.02)
+
+    def _image_of(self, machine: Machine) -> Path:
+        """Find the image that the host's disk was laid over: it means nothing over another one."""
+        name = (self._folder(machine.id) / "image").read_text()
+        if name == image.path(self._config.images, machine.image).name:
+            return image.ensure(self._config.images, machine.image)
+        root = self._config.images / name
+        if not root.is_dir():
+            raise MachineError(f"its image {root} is gone and cannot be made again: destroy this host and make it anew")
+        return root
 
     def _tell_init(self, group: Group, number: int) -> bool:
         init = group.init()

@@ -288,6 +288,20 @@ def test_a_host_that_powers_itself_off_is_seen_to_be_off(town: Town) -> None:
     bench.wait_for_boot(machine)
 
 
+def test_a_host_whose_image_is_gone_says_so_and_boots_once_it_is_back(town: Town) -> None:
+    bench, machine = town.bench, town.far
+    bench.machines.power_off(machine.id)
+    name = bench.config.hosts / str(machine.id) / "image"
+    right = name.read_text()
+    name.write_text("debian-12-x64-ofyore")
+    with pytest.raises(MachineError, match=r"host far\.lab.*: booting: its image .*ofyore is gone"):
+        bench.machines.power_on(machine.id)
+    assert bench.machines.power(machine.id) is Power.OFF
+    name.write_text(right)
+    bench.machines.power_on(machine.id)
+    bench.wait_for_boot(machine)
+
+
 def test_another_process_takes_the_hosts_over_as_they_are(town: Town) -> None:
     heir = LocalMachines(town.bench.config)
     assert {machine.id for machine in heir.known()} >= {town.one.id, town.two.id, town.far.id}
