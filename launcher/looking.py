@@ -51,8 +51,13 @@ def cluster(desk: Desk) -> dict[str, Any]:
     if outputs is None:
         outputs = stacks.outputs(_preparation(desk).engine())
     if not daemon.runs(workspace):
-        raise LauncherError("the lab is not running: ./triplane up starts it again, with the cluster that was in it")
+        raise asleep()
     return outputs
+
+
+def asleep() -> LauncherError:
+    """Say that there is a cluster, and nothing that runs it."""
+    return LauncherError("the lab is not running: ./triplane up starts it again, with the cluster that was in it")
 
 
 def droplets(desk: Desk) -> dict[str, str]:
@@ -108,13 +113,15 @@ def look(desk: Desk) -> health.Snapshot:
     workspace = desk.workspace
     lab = workspace.lab
     if not daemon.runs(workspace):
-        return health.Snapshot(lab=f"{lab.name} is not running", memory=None)
+        known = stacks.state_file(workspace, workspace.stack).exists()
+        hint = str(asleep() if known else stacks.no_cluster())
+        return health.Snapshot(lab=f"{lab.name} is not running", memory=None, hint=hint)
     told = f"{lab.name} runs in {lab.directory}; APIs at {lab.api_url}, mirror at {lab.mirror_url}"
     used = memory.proportional_set_size(daemon.processes(workspace))
     try:
         outputs = cluster(desk)
-    except LauncherError:
-        return health.Snapshot(lab=told, memory=used)
+    except LauncherError as error:
+        return health.Snapshot(lab=told, memory=used, hint=str(error))
     api_port = int(outputs["apiEndpoint"].rpartition(":")[2])
     certify(workspace)
     hosts = health.probe_all(workspace, outputs, droplets(desk), api_port)

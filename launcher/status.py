@@ -68,6 +68,8 @@ class Snapshot:
 
     lab: str
     memory: int | None
+    hint: str = ""
+    """Why there are no hosts to show, and what to do about it."""
     hosts: tuple[Host, ...] = ()
     endpoint: str = ""
     ready: Mapping[str, str] = field(default_factory=dict)
@@ -170,7 +172,7 @@ def render(snapshot: Snapshot, now: datetime | None = None) -> RenderableType:
     memory = "" if snapshot.memory is None else f", {snapshot.memory / 2**20:,.0f} MiB of memory in all its processes"
     parts: list[RenderableType] = [Text(f"Lab: {snapshot.lab}{memory}")]
     if not snapshot.hosts:
-        return Group(*parts, Text("No cluster yet: run ./triplane up"))
+        return Group(*parts, Text(snapshot.hint))
     parts.append(Text(f"API: {snapshot.endpoint}"))
     table = Table(box=None, pad_edge=False)
     for heading in ("HOST", "ROLES", "PUBLIC", "PRIVATE", "POWER", "SERVICES"):

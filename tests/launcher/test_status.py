@@ -85,7 +85,7 @@ def test_a_master_that_is_not_ready_spoils_the_verdict():
 
 
 def test_no_cluster_is_told_with_what_to_do():
-    text = shown(Snapshot(lab="lab is not running", memory=None))
+    text = shown(Snapshot(lab="lab is not running", memory=None, hint="no cluster yet: run ./triplane up"))
     assert "./triplane up" in text
     assert "MiB" not in text
 
