@@ -85,6 +85,7 @@ _GONE_PREFIXES: Mapping[str, Mapping[str, str]] = {
         "experimental-": "is on its way out of etcd. Write it without experimental-, or as a feature-gates entry",
         "proxy-": "was etcd's v2 proxy, which 3.6 has no more",
     },
+    "kube-apiserver": {"oidc-": "is refused by the API server beside the authentication file that Triplane gives it"},
 }
 
 _VITAL_PLUGINS = ("NodeRestriction", "ServiceAccount", "NamespaceLifecycle")
@@ -122,7 +123,7 @@ def problem(component: str, flag: str, value: str) -> str | None:
 def _hole(component: str, flag: str, value: str) -> str | None:
     words = set(value.split(","))
     if component == "kube-apiserver" and flag == "token-auth-file":
-        return "lets people in by passwords in a file. Take it out, and give them certificates or OIDC."
+        return "lets people in by passwords in a file. Take it out, and give them certificates."
     if flag == "enable-admission-plugins" and "AlwaysAdmit" in words:
         return "admits everything with AlwaysAdmit. Take that one out."
     if flag == "disable-admission-plugins" and (vital := [name for name in _VITAL_PLUGINS if name in words]):

@@ -40,6 +40,10 @@ FRONT_PROXY_CLIENT = pair("front-proxy-client")
 SERVICE_ACCOUNT_KEY = paths.key(paths.KUBERNETES_PKI, "apiserver-service-account")
 
 
+ADMISSION_PLUGINS = ("NodeRestriction", "DenyServiceExternalIPs", "EventRateLimit")
+"""Those that are not on by default (CIS 1.2.3, 1.2.9, 1.2.14)."""
+
+
 def flags(*, topology: Topology, services: IPv4Network, api_port: int, authorization_mode: str) -> dict[str, str]:
     """The API server's flags (docs/reference/command-line-tools-reference/kube-apiserver)."""
     result = {
@@ -61,7 +65,7 @@ def flags(*, topology: Topology, services: IPv4Network, api_port: int, authoriza
     if authorization_mode == "ABAC":
         result["authorization-policy-file"] = paths.ABAC_POLICY
     return result | {
-        "enable-admission-plugins": "NodeRestriction,DenyServiceExternalIPs,EventRateLimit",
+        "enable-admission-plugins": ",".join(ADMISSION_PLUGINS),
         "admission-control-config-file": paths.ADMISSION,
         "allow-privileged": "true",
         "service-cluster-ip-range": str(services),
@@ -108,6 +112,9 @@ def script(
 ) -> str:
     """Run the API server, until it is ready."""
     own = flags(topology=topology, services=services, api_port=api_port, authorization_mode=authorization_mode)
+    if more := extra.get("enable-admission-plugins"):
+        # An operator's plugins come beside ours, which the cluster's security stands on.
+        extra = {**extra, "enable-admission-plugins": ",".join(dict.fromkeys((*ADMISSION_PLUGINS, *more.split(","))))}
     files = [
         HostFile(path=paths.KUBERNETES_MEMBERS, content=members(topology)),
         HostFile(path=paths.AUTHENTICATION, content=manifests.authentication_configuration()),

@@ -12,8 +12,8 @@ import yaml
 
 from model.assets import ASSETS
 from model.files import END_OF_FILE
-from model.steps import etcd
-from tests.unit.rendered import TOPOLOGY, documents, steps
+from model.steps import apiserver, etcd
+from tests.unit.rendered import SERVICES, TOPOLOGY, documents, steps
 
 SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/hosts"
@@ -123,6 +123,18 @@ def test_the_api_server_runs_with(flag: str) -> None:
 def test_abac_is_an_option_with_the_references_policy() -> None:
     assert "--authorization-mode=ABAC" in RENDERED["kube-apiserver-abac.sh"]
     assert "abac-policy" not in RENDERED["kube-apiserver.sh"]
+
+
+def test_an_operators_admission_plugins_come_beside_triplanes() -> None:
+    script = apiserver.script(
+        topology=TOPOLOGY,
+        services=SERVICES,
+        api_port=6443,
+        authorization_mode="Node,RBAC",
+        version="1.37.1",
+        extra={"enable-admission-plugins": "AlwaysPullImages,NodeRestriction"},
+    )
+    assert "plugins=NodeRestriction,DenyServiceExternalIPs,EventRateLimit,AlwaysPullImages " in script
 
 
 def test_an_operators_etcd_flag_becomes_a_setting_of_the_environment_file() -> None:

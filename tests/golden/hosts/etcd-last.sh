@@ -7,6 +7,7 @@ CLIENT_URL=https://etcd-2.internal.k8s.example.com:2379
 EXPECTED=etcd-0=https://etcd-0.internal.k8s.example.com:2380,etcd-1=https://etcd-1.internal.k8s.example.com:2380,etcd-2=https://etcd-2.internal.k8s.example.com:2380
 OTHERS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
 FIRST=no
+HEALTHY_ONCE=/var/lib/triplane/etcd-was-healthy
 STARTED=3
 QUORUM=2
 PATH=/opt/triplane/etcd/3.6.14:$PATH
@@ -131,10 +132,10 @@ join_or_found() {
       wait_until 60 "the cluster to take $MEMBER in" ctl "$OTHERS" member add "$MEMBER" --peer-urls="$PEER_URL"
     fi
     bootstrap "$(initial_cluster)" existing
-  elif [ "$FIRST" = yes ] || [ -z "$OTHERS" ]; then
+  elif [ "$FIRST" = yes ]; then
     bootstrap "$EXPECTED" new
   else
-    fail "$MEMBER has no data and no other member answers at $OTHERS: founding a second cluster would lose the first; bring the others back, or restore a snapshot"
+    fail "$MEMBER has no data and no other member answers${OTHERS:+ at $OTHERS}: founding a second cluster would lose the first; bring the others back or restore a snapshot, or, to begin with an empty cluster on purpose, replace this step (pulumi up --replace URN)"
   fi
 }
 
@@ -164,11 +165,12 @@ if needs_restart etcd "${DEPENDS_ON[@]}"; then
   restart etcd --no-block
 fi
 
-if [ "$FIRST" = yes ] && ((STARTED < QUORUM)) && ! cluster_answers; then
+if [ ! -e "$HEALTHY_ONCE" ] && ((STARTED < QUORUM)) && ! cluster_answers; then
   wait_until 60 'etcd to listen for its peers' bash -c "ss --no-header --listening --tcp --numeric 'sport = :2380' | grep ."
   say "$MEMBER waits for its peers"
 else
   wait_until 120 "$MEMBER to be healthy" ctl "$CLIENT_URL" endpoint health
+  touch "$HEALTHY_ONCE"
 fi
 passed etcd "${DEPENDS_ON[@]}"
 
