@@ -6,7 +6,8 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -114,19 +115,27 @@ class Outcome:
     """Whether the user asked it to stop, whatever came of that."""
 
 
+def at_terminal() -> bool:
+    """Whether someone sits in front of this process, and their keys reach it."""
+    return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+
+
 @contextmanager
-def forwarding(process: subprocess.Popen[bytes], outcome: Outcome, report: Report) -> Iterator[None]:
+def forwarding(
+    process: subprocess.Popen[bytes], outcome: Outcome, report: Report, *, heard: Container[int] = ()
+) -> Iterator[None]:
     """Each Ctrl-C (or polite kill) reaches `process`, and that one alone, as one SIGINT.
 
     The engine ends its running steps at the first and cuts them off at the second. Its plugins must hear neither:
-    they are needed until the last step has ended.
+    they are needed until the last step has ended. Signals in `heard` reach the process without us.
     """
 
-    def forward(_number: int, _frame: FrameType | None) -> None:
+    def forward(number: int, _frame: FrameType | None) -> None:
         if not outcome.stopped:
             report.warn("stopping: the steps under way are finished first (once more to cut them off)")
         outcome.stopped = True
-        process.send_signal(signal.SIGINT)
+        if number not in heard:
+            process.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -137,11 +146,18 @@ def forwarding(process: subprocess.Popen[bytes], outcome: Outcome, report: Repor
 
 
 def run_stoppable(command: Sequence[str], *, env: Mapping[str, str], report: Report) -> Outcome:
-    """Run a command that needs time to stop well. A session of its own keeps the terminal's Ctrl-C from its group."""
+    """Run a command that needs time to stop well.
+
+    At a terminal it has the terminal, whose Ctrl-C the kernel brings to it and to us at once. Elsewhere it has a session
+    of its own, which keeps signals to our process group from its, and we pass on what it should hear.
+    """
     outcome = Outcome()
+    terminal = at_terminal()
     with (
-        subprocess.Popen(command, env=dict(env), stdin=subprocess.DEVNULL, start_new_session=True) as process,
-        forwarding(process, outcome, report),
+        subprocess.Popen(
+            command, env=dict(env), stdin=None if terminal else subprocess.DEVNULL, start_new_session=not terminal
+        ) as process,
+        forwarding(process, outcome, report, heard={signal.SIGINT} if terminal else ()),
     ):
         outcome.code = process.wait()
     return outcome

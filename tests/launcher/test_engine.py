@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from launcher import engine
 from launcher.errors import LauncherError
 from launcher.report import Report
+
+ROOT = Path(__file__).parents[2]
 
 
 def environment(workspace, **inherited):
@@ -106,6 +111,48 @@ def test_each_ctrl_c_reaches_the_engine_once_and_not_its_plugins(tmp_path, times
     assert (outcome.code, outcome.stopped) == (40 + times, True)
 
 
+IN_FRONT_OF_A_TERMINAL = """
+    import os, sys
+    from launcher.engine import run_stoppable
+    from launcher.report import Report
+    outcome = run_stoppable(sys.argv[1:], env=os.environ, report=Report())
+    sys.exit(outcome.code if outcome.stopped else 1)
+"""
+COUNTING = """
+    import signal, sys, time
+    heard = 0
+    def hear(*_):
+        global heard
+        heard += 1
+    signal.signal(signal.SIGINT, hear)
+    print("ready" if sys.stdin.isatty() else "no terminal", flush=True)
+    deadline = time.monotonic() + 60
+    while not heard and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.5)  # for a second one, which must not come
+    sys.exit(40 + heard)
+"""
+
+
+def test_at_a_terminal_ctrl_c_reaches_the_engine_once_and_the_engine_has_the_terminal():
+    outer, inner = textwrap.dedent(IN_FRONT_OF_A_TERMINAL), textwrap.dedent(COUNTING)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execv(sys.executable, [sys.executable, "-c", outer, sys.executable, "-c", inner])
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 1000)
+        assert b"no terminal" not in said
+    os.write(terminal, b"\x03")
+    with suppress(OSError):  # the terminal goes with the last process that has it
+        while os.read(terminal, 1000):
+            pass
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 41
+
+
 def test_a_run_that_nobody_stops_is_not_taken_for_stopped():
     outcome = engine.run_stoppable([sys.executable, "-c", "raise SystemExit(3)"], env=os.environ, report=Report())
     assert (outcome.code, outcome.stopped) == (3, False)
@@ -154,6 +201,7 @@ def test_the_engine_takes_the_launchers_place_with_its_exit_code(pulumi, workspa
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
+        cwd=ROOT,
         env=os.environ | {"TRIPLANE_DIR": str(made.workspace.directory)},
         capture_output=True,
         text=True,
