@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import runpy
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -188,5 +190,11 @@ def graph_of(stack: str, **changes: str) -> Graph:
             collected[name] = Secret(resolved) if await output.is_secret() else resolved
         return collected
 
-    graph.outputs = asyncio.get_event_loop().run_until_complete(run())
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        graph.outputs = asyncio.get_event_loop().run_until_complete(run())
+    finally:
+        # What the program asks of an interpreter of its own is not for this one.
+        signal.signal(signal.SIGINT, interrupt)
+        gc.enable()
     return graph
