@@ -148,7 +148,7 @@ def forwarding(
 def run_stoppable(command: Sequence[str], *, env: Mapping[str, str], report: Report) -> Outcome:
     """Run a command that needs time to stop well.
 
-    At a terminal it has the terminal, whose Ctrl-C the kernel brings to it and to us at once. Elsewhere it has a session
+    At a terminal it has the terminal, whose Ctrl-C the kernel brings to it and to us alike. Elsewhere it has a session
     of its own, which keeps signals to our process group from its, and we pass on what it should hear.
     """
     outcome = Outcome()
