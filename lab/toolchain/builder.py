@@ -159,7 +159,7 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
     """Build all binaries in one run of Go, so that what they share is compiled once."""
     folder = program.folder(version)
     what = f"{program.name} {version}"
-    environment = {"CGO_ENABLED": "1" if program.cgo else "0"}
+    environment = _environment(program)
     flags = _flags(program, version)
     packages = list(program.packages.values())
 
@@ -192,6 +192,10 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
             shutil.copyfile(Path(source) / script, staging / Path(script).name)
 
 
+def _environment(program: Program) -> dict[str, str]:
+    return {"CGO_ENABLED": "1" if program.cgo else "0"}
+
+
 def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell) -> None:
     """Have every pinned module in Go's module cache, so that what fails later is not the network."""
     folder = program.folder(version)
@@ -209,14 +213,10 @@ def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell)
 
     if missing:
         tell(Step.MODULES, len(needed) - len(missing), len(needed))
-        # -x says something for each file it gets, which is when to look again.
-        compiler.run(
-            ["mod", "download", "-x", *(str(module) for module in missing)],
-            folder=folder,
-            what=what,
-            step=step,
-            on_line=count,
-        )
+        # Not `go mod download`: that wants each version's .info too, which the registry may refuse for a version whose
+        # source it has. -x says something for each file that is got, which is when to look again.
+        query = ["list", "-deps", "-x", *_flags(program, version), *program.packages.values()]
+        compiler.run(query, folder=folder, what=what, step=step, environment=_environment(program), on_line=count)
         count("")
 
 
