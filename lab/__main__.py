@@ -101,8 +101,8 @@ def clear(context: typer.Context) -> None:
     """Remove what a killed lab left in the kernel: processes, namespaces, interfaces. Refused while it runs."""
     with _explained(), registry.changing(context.obj, _say), registry.as_daemon(context.obj):
         remains.clear(context.obj)
+        limits.put_back(context.obj.name)
         registry.forget(context.obj.name)
-        limits.put_back()
 
 
 @app.command()

@@ -116,8 +116,8 @@ def stop(config: LabConfig, say: Say, *, purge: bool = False) -> None:
             if purge and config.directory.exists():
                 say(f"removing {config.directory}")
                 shutil.rmtree(config.directory)
+            limits.put_back(config.name)
             registry.forget(config.name)
-            limits.put_back()
     say(f"lab {config.name} is stopped" + ("; nothing of it is left" if purge else ""))
 
 

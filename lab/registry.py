@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -45,8 +48,11 @@ def write(config: LabConfig) -> None:
 
 
 def forget(name: str) -> None:
-    """Take a lab off the record; its lock files stay, as removing one that someone waits for would split it in two."""
-    (REGISTRY / f"{name}.json").unlink(missing_ok=True)
+    """Take a lab off the record, locks and all; for those who hold both locks."""
+    for path in (REGISTRY / f"{name}.json", _lock_file(name, "daemon"), _lock_file(name, "change")):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # other labs are on record there
+        REGISTRY.rmdir()
 
 
 def daemon(name: str) -> Record | None:
@@ -66,23 +72,24 @@ def daemon(name: str) -> Record | None:
 @contextmanager
 def as_daemon(config: LabConfig) -> Iterator[None]:
     """Be the one daemon of the lab while inside; the kernel ends this with the process, however that ends."""
-    with _open(config.name, "daemon") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LabError(running_elsewhere(config, daemon(config.name))) from None
+    try:
+        # A moment of patience: who only asks whether the daemon lives holds the lock for as long as that takes.
+        handle = _acquire(config.name, "daemon", seconds=1)
+    except BlockingIOError:
+        raise LabError(running_elsewhere(config, daemon(config.name))) from None
+    with handle:
         yield
 
 
 @contextmanager
 def changing(config: LabConfig, waiting: Callable[[str], None]) -> Iterator[None]:
     """Start or stop a lab: one at a time."""
-    with _open(config.name, "change") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting(f"another command is starting or stopping lab {config.name!r}: waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        handle = _acquire(config.name, "change", seconds=0)
+    except BlockingIOError:
+        waiting(f"another command is starting or stopping lab {config.name!r}: waiting for it")
+        handle = _acquire(config.name, "change", seconds=math.inf)
+    with handle:
         yield
 
 
@@ -92,7 +99,8 @@ def running_elsewhere(config: LabConfig, other: Record | None) -> str:
         return f"a lab named {config.name!r} is just being started by another process: try again"
     return (
         f"a lab named {other.name!r} is running from {other.directory} (pid {other.pid}): "
-        f"stop it there first (`python -m lab stop --directory {other.directory}`), or choose another name and block"
+        f"stop it there first (`python -m lab --name {other.name} --directory {other.directory} stop`), "
+        "or choose another name and block"
     )
 
 
@@ -100,6 +108,26 @@ def _lock_file(name: str, purpose: str) -> Path:
     return REGISTRY / f"{name}.{purpose}.lock"
 
 
-def _open(name: str, purpose: str) -> IO[str]:
-    REGISTRY.mkdir(mode=0o755, parents=True, exist_ok=True)
-    return _lock_file(name, purpose).open("a")
+def _acquire(name: str, purpose: str, *, seconds: float) -> IO[str]:
+    """Lock one of a lab's files until it is closed; BlockingIOError if it cannot be had in time."""
+    path = _lock_file(name, purpose)
+    deadline = time.monotonic() + seconds
+    while True:
+        REGISTRY.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            handle = path.open("a")
+        except FileNotFoundError:
+            continue  # the last lab left, and took the folder with it
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who held it before may have removed it: a lock on a file without a name locks nobody out.
+            if path.exists() and os.path.samestat(os.fstat(handle.fileno()), path.stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                handle.close()
+                raise
+            time.sleep(0.02)
+        handle.close()

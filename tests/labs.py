@@ -172,8 +172,8 @@ def hosts_lab(directory: Path, name: str, block: str) -> Iterator[Bench]:
         yield bench
     finally:
         remains.clear(config)
+        limits.put_back(config.name)
         registry.forget(config.name)
-        limits.put_back()
 
 
 def traces(config: LabConfig) -> list[str]:

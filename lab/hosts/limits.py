@@ -35,9 +35,9 @@ def ensure() -> None:
         ) from error
 
 
-def put_back() -> None:
-    """Set the limit to what it was, unless another lab still runs or someone else has changed it since."""
-    if any(REGISTRY.glob("*.json")) or not _before().exists():
+def put_back(name: str) -> None:
+    """Set the limit to what it was as lab `name` ends, unless another is on record or the limit was changed since."""
+    if any(record.stem != name for record in REGISTRY.glob("*.json")) or not _before().exists():
         return
     if int(LIMIT.read_text()) == WANTED:
         LIMIT.write_text(_before().read_text())

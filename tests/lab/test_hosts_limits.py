@@ -23,21 +23,20 @@ def test_the_limit_is_raised_for_the_first_lab_and_put_back_after_the_last(limit
         (limit.parent / f"{name}.json").touch()
         limits.ensure()
         assert int(limit.read_text()) == limits.WANTED
+    limits.put_back("one")
     (limit.parent / "one.json").unlink()
-    limits.put_back()
     assert int(limit.read_text()) == limits.WANTED
-    (limit.parent / "two.json").unlink()
-    limits.put_back()
+    limits.put_back("two")
     assert limit.read_text() == "128\n"
 
 
 def test_a_limit_that_is_high_enough_or_was_changed_by_others_is_left_alone(limit: Path) -> None:
     limit.write_text("8192")
     limits.ensure()
-    limits.put_back()
+    limits.put_back("one")
     assert limit.read_text() == "8192"
     limit.write_text("128")
     limits.ensure()
     limit.write_text("9000")
-    limits.put_back()
+    limits.put_back("one")
     assert limit.read_text() == "9000"
