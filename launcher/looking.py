@@ -15,7 +15,7 @@ from launcher.access import certify, node_named, ssh_command
 from launcher.desk import Desk, become
 from launcher.errors import LauncherError
 from launcher.report import console
-from model import paths
+from model import paths, ports
 
 if TYPE_CHECKING:
     from launcher.preparation import Preparation
@@ -83,11 +83,20 @@ def etcdctl(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     if not running:
         raise LauncherError("no etcd host is powered on: ./triplane status")
     script = (
-        f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; set +a; "
+        f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; {_endpoints(arguments)}set +a; "
         f'program=$({health.program_of("etcd")}); exec "${{program%/*}}/etcdctl" {shlex.join(arguments)}'
     )
     certify(desk.workspace)
     become(ssh_command(desk.workspace, outputs, running[0], [script]))
+
+
+def _endpoints(arguments: Sequence[str]) -> str:
+    """Shell that sets whom to ask where all members are not meant; etcdctl refuses to be told twice."""
+    if any(word.split("=")[0] == "--endpoints" for word in arguments):
+        return "unset ETCDCTL_ENDPOINTS; "
+    if "snapshot" in arguments:  # of one member
+        return f"ETCDCTL_ENDPOINTS=https://127.0.0.1:{ports.ETCD_CLIENT.number}; "
+    return ""
 
 
 def ssh(desk: Desk, host: str, command: Sequence[str]) -> NoReturn:
