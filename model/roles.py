@@ -13,4 +13,4 @@ class Role(StrEnum):
     KUBE_MASTER = "kube-master"
     """API server, controller manager, scheduler, and flannel."""
     KUBE_NODE = "kube-node"
-    """Kubelet and flannel: where pods run."""
+    """On the pod network, where pods are to run; there is no kubelet yet."""
