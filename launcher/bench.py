@@ -57,8 +57,7 @@ def bench(desk: Desk, runs: int) -> int:
 
 def _run(desk: Desk) -> Run:
     workspace = desk.workspace
-    log = workspace.directory / "events.jsonl"
-    log.unlink(missing_ok=True)
+    log = workspace.directory / "events"
     began = time.monotonic()
     engine = changing.ready(desk, workspace.stack)
     ready = time.monotonic()

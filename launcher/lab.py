@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from lab import registry
+from lab import lifecycle, registry
 from lab.hosts.cgroups import Group
 from lab.machines import MachineError
 from launcher import memory
@@ -22,8 +22,6 @@ from launcher.workspace import Workspace
 
 def command(workspace: Workspace, arguments: Sequence[str]) -> list[str]:
     """Compose the command line of one of the lab's own commands; it wants the checkout as working directory."""
-    from lab import lifecycle  # noqa: PLC0415 - all of the lab's servers come with it
-
     return [sys.executable, "-m", "lab", *lifecycle.arguments(workspace.lab), *arguments]
 
 
@@ -43,8 +41,6 @@ def _explained() -> Iterator[None]:
 
 def start(workspace: Workspace, report: Report) -> None:
     """Have the lab up; hosts that should be on and are not are booted again."""
-    from lab import lifecycle  # noqa: PLC0415 - as above
-
     ran = runs(workspace)  # even so it may just be starting
     with _explained():
         lifecycle.start(workspace.lab, (lambda _line: None) if ran else report.say)
@@ -52,8 +48,6 @@ def start(workspace: Workspace, report: Report) -> None:
 
 def remove(workspace: Workspace, report: Report) -> None:
     """Stop the lab and remove all that it made."""
-    from lab import lifecycle  # noqa: PLC0415 - as above
-
     with _explained():
         lifecycle.stop(workspace.lab, report.say, purge=True)
 

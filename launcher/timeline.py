@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -123,7 +124,11 @@ def phases(steps: Mapping[str, Span]) -> list[Phase]:
 
 
 class Follower:
-    """Reads an event log while it grows, and notes when each line came."""
+    """Reads the engine's event log as it is written, and notes when each line came.
+
+    The log holds secrets in the open (the engine's debugging messages quote what a program sends). It is a pipe, so that
+    it never lies on a disk, and nothing of it is kept but which step began or ended.
+    """
 
     def __init__(self, path: Path) -> None:
         self.events: list[Event] = []
@@ -132,27 +137,44 @@ class Follower:
 
     @contextmanager
     def following(self) -> Iterator[Follower]:
-        """Follow for as long as the block runs."""
-        thread = threading.Thread(target=self._follow, daemon=True)
+        """Follow for as long as the block runs; the engine can open the path from its beginning."""
+        self._path.unlink(missing_ok=True)
+        os.mkfifo(self._path, 0o600)
+        # Without blocking: the engine may end before it opens its side.
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+        thread = threading.Thread(target=self._follow, args=(descriptor,))
         thread.start()
         try:
             yield self
         finally:
             self._stop.set()
             thread.join()
+            os.close(descriptor)
+            self._path.unlink()
 
-    def _follow(self) -> None:
-        while not self._path.exists():
-            if self._stop.wait(0.02):
-                return
-        with self._path.open() as log:
-            rest = ""
-            while True:
-                last = self._stop.is_set()
-                rest += log.read()
-                *lines, rest = rest.split("\n")
+    def _follow(self, descriptor: int) -> None:
+        rest = b""
+        while True:
+            last = self._stop.is_set()
+            try:
+                read = os.read(descriptor, 1 << 20)
+            except BlockingIOError:  # the engine has nothing to say
+                read = b""
+            if read:
+                *lines, rest = (rest + read).split(b"\n")
                 now = time.monotonic()
-                self.events += [(now, json.loads(line)) for line in lines if line.strip()]
-                if last:
-                    return
+                self.events += [(now, event) for line in lines if (event := _step(line))]
+            elif last:
+                return
+            else:
                 self._stop.wait(0.02)
+
+
+def _step(line: bytes) -> dict[str, Any]:
+    """Take from an event which step it is about; nothing from events of other kinds."""
+    event = json.loads(line)
+    return {
+        kind: {"metadata": {key: event[kind]["metadata"][key] for key in ("urn", "op")}}
+        for kind in ("resourcePreEvent", "resOutputsEvent")
+        if kind in event
+    }

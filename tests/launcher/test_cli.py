@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -105,7 +106,7 @@ def test_the_stack_that_a_command_line_means_is_prepared(arguments, stack):
 
 @pytest.mark.parametrize("command", PASSING)
 def test_what_follows_a_passing_command_is_the_other_programs(command, monkeypatch):
-    seen = []
+    seen: list[Any] = []
     monkeypatch.setattr(
         changing if command in {"test", "pulumi"} else looking, command, lambda *arguments: seen.append(arguments[1:])
     )
@@ -116,7 +117,7 @@ def test_what_follows_a_passing_command_is_the_other_programs(command, monkeypat
 
 
 def test_fast_tests_leave_out_hosts_and_engine(monkeypatch):
-    seen = []
+    seen: list[Any] = []
     monkeypatch.setattr(changing, "become", seen.append)
     monkeypatch.chdir(ROOT)
     changing.test(desk.Desk(workspace=Workspace.from_environment({}), report=Report()), ["fast", "-k", "names"])

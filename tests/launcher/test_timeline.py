@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import time
 
 from launcher.timeline import Follower, Span, critical_path, dependencies, phases, spans
@@ -64,15 +65,38 @@ def test_dependencies_are_those_of_the_resource_and_of_its_properties():
     assert dependencies(state) == {ETCD: {DROPLET, KEY}}
 
 
-def test_a_growing_log_is_read_to_its_end_with_the_time_of_each_line(tmp_path):
-    log = tmp_path / "events.jsonl"
-    follower = Follower(log)
-    with follower.following(), log.open("w") as writing:
-        writing.write('{"sequence": 0}\n{"seq')
+def line(kind, urn, **more):
+    return json.dumps({kind: {"metadata": {"urn": urn, "op": "create", **more}}}) + "\n"
+
+
+def test_the_log_is_read_while_it_is_written_with_the_time_of_each_line(tmp_path):
+    follower = Follower(tmp_path / "events")
+    with follower.following(), (tmp_path / "events").open("w") as writing:
+        whole = line("resourcePreEvent", VPC) + line("resOutputsEvent", VPC)
+        half = len(whole) * 2 // 3
+        writing.write(whole[:half])
         writing.flush()
         while not follower.events:
             time.sleep(0.01)
-        writing.write('uence": 1}\n')
-    assert [event["sequence"] for _, event in follower.events] == [0, 1]
+        writing.write(whole[half:])
+    assert [list(event) for _, event in follower.events] == [["resourcePreEvent"], ["resOutputsEvent"]]
     assert follower.events[0][0] < follower.events[1][0]
-    assert json.dumps(follower.events[1][1]) == '{"sequence": 1}'
+    assert spans(follower.events)[VPC].seconds > 0
+
+
+def test_nothing_secret_of_the_log_is_kept_and_nothing_stays_on_disk(tmp_path):
+    follower = Follower(tmp_path / "events")
+    with follower.following(), (tmp_path / "events").open("w") as writing:
+        writing.write(line("resOutputsEvent", VPC, new={"outputs": {"key": "s3cret"}}))
+        writing.write(json.dumps({"diagnosticEvent": {"message": "s3cret"}}) + "\n")
+        assert stat.S_ISFIFO((tmp_path / "events").stat().st_mode)
+    assert "s3cret" not in str(follower.events)
+    assert "resOutputsEvent" in str(follower.events)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_that_never_starts_keeps_nobody_waiting(tmp_path):
+    follower = Follower(tmp_path / "events")
+    with follower.following():
+        pass
+    assert follower.events == []
