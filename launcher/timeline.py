@@ -126,7 +126,7 @@ def phases(steps: Mapping[str, Span]) -> list[Phase]:
 class Follower:
     """Reads the engine's event log as it is written, and notes when each line came.
 
-    The log holds secrets in the open (the engine's debugging messages quote what a program sends). It is a pipe, so that
+    The log holds secrets in the open (debugging messages quote what a program sends). It is a pipe, so that
     it never lies on a disk, and nothing of it is kept but which step began or ended.
     """
 
