@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from lab import catalog
@@ -213,8 +214,13 @@ def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell)
 
     if missing:
         tell(Step.MODULES, len(needed) - len(missing), len(needed))
-        # Not `go mod download`: that wants each version's .info too, which the registry may refuse for a version whose
-        # source it has. -x says something for each file that is got, which is when to look again.
+        # Many at a time, but it wants each version's .info too, which a registry may refuse though it has the source. -x
+        # says something for each file that is got, which is when to look again.
+        with suppress(ToolchainError):
+            download = ["mod", "download", "-x", *(str(module) for module in missing)]
+            compiler.run(download, folder=folder, what=what, step=step, on_line=count)
+        count("")
+        # What is missing still, it gets as a build would; and it is this one's word that counts.
         query = ["list", "-deps", "-x", *_flags(program, version), *program.packages.values()]
         compiler.run(query, folder=folder, what=what, step=step, environment=_environment(program), on_line=count)
         count("")

@@ -280,6 +280,13 @@ def test_modules_are_downloaded_and_counted_once(dependent: Program, cache: Path
     assert Step.MODULES not in steps(told)
 
 
+def test_a_version_whose_info_the_registry_refuses_is_built_from_its_source(
+    dependent: Program, cache: Path, tmp_path: Path, mark: str
+) -> None:
+    (tmp_path / "proxy/example.test/!loud/@v/v1.0.0.info").unlink()
+    assert run(build(dependent, cache=cache).path("greeter")) == f"{mark}! 1.2.3"
+
+
 def test_a_module_that_is_not_what_go_sum_pins_is_refused(dependent: Program, cache: Path) -> None:
     go_sum = dependent.folder("1.2.3") / "go.sum"
     lines = [line.split() for line in go_sum.read_text().splitlines()]
