@@ -214,8 +214,8 @@ def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell)
 
     if missing:
         tell(Step.MODULES, len(needed) - len(missing), len(needed))
-        # Many at a time, but it wants each version's .info too, which a registry may refuse though it has the source. -x
-        # says something for each file that is got, which is when to look again.
+        # Many at a time; but it wants each version's .info too, which a registry may refuse though it has the source.
+        # -x says something for each file that is got, which is when to look again.
         with suppress(ToolchainError):
             download = ["mod", "download", "-x", *(str(module) for module in missing)]
             compiler.run(download, folder=folder, what=what, step=step, on_line=count)
