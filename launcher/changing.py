@@ -38,7 +38,7 @@ def up(desk: Desk, *, preview: bool, refresh: bool) -> int:
     if outcome.stopped:
         raise InterruptedByUserError("stopped; ./triplane up goes on from here, ./triplane down clears everything away")
     if outcome.code == 0 and not preview:
-        show_next(stacks.outputs(engine))
+        show_next(stacks.outputs(desk.workspace))
     return outcome.code
 
 

@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 def kubectl(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     """Put kubectl in this process's place."""
     cluster(desk)
-    env = dict(os.environ) | {"KUBECONFIG": str(desk.workspace.kubeconfig)}
-    become([*kubectl_command(desk), *arguments], env)
+    become([*kubectl_command(desk), *arguments])
 
 
 def kubectl_command(desk: Desk) -> list[str]:
-    """Kubectl, where the lab's names resolve."""
-    program = desk.workspace.bin / "kubectl"
+    """Kubectl as the administrator, where the lab's names resolve."""
+    workspace = desk.workspace
+    program = workspace.bin / "kubectl"
     if not program.exists():
-        _preparation(desk).everything(desk.workspace.stack)
-    return operator.command(desk.workspace.lab, [str(program)])
+        _preparation(desk).everything(workspace.stack)
+    if not stacks.has_kubeconfig(workspace):
+        stacks.write_kubeconfig(_preparation(desk).engine())
+    return operator.command(workspace.lab, ["env", f"KUBECONFIG={workspace.kubeconfig}", str(program)])
 
 
 def _preparation(desk: Desk) -> Preparation:
@@ -44,13 +46,8 @@ def _preparation(desk: Desk) -> Preparation:
 
 def cluster(desk: Desk) -> dict[str, Any]:
     """Read the outputs of a cluster that is there, in a lab that runs."""
-    workspace = desk.workspace
-    if not stacks.state_file(workspace, workspace.stack).exists():
-        raise stacks.no_cluster()
-    outputs = stacks.kept_outputs(workspace)
-    if outputs is None:
-        outputs = stacks.outputs(_preparation(desk).engine())
-    if not daemon.runs(workspace):
+    outputs = stacks.outputs(desk.workspace)
+    if not daemon.runs(desk.workspace):
         raise asleep()
     return outputs
 
@@ -134,14 +131,13 @@ def look(desk: Desk) -> health.Snapshot:
     api_port = int(outputs["apiEndpoint"].rpartition(":")[2])
     certify(workspace)
     hosts = health.probe_all(workspace, outputs, droplets(desk), api_port)
-    env = dict(os.environ) | {"KUBECONFIG": str(workspace.kubeconfig)}
     up_masters = [host.node for host in hosts if host.power == "active"]
     return health.Snapshot(
         lab=told,
         memory=used,
         hosts=hosts,
         endpoint=outputs["apiEndpoint"],
-        ready=health.readiness(kubectl_command(desk), up_masters, api_port, env),
+        ready=health.readiness(kubectl_command(desk), up_masters, api_port),
         certificates=outputs.get("certificates") or {},
     )
 

@@ -26,6 +26,9 @@ SALT = "encryptionsalt"
 TOKENS = {"digitalocean:token": "digitalocean", "cloudflare:apiToken": "cloudflare"}
 """Secret setting → the lab's token for it."""
 
+KUBECONFIG_STAMP = ".kubeconfig.of"
+"""Says which state the kubeconfig was taken from."""
+
 LAB_STACK = "lab"
 DEFAULT_OPERATOR = "198.18.0.1/32"
 """What Pulumi.lab.yaml calls this machine; a lab on another block has another address."""
@@ -180,50 +183,48 @@ def forget(workspace: Workspace, stack: str) -> None:
         workspace.directory / f".tokens.{stack}",
     ]
     if stack == workspace.stack:
-        leftovers += [workspace.kubeconfig, workspace.directory / "outputs.json"]
+        leftovers += [workspace.kubeconfig, workspace.directory / KUBECONFIG_STAMP]
     for path in leftovers:
         path.unlink(missing_ok=True)
     shutil.rmtree(workspace.state / ".pulumi" / "history" / workspace.project / stack, ignore_errors=True)
 
 
-OPEN_OUTPUTS = ("apiEndpoint", "certificates", "commands", "knownHosts", "nodes")
-"""Outputs that are no secret, and may lie about in a file."""
+OUTPUTS = ("apiEndpoint", "certificates", "commands", "knownHosts", "nodes")
+"""What the program says of the cluster that is no secret, and so stands in the state as it is."""
 
 
-def outputs(engine: Engine) -> Config:
-    """Read what the program says of the cluster, secrets left out; the kubeconfig goes into its own file.
-
-    Asking the engine takes a second, so its answer is kept as long as the state does not change.
-    """
-    workspace = engine.workspace
-    kept = kept_outputs(workspace)
-    if kept is not None:
-        return kept
-    stamp = _stamp(workspace)
-    found = json.loads(engine.capture("stack", "output", "--json", "--show-secrets", stack=workspace.stack))
-    if not found.get("kubeconfig"):
+def outputs(workspace: Workspace) -> Config:
+    """Read what the program says of the cluster. From the state itself: asking the engine would take a second."""
+    resources = checkpoint(workspace, workspace.stack).get("resources") or []
+    found: Config = next(
+        (resource["outputs"] for resource in resources if resource["type"] == "pulumi:pulumi:Stack"), {}
+    )
+    if not all(name in found for name in (*OUTPUTS, "kubeconfig")):
         raise no_cluster()
-    files.write(workspace.kubeconfig, found["kubeconfig"])
-    told = {name: found[name] for name in OPEN_OUTPUTS if name in found}
-    files.write(workspace.directory / "outputs.json", json.dumps({"state": stamp, "outputs": told}))
-    return told
+    return {name: found[name] for name in OUTPUTS}
 
 
-def kept_outputs(workspace: Workspace) -> Config | None:
-    """Return the outputs as they were read last, if the state is still the same."""
-    stamp = _stamp(workspace)
+def has_kubeconfig(workspace: Workspace) -> bool:
+    """Whether the administrator's kubeconfig is in its file, as of the last change of the state."""
     try:
-        kept = json.loads((workspace.directory / "outputs.json").read_text())
+        return (workspace.directory / KUBECONFIG_STAMP).read_text() == _stamp(
+            workspace
+        ) and workspace.kubeconfig.exists()
     except FileNotFoundError:
-        return None
-    return dict(kept["outputs"]) if kept["state"] == stamp and workspace.kubeconfig.exists() else None
+        return False
+
+
+def write_kubeconfig(engine: Engine) -> None:
+    """Have the engine decrypt the administrator's kubeconfig, and put it into a file of its own."""
+    workspace = engine.workspace
+    stamp = _stamp(workspace)
+    text = engine.capture("stack", "output", "kubeconfig", "--show-secrets", stack=workspace.stack)
+    files.write(workspace.kubeconfig, text)
+    files.write(workspace.directory / KUBECONFIG_STAMP, stamp)
 
 
 def _stamp(workspace: Workspace) -> str:
-    try:
-        return str(state_file(workspace, workspace.stack).stat().st_mtime_ns)
-    except FileNotFoundError:
-        raise no_cluster() from None
+    return str(state_file(workspace, workspace.stack).stat().st_mtime_ns)
 
 
 def no_cluster() -> LauncherError:

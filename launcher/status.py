@@ -135,7 +135,7 @@ def probe(workspace: Workspace, outputs: Mapping[str, Any], node: Node, power: s
     return Host(node=node, power=power, services=parse_probe(done.stdout))
 
 
-def readiness(kubectl: Sequence[str], nodes: Sequence[Node], api_port: int, env: Mapping[str, str]) -> dict[str, str]:
+def readiness(kubectl: Sequence[str], nodes: Sequence[Node], api_port: int) -> dict[str, str]:
     """Ask each API server, by its own address, as the administrator."""
 
     def ask(node: Node) -> str:
@@ -146,7 +146,6 @@ def readiness(kubectl: Sequence[str], nodes: Sequence[Node], api_port: int, env:
             capture_output=True,
             text=True,
             check=False,
-            env=dict(env),
             stdin=subprocess.DEVNULL,
         )
         return done.stdout.strip() if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no answer"])[-1]

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from launcher import stacks
-from launcher.errors import MistakeError
+from launcher.errors import LauncherError, MistakeError
 from launcher.workspace import Workspace
 
 MACHINE = stacks.Machine(
@@ -131,6 +131,48 @@ def test_a_broken_settings_file_is_named(workspace):
     (workspace.checkout / "Pulumi.lab.yaml").write_text("config: [")
     with pytest.raises(MistakeError, match=r"Pulumi\.lab\.yaml is no YAML"):
         stacks.write_files(workspace, "lab", MACHINE)
+
+
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:a:b"}
+OPEN = {"apiEndpoint": "https://api:6443", "certificates": {}, "commands": {}, "knownHosts": "h k", "nodes": []}
+
+
+def record(workspace: Workspace, outputs: dict) -> None:
+    state = stacks.state_file(workspace, "lab")
+    state.parent.mkdir(parents=True, exist_ok=True)
+    resources = [{"type": "pulumi:pulumi:Stack", "urn": "u", "outputs": outputs}]
+    state.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": {"resources": resources}}}))
+
+
+def test_outputs_are_read_from_the_state_and_secrets_are_left_there(workspace):
+    record(workspace, OPEN | {"kubeconfig": SECRET, "deployKey": SECRET})
+    assert stacks.outputs(workspace) == OPEN
+
+
+@pytest.mark.parametrize("outputs", [{}, {"apiEndpoint": "https://api:6443"}])
+def test_a_state_without_a_whole_cluster_is_none(workspace, outputs):
+    record(workspace, outputs)
+    with pytest.raises(LauncherError, match=r"run \./triplane up"):
+        stacks.outputs(workspace)
+
+
+def test_the_kubeconfig_is_taken_anew_when_the_state_has_changed(workspace):
+    class Engine:
+        def __init__(self):
+            self.workspace = workspace
+
+        def capture(self, *arguments, stack):
+            assert arguments == ("stack", "output", "kubeconfig", "--show-secrets")
+            return "apiVersion: v1"
+
+    record(workspace, OPEN | {"kubeconfig": SECRET})
+    assert not stacks.has_kubeconfig(workspace)
+    stacks.write_kubeconfig(Engine())
+    assert stacks.has_kubeconfig(workspace)
+    assert workspace.kubeconfig.read_text() == "apiVersion: v1"
+    assert workspace.kubeconfig.stat().st_mode & 0o777 == 0o600
+    record(workspace, OPEN | {"kubeconfig": SECRET})
+    assert not stacks.has_kubeconfig(workspace)
 
 
 def test_a_forgotten_stack_leaves_no_file(workspace):
