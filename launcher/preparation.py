@@ -114,7 +114,7 @@ class Preparation:
         if official is None:
             install_stand_ins(workspace)
         else:
-            _link_plugins(official, workspace.pulumi_home / "plugins")
+            link_plugins(official, workspace.pulumi_home / "plugins")
         make_passphrase(workspace)
         return Engine(
             workspace=workspace,
@@ -188,7 +188,7 @@ class Preparation:
         )
 
 
-def _link_plugins(official: Path, folder: Path) -> None:
+def link_plugins(official: Path, folder: Path) -> None:
     """Share the user's plugin folder, so that a download of 100 MB happens once."""
     official.mkdir(parents=True, exist_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)

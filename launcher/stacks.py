@@ -196,9 +196,8 @@ OUTPUTS = ("apiEndpoint", "certificates", "commands", "knownHosts", "nodes")
 def outputs(workspace: Workspace) -> Config:
     """Read what the program says of the cluster. From the state itself: asking the engine would take a second."""
     resources = checkpoint(workspace, workspace.stack).get("resources") or []
-    found: Config = next(
-        (resource["outputs"] for resource in resources if resource["type"] == "pulumi:pulumi:Stack"), {}
-    )
+    stack: Config = next((resource for resource in resources if resource["type"] == "pulumi:pulumi:Stack"), {})
+    found = stack.get("outputs") or {}
     if not all(name in found for name in (*OUTPUTS, "kubeconfig")):
         raise no_cluster()
     return {name: found[name] for name in OUTPUTS}

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from launcher import bench, changing, repair
+from launcher.desk import Desk
+from launcher.report import Report, console
+
+
+@dataclass
+class Notes(Report):
+    """What was said."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def lock(workspace, pid: int) -> repair.Lock:
+    return repair.Lock(path=workspace.state / "lock", pid=pid, host="here")
+
+
+def test_a_living_engine_is_waited_for_and_named_once(workspace, monkeypatch):
+    held = [[lock(workspace, 42)], [lock(workspace, 42)], []]
+    monkeypatch.setattr(repair, "clear_stale_locks", lambda *_: held.pop(0))
+    notes = Notes()
+    changing.wait_for_engine(Desk(workspace=workspace, report=notes), "lab")
+    assert notes.lines == ["waiting for pulumi (process 42), which is at work on stack lab"]
+    assert held == []
+
+
+def test_a_second_launcher_waits_for_the_first_and_says_so(workspace):
+    notes = Notes()
+    order = []
+
+    def second() -> None:
+        with workspace.locked(notes):
+            order.append("second")
+
+    with workspace.locked(Notes()):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not notes.lines:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert notes.lines == ["waiting for another ./triplane in this checkout to finish"]
+
+
+def test_an_up_ends_with_what_runs_where_and_what_to_type_next(capsys):
+    node = {"name": "etcd-0", "roles": ["etcd"], "publicAddress": "198.18.0.10", "privateAddress": "10.240.0.2"}
+    changing.show_next({"nodes": [node], "apiEndpoint": "https://api.lab.triplane.test:6443"})
+    said = capsys.readouterr().out
+    for word in ("198.18.0.10", "https://api.lab.triplane.test:6443", "./triplane status", "./triplane ssh etcd-0"):
+        assert word in said
+
+
+def run(seconds: float, memory: int = 1 << 30) -> bench.Run:
+    return bench.Run(
+        seconds={bench.FROM_NOTHING: seconds, bench.NOTHING_TO_DO: 20.0, bench.PREVIEW: 5.0},
+        phases=[("lab", 0.0, 2.0, 0), ("engine", 2.0, 4.0, 0), ("etcd:Cluster", 4.0, seconds, 3)],
+        path=[("etcd:Cluster", "etcd-0", 4.5, seconds)],
+        memory=memory,
+    )
+
+
+@pytest.fixture
+def table(capsys):
+    def shown(*runs: bench.Run) -> dict[str, list[str]]:
+        bench.show(runs, console())
+        lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+        return {words[0].strip(): [word.strip() for word in words[1:] if word.strip()] for words in lines if words[0]}
+
+    return shown
+
+
+def test_the_median_of_the_runs_is_set_against_the_target(table: Any):
+    shown = table(run(100.0), run(110.0), run(500.0))
+    assert shown[bench.FROM_NOTHING] == ["110.0 s", "120 s", "ok"]
+    assert shown[bench.NOTHING_TO_DO] == ["20.0 s", "15 s", "too slow"]
+    assert shown[bench.MEMORY] == ["1.00 GiB", "6 GiB", "ok"]
+
+
+def test_too_much_memory_is_told(table: Any):
+    assert table(run(100.0, memory=7 << 30))[bench.MEMORY] == ["7.00 GiB", "6 GiB", "too much"]
+
+
+def test_the_phases_and_the_critical_path_are_those_of_the_median_run(table: Any):
+    shown = table(run(100.0), run(110.0), run(500.0))
+    assert shown["etcd:Cluster"] == ["3", "4.0 s", "110.0 s", "106.0 s"]
+    assert shown["etcd-0"] == ["etcd:Cluster", "4.5 s", "110.0 s", "105.5 s", "0.5 s"]
