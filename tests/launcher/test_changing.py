@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from launcher import bench, changing, repair
 from launcher.desk import Desk
 from launcher.report import Report, console
+from launcher.workspace import Workspace
 
 
 @dataclass
@@ -22,11 +24,11 @@ class Notes(Report):
         self.lines.append(text)
 
 
-def lock(workspace, pid: int) -> repair.Lock:
+def lock(workspace: Workspace, pid: int) -> repair.Lock:
     return repair.Lock(path=workspace.state / "lock", pid=pid, host="here")
 
 
-def test_a_living_engine_is_waited_for_and_named_once(workspace, monkeypatch):
+def test_a_living_engine_is_waited_for_and_named_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     held = [[lock(workspace, 42)], [lock(workspace, 42)], []]
     monkeypatch.setattr(repair, "clear_stale_locks", lambda *_: held.pop(0))
     notes = Notes()
@@ -35,7 +37,7 @@ def test_a_living_engine_is_waited_for_and_named_once(workspace, monkeypatch):
     assert held == []
 
 
-def test_a_second_launcher_waits_for_the_first_and_says_so(workspace):
+def test_a_second_launcher_waits_for_the_first_and_says_so(workspace: Workspace) -> None:
     notes = Notes()
     order = []
 
@@ -54,7 +56,7 @@ def test_a_second_launcher_waits_for_the_first_and_says_so(workspace):
     assert notes.lines == ["waiting for another ./triplane in this checkout to finish"]
 
 
-def test_an_up_ends_with_what_runs_where_and_what_to_type_next(capsys):
+def test_an_up_ends_with_what_runs_where_and_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
     node = {"name": "etcd-0", "roles": ["etcd"], "publicAddress": "198.18.0.10", "privateAddress": "10.240.0.2"}
     changing.show_next({"nodes": [node], "apiEndpoint": "https://api.lab.triplane.test:6443"})
     said = capsys.readouterr().out
@@ -72,7 +74,7 @@ def run(seconds: float, memory: int = 1 << 30) -> bench.Run:
 
 
 @pytest.fixture
-def table(capsys):
+def table(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, list[str]]]:
     def shown(*runs: bench.Run) -> dict[str, list[str]]:
         bench.show(runs, console())
         lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
@@ -81,18 +83,18 @@ def table(capsys):
     return shown
 
 
-def test_the_median_of_the_runs_is_set_against_the_target(table: Any):
+def test_the_median_of_the_runs_is_set_against_the_target(table: Any) -> None:
     shown = table(run(100.0), run(110.0), run(500.0))
     assert shown[bench.FROM_NOTHING] == ["110.0 s", "120 s", "ok"]
     assert shown[bench.NOTHING_TO_DO] == ["20.0 s", "15 s", "too slow"]
     assert shown[bench.MEMORY] == ["1.00 GiB", "6 GiB", "ok"]
 
 
-def test_too_much_memory_is_told(table: Any):
+def test_too_much_memory_is_told(table: Any) -> None:
     assert table(run(100.0, memory=7 << 30))[bench.MEMORY] == ["7.00 GiB", "6 GiB", "too much"]
 
 
-def test_the_phases_and_the_critical_path_are_those_of_the_median_run(table: Any):
+def test_the_phases_and_the_critical_path_are_those_of_the_median_run(table: Any) -> None:
     shown = table(run(100.0), run(110.0), run(500.0))
     assert shown["etcd:Cluster"] == ["3", "4.0 s", "110.0 s", "106.0 s"]
     assert shown["etcd-0"] == ["etcd:Cluster", "4.5 s", "110.0 s", "105.5 s", "0.5 s"]

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,31 +17,32 @@ import pytest
 from launcher import engine
 from launcher.errors import LauncherError
 from launcher.report import Report
+from launcher.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 
 
-def environment(workspace, **inherited):
+def environment(workspace: Workspace, **inherited: str) -> dict[str, str]:
     return engine.environment(workspace, {"PATH": "/usr/bin", **inherited}, official_plugins=False)
 
 
-def test_a_real_accounts_tokens_do_not_reach_the_lab(workspace):
+def test_a_real_accounts_tokens_do_not_reach_the_lab(workspace: Workspace) -> None:
     made = environment(workspace, DIGITALOCEAN_TOKEN="dop_v1_77", CLOUDFLARE_API_TOKEN="v1_77", SPACES_SECRET="v1_77")
     assert "v1_77" not in " ".join(made.values())
 
 
-def test_the_users_own_backend_and_organisation_are_not_used(workspace):
+def test_the_users_own_backend_and_organisation_are_not_used(workspace: Workspace) -> None:
     made = environment(workspace, PULUMI_BACKEND_URL="s3://theirs", PULUMI_ACCESS_TOKEN="pul-1", PULUMI_HOME="/theirs")
     assert made["PULUMI_BACKEND_URL"] == f"file://{workspace.state}"
     assert made["PULUMI_HOME"] == str(workspace.pulumi_home)
     assert "PULUMI_ACCESS_TOKEN" not in made
 
 
-def test_the_virtual_environment_comes_first_on_path_and_the_users_programs_last(workspace):
+def test_the_virtual_environment_comes_first_on_path_and_the_users_programs_last(workspace: Workspace) -> None:
     assert environment(workspace)["PATH"].split(":") == [str(workspace.venv), str(workspace.bin), "/usr/bin"]
 
 
-def test_the_passphrase_itself_is_nowhere_in_the_environment(workspace):
+def test_the_passphrase_itself_is_nowhere_in_the_environment(workspace: Workspace) -> None:
     engine.make_passphrase(workspace)
     secret = workspace.passphrase.read_text().strip()
     assert len(secret) >= 40
@@ -48,14 +50,14 @@ def test_the_passphrase_itself_is_nowhere_in_the_environment(workspace):
     assert workspace.passphrase.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_passphrase_is_made_once(workspace):
+def test_a_passphrase_is_made_once(workspace: Workspace) -> None:
     engine.make_passphrase(workspace)
     first = workspace.passphrase.read_text()
     engine.make_passphrase(workspace)
     assert workspace.passphrase.read_text() == first
 
 
-def test_a_lost_passphrase_is_told_and_not_replaced(workspace):
+def test_a_lost_passphrase_is_told_and_not_replaced(workspace: Workspace) -> None:
     folder = workspace.state / ".pulumi" / "stacks" / "triplane"
     folder.mkdir(parents=True)
     (folder / "lab.json").write_text("{}")
@@ -64,13 +66,13 @@ def test_a_lost_passphrase_is_told_and_not_replaced(workspace):
     assert not workspace.passphrase.exists()
 
 
-def test_nothing_outside_is_asked_for(workspace):
+def test_nothing_outside_is_asked_for(workspace: Workspace) -> None:
     made = environment(workspace)
     assert made["PULUMI_SKIP_UPDATE_CHECK"] == "true"
     assert made["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
 
 
-def test_a_proxy_of_the_users_does_not_stand_between_the_engine_and_the_lab(workspace):
+def test_a_proxy_of_the_users_does_not_stand_between_the_engine_and_the_lab(workspace: Workspace) -> None:
     assert environment(workspace, NO_PROXY="corp.example")["NO_PROXY"] == f"{workspace.lab.services},corp.example"
 
 
@@ -93,7 +95,7 @@ STUBBORN = """
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_each_ctrl_c_reaches_the_engine_once_and_not_its_plugins(tmp_path, times):
+def test_each_ctrl_c_reaches_the_engine_once_and_not_its_plugins(tmp_path: Path, times: int) -> None:
     ready = tmp_path / "ready"
     command = [sys.executable, "-c", textwrap.dedent(STUBBORN), str(ready), str(times)]
 
@@ -134,7 +136,7 @@ COUNTING = """
 """
 
 
-def test_at_a_terminal_ctrl_c_reaches_the_engine_once_and_the_engine_has_the_terminal():
+def test_at_a_terminal_ctrl_c_reaches_the_engine_once_and_the_engine_has_the_terminal() -> None:
     outer, inner = textwrap.dedent(IN_FRONT_OF_A_TERMINAL), textwrap.dedent(COUNTING)
     pid, terminal = pty.fork()
     if pid == 0:
@@ -153,19 +155,19 @@ def test_at_a_terminal_ctrl_c_reaches_the_engine_once_and_the_engine_has_the_ter
     assert os.waitstatus_to_exitcode(status) == 41
 
 
-def test_a_run_that_nobody_stops_is_not_taken_for_stopped():
+def test_a_run_that_nobody_stops_is_not_taken_for_stopped() -> None:
     outcome = engine.run_stoppable([sys.executable, "-c", "raise SystemExit(3)"], env=os.environ, report=Report())
     assert (outcome.code, outcome.stopped) == (3, False)
 
 
-def test_ctrl_c_is_the_launchers_own_again_afterwards():
+def test_ctrl_c_is_the_launchers_own_again_afterwards() -> None:
     before = signal.getsignal(signal.SIGINT)
     engine.run_stoppable(["true"], env=os.environ, report=Report())
     assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.fixture
-def pulumi(workspace):
+def pulumi(workspace: Workspace) -> Callable[[str], engine.Engine]:
     """An engine that is a shell script."""
 
     def make(script: str) -> engine.Engine:
@@ -177,7 +179,7 @@ def pulumi(workspace):
     return make
 
 
-def test_a_secret_goes_in_on_standard_input(pulumi):
+def test_a_secret_goes_in_on_standard_input(pulumi: Callable[[str], engine.Engine]) -> None:
     secret = "s3cret"
     echo = pulumi('echo "$@"; env; echo "stdin: $(cat)"')
     output = echo.capture("config", "set", "--secret", "digitalocean:token", stdin=secret)
@@ -186,12 +188,14 @@ def test_a_secret_goes_in_on_standard_input(pulumi):
     assert secret not in before
 
 
-def test_a_failing_engine_is_quoted(pulumi):
+def test_a_failing_engine_is_quoted(pulumi: Callable[[str], engine.Engine]) -> None:
     with pytest.raises(LauncherError, match=r"pulumi stack init failed:\nthe disk is full"):
         pulumi("echo the disk is full >&2; exit 1").capture("stack", "init", "lab")
 
 
-def test_the_engine_takes_the_launchers_place_with_its_exit_code(pulumi, workspace):
+def test_the_engine_takes_the_launchers_place_with_its_exit_code(
+    pulumi: Callable[[str], engine.Engine], workspace: Workspace
+) -> None:
     made = pulumi('echo "$PULUMI_STACK $*"; exit 7')
     code = (
         "import sys; from launcher.engine import Engine; from launcher.report import Report;"

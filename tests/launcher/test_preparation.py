@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from lab import plugins
 from launcher import preparation
 from launcher.preparation import official_plugins, place
+from launcher.workspace import Workspace
 
 
-def test_a_program_is_placed_without_a_copy(tmp_path):
+def test_a_program_is_placed_without_a_copy(tmp_path: Path) -> None:
     """A link that is no symbolic one: the engine trusts what lies beside the path that it finds of itself."""
     source, target = tmp_path / "built", tmp_path / "bin" / "pulumi"
     source.write_text("engine")
@@ -20,7 +22,7 @@ def test_a_program_is_placed_without_a_copy(tmp_path):
     assert not target.is_symlink()
 
 
-def test_a_newer_build_takes_the_older_ones_place(tmp_path):
+def test_a_newer_build_takes_the_older_ones_place(tmp_path: Path) -> None:
     old, new, target = tmp_path / "1", tmp_path / "2", tmp_path / "pulumi"
     old.write_text("old")
     new.write_text("new")
@@ -30,11 +32,11 @@ def test_a_newer_build_takes_the_older_ones_place(tmp_path):
     assert old.read_text() == "old"
 
 
-def test_on_another_file_system_it_is_copied_once(tmp_path, monkeypatch):
-    def refuse(*_):
+def test_on_another_file_system_it_is_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(preparation.os, "link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     source, target = tmp_path / "built", tmp_path / "pulumi"
     source.write_text("engine")
     source.chmod(0o755)
@@ -46,7 +48,7 @@ def test_on_another_file_system_it_is_copied_once(tmp_path, monkeypatch):
     assert target.stat().st_ino == first
 
 
-def test_the_stand_ins_lie_where_the_engine_looks_for_the_versions_of_the_sdks(workspace):
+def test_the_stand_ins_lie_where_the_engine_looks_for_the_versions_of_the_sdks(workspace: Workspace) -> None:
     preparation.install_stand_ins(workspace)
     found = sorted(path.name for path in (workspace.pulumi_home / "plugins").iterdir())
     assert found == sorted(preparation.plugin_folder(name) for name in plugins.PLUGINS)
@@ -57,7 +59,7 @@ def test_the_stand_ins_lie_where_the_engine_looks_for_the_versions_of_the_sdks(w
 
 
 @pytest.fixture
-def plugin_home(tmp_path):
+def plugin_home(tmp_path: Path) -> Path:
     """A folder of the engine's with all four official plugins."""
     home = tmp_path / "pulumi"
     for name in plugins.PLUGINS:
@@ -65,21 +67,23 @@ def plugin_home(tmp_path):
     return home
 
 
-def test_official_plugins_are_used_where_all_four_are_there(plugin_home):
+def test_official_plugins_are_used_where_all_four_are_there(plugin_home: Path) -> None:
     assert official_plugins({"PULUMI_HOME": str(plugin_home)}) == plugin_home / "plugins"
 
 
-def test_three_of_four_are_not_enough(plugin_home):
+def test_three_of_four_are_not_enough(plugin_home: Path) -> None:
     (plugin_home / "plugins" / preparation.plugin_folder("tls")).rmdir()
     assert official_plugins({"PULUMI_HOME": str(plugin_home)}) is None
 
 
-def test_official_plugins_can_be_asked_for_where_there_are_none_yet(tmp_path):
+def test_official_plugins_can_be_asked_for_where_there_are_none_yet(tmp_path: Path) -> None:
     environment = {"PULUMI_HOME": str(tmp_path), "TRIPLANE_OFFICIAL_PLUGINS": "1"}
     assert official_plugins(environment) == tmp_path / "plugins"
 
 
-def test_stand_ins_and_official_plugins_take_turns_and_the_users_own_are_not_touched(workspace, plugin_home):
+def test_stand_ins_and_official_plugins_take_turns_and_the_users_own_are_not_touched(
+    workspace: Workspace, plugin_home: Path
+) -> None:
     preparation.install_stand_ins(workspace)
     preparation.link_plugins(plugin_home / "plugins", workspace.pulumi_home / "plugins")
     assert (workspace.pulumi_home / "plugins").resolve() == (plugin_home / "plugins").resolve()

@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,11 +18,12 @@ from launcher import repair
 from launcher.errors import LauncherError
 from launcher.report import Report
 from launcher.stacks import state_file
+from launcher.workspace import Workspace
 
 TOKENS = {"digitalocean": "dop_v1_x", "cloudflare": "y"}
 
 
-def lock(workspace, pid, host=None, content=None):
+def lock(workspace: Workspace, pid: int, host: str | None = None, content: str | None = None) -> Path:
     folder = workspace.state / ".pulumi" / "locks" / "organization" / "triplane" / "lab"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{pid}.json"
@@ -30,7 +33,7 @@ def lock(workspace, pid, host=None, content=None):
 
 
 @pytest.fixture
-def living_engine(tmp_path):
+def living_engine(tmp_path: Path) -> Iterator[int]:
     """A process that the kernel calls pulumi."""
     program = tmp_path / "pulumi"
     program.symlink_to("/bin/sleep")
@@ -41,48 +44,48 @@ def living_engine(tmp_path):
 
 
 @pytest.fixture
-def dead_pid():
+def dead_pid() -> int:
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
 
 
-def test_the_lock_of_a_dead_engine_is_cleared(workspace, dead_pid):
+def test_the_lock_of_a_dead_engine_is_cleared(workspace: Workspace, dead_pid: int) -> None:
     path = lock(workspace, dead_pid)
     assert repair.clear_stale_locks(workspace, "lab") == []
     assert not path.exists()
 
 
-def test_the_lock_of_a_living_engine_is_left_and_told(workspace, living_engine):
+def test_the_lock_of_a_living_engine_is_left_and_told(workspace: Workspace, living_engine: int) -> None:
     path = lock(workspace, living_engine)
     assert [held.pid for held in repair.clear_stale_locks(workspace, "lab")] == [living_engine]
     assert path.exists()
 
 
-def test_a_number_that_passed_on_to_another_program_holds_no_lock(workspace):
+def test_a_number_that_passed_on_to_another_program_holds_no_lock(workspace: Workspace) -> None:
     path = lock(workspace, os.getpid())
     assert repair.clear_stale_locks(workspace, "lab") == []
     assert not path.exists()
 
 
-def test_a_lock_of_another_machine_is_not_ours_to_judge(workspace, dead_pid):
+def test_a_lock_of_another_machine_is_not_ours_to_judge(workspace: Workspace, dead_pid: int) -> None:
     path = lock(workspace, dead_pid, host="elsewhere")
     assert len(repair.clear_stale_locks(workspace, "lab")) == 1
     assert path.exists()
 
 
-def test_a_lock_that_was_cut_off_while_written_is_cleared(workspace):
+def test_a_lock_that_was_cut_off_while_written_is_cleared(workspace: Workspace) -> None:
     path = lock(workspace, 1, content='{"pid": ')
     assert repair.clear_stale_locks(workspace, "lab") == []
     assert not path.exists()
 
 
-def operation(kind, name, what="creating", **inputs):
+def operation(kind: str, name: str, what: str = "creating", **inputs: str) -> dict[str, Any]:
     urn = f"urn:pulumi:lab::triplane::{kind}::{name}"
     return {"type": what, "resource": {"urn": urn, "type": kind, "inputs": {"name": name, **inputs}}}
 
 
-def test_unfinished_steps_are_read_from_the_state():
+def test_unfinished_steps_are_read_from_the_state() -> None:
     latest = {
         "pending_operations": [operation("digitalocean:index/vpc:Vpc", "net"), operation("x:y:Z", "a", "deleting")]
     }
@@ -93,7 +96,7 @@ def test_unfinished_steps_are_read_from_the_state():
     assert repair.pending({"resources": []}) == []
 
 
-def cloud(answers, calls=None):
+def cloud(answers: dict[str, Any], calls: list[str] | None = None) -> repair.Cloud:
     """A cloud that has `answers`: path → JSON (or status codes of one call after the other), for the right token."""
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -108,7 +111,7 @@ def cloud(answers, calls=None):
     return repair.Cloud("http://lab:8000", TOKENS, transport=httpx.MockTransport(handle))
 
 
-def step(kind, name, **inputs):
+def step(kind: str, name: str, **inputs: str) -> repair.Pending:
     (found,) = repair.pending({"pending_operations": [operation(kind, name, **inputs)]})
     return found
 
@@ -116,19 +119,19 @@ def step(kind, name, **inputs):
 DROPLET = "digitalocean:index/droplet:Droplet"
 
 
-def test_a_droplet_that_was_made_and_not_recorded_is_found_by_name():
+def test_a_droplet_that_was_made_and_not_recorded_is_found_by_name() -> None:
     made = cloud({"/v2/droplets": {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 8, "name": "etcd-1.d"}]}})
     assert made.made(step(DROPLET, "etcd-1.d"), known=set()) == ["v2/droplets/8"]
     assert made.made(step(DROPLET, "etcd-2.d"), known=set()) == []
 
 
-def test_what_the_state_has_is_not_taken_for_the_unfinished_step():
+def test_what_the_state_has_is_not_taken_for_the_unfinished_step() -> None:
     """A replacement makes the new one beside the old one, under the same name."""
     made = cloud({"/v2/droplets": {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 9, "name": "etcd-0.d"}]}})
     assert made.made(step(DROPLET, "etcd-0.d"), known={"7"}) == ["v2/droplets/9"]
 
 
-def test_keys_networks_and_firewalls_are_found_by_name():
+def test_keys_networks_and_firewalls_are_found_by_name() -> None:
     made = cloud(
         {
             "/v2/account/keys": {"ssh_keys": [{"id": 3, "name": "deploy"}]},
@@ -141,7 +144,7 @@ def test_keys_networks_and_firewalls_are_found_by_name():
     assert made.made(step("digitalocean:index/firewall:Firewall", "wall"), set()) == ["v2/firewalls/u-2"]
 
 
-def test_one_of_several_records_of_a_name_is_found_by_its_address():
+def test_one_of_several_records_of_a_name_is_found_by_its_address() -> None:
     records = [
         {"id": "r1", "name": "api.d", "type": "A", "content": "198.18.0.10"},
         {"id": "r2", "name": "api.d", "type": "A", "content": "198.18.0.11"},
@@ -152,21 +155,21 @@ def test_one_of_several_records_of_a_name_is_found_by_its_address():
 
 
 @pytest.mark.parametrize("kind", ["command:remote:Command", "digitalocean:index/tag:Tag"])
-def test_what_can_simply_be_repeated_needs_no_look_at_the_cloud(kind):
+def test_what_can_simply_be_repeated_needs_no_look_at_the_cloud(kind: str) -> None:
     assert cloud({}).made(step(kind, "etcd"), set()) == []
 
 
-def test_what_is_still_being_made_is_removed_as_soon_as_it_is_there():
-    calls = []
+def test_what_is_still_being_made_is_removed_as_soon_as_it_is_there() -> None:
+    calls: list[str] = []
     cloud({"/v2/droplets/8": [422, 204]}, calls).remove("v2/droplets/8")
     assert calls == ["DELETE /v2/droplets/8"] * 2
 
 
-def test_what_went_away_by_itself_is_no_error():
+def test_what_went_away_by_itself_is_no_error() -> None:
     cloud({"/v2/droplets/8": [404]}).remove("v2/droplets/8")
 
 
-def test_a_cloud_that_does_not_answer_is_named_without_its_token():
+def test_a_cloud_that_does_not_answer_is_named_without_its_token() -> None:
     broken = repair.Cloud("http://lab:8000", TOKENS, httpx.MockTransport(lambda request: httpx.Response(503)))
     with pytest.raises(LauncherError, match="503") as error:
         broken.made(step(DROPLET, "etcd"), set())
@@ -174,7 +177,7 @@ def test_a_cloud_that_does_not_answer_is_named_without_its_token():
 
 
 @pytest.fixture
-def orphan(workspace):
+def orphan(workspace: Workspace) -> Iterator[int]:
     """A process that outlived who started it, as a plugin does its engine."""
     shell = subprocess.run(
         ["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"],
@@ -189,11 +192,13 @@ def orphan(workspace):
         os.kill(pid, signal.SIGKILL)
 
 
-def parent_of(pid):
+def parent_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
 
 
-def test_the_plugins_of_a_dead_engine_are_ended_and_those_of_a_living_one_are_not(workspace, orphan):
+def test_the_plugins_of_a_dead_engine_are_ended_and_those_of_a_living_one_are_not(
+    workspace: Workspace, orphan: int
+) -> None:
     if parent_of(orphan) != "1":
         pytest.fail("orphans go to another process than 1 here")
     environment = {"PATH": "/usr/bin:/bin", "PULUMI_HOME": str(workspace.pulumi_home)}
@@ -209,41 +214,42 @@ def test_the_plugins_of_a_dead_engine_are_ended_and_those_of_a_living_one_are_no
 class Engine:
     """Notes what it is asked to do."""
 
-    def __init__(self, workspace):
+    def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.report = Report()
-        self.asked = []
+        self.asked: list[tuple[tuple[str, ...], str]] = []
 
-    def capture(self, *arguments, stack):
+    def capture(self, *arguments: str, stack: str) -> str:
         self.asked.append((arguments, stack))
         return ""
 
 
-def record(workspace, **latest):
+def record(workspace: Workspace, **latest: Any) -> None:
     path = state_file(workspace, "lab")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": latest}}))
 
 
-def test_a_droplet_of_an_interrupted_run_is_removed_and_its_step_forgotten(workspace):
+def test_a_droplet_of_an_interrupted_run_is_removed_and_its_step_forgotten(workspace: Workspace) -> None:
     record(workspace, resources=[{"urn": "u", "id": "7"}], pending_operations=[operation(DROPLET, "etcd-0.d")])
-    calls = []
+    calls: list[str] = []
     droplets = {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 8, "name": "etcd-0.d"}]}
-    engine = Engine(workspace)
+    engine: Any = Engine(workspace)
     repair.finish_interrupted(engine, "lab", cloud({"/v2/droplets": droplets, "/v2/droplets/8": [204]}, calls))
     assert calls == ["GET /v2/droplets", "DELETE /v2/droplets/8"]
     assert engine.asked == [(("refresh", "--yes", "--skip-preview", "--clear-pending-creates"), "lab")]
 
 
-def test_a_deletion_that_was_cut_off_removes_nothing_by_itself(workspace):
+def test_a_deletion_that_was_cut_off_removes_nothing_by_itself(workspace: Workspace) -> None:
     record(workspace, resources=[], pending_operations=[operation(DROPLET, "etcd-0.d", "deleting")])
-    calls = []
-    repair.finish_interrupted(Engine(workspace), "lab", cloud({}, calls))
+    calls: list[str] = []
+    engine: Any = Engine(workspace)
+    repair.finish_interrupted(engine, "lab", cloud({}, calls))
     assert calls == []
 
 
-def test_after_a_run_that_ended_by_itself_there_is_nothing_to_repair(workspace):
+def test_after_a_run_that_ended_by_itself_there_is_nothing_to_repair(workspace: Workspace) -> None:
     record(workspace, resources=[{"urn": "u", "id": "7"}])
-    engine = Engine(workspace)
+    engine: Any = Engine(workspace)
     repair.finish_interrupted(engine, "lab", cloud({}))
     assert engine.asked == []

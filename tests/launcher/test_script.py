@@ -79,7 +79,7 @@ def executable(path: Path, text: str) -> None:
 
 
 @pytest.fixture
-def machine(tmp_path):
+def machine(tmp_path: Path) -> Machine:
     made = Machine(tmp_path)
     made.checkout.mkdir()
     (tmp_path / "bin").mkdir()
@@ -95,7 +95,7 @@ def machine(tmp_path):
     return made
 
 
-def test_it_prepares_the_machine_and_hands_over(machine):
+def test_it_prepares_the_machine_and_hands_over(machine: Machine) -> None:
     done = machine.run("status", "--json", LAUNCHER_CODE="3")
     assert done.returncode == 3, done.stderr
     assert "-P -m launcher status --json" in done.stdout
@@ -103,13 +103,13 @@ def test_it_prepares_the_machine_and_hands_over(machine):
     assert "requirements-lab.txt" in machine.log
 
 
-def test_paths_in_arguments_stay_the_callers(machine, tmp_path):
+def test_paths_in_arguments_stay_the_callers(machine: Machine, tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
     assert f"in {elsewhere} " in machine.run("kubectl", "apply", "-f", "x.yaml", cwd=elsewhere).stdout
 
 
-def test_the_second_call_installs_nothing(machine):
+def test_the_second_call_installs_nothing(machine: Machine) -> None:
     machine.run("status")
     machine.forget()
     done = machine.run("status")
@@ -117,7 +117,7 @@ def test_the_second_call_installs_nothing(machine):
     assert done.stderr == ""
 
 
-def test_changed_requirements_are_installed(machine):
+def test_changed_requirements_are_installed(machine: Machine) -> None:
     machine.run("status")
     machine.forget()
     (machine.checkout / "requirements.txt").write_text("pulumi==4\n")
@@ -125,7 +125,7 @@ def test_changed_requirements_are_installed(machine):
     assert machine.log.startswith("pip ")
 
 
-def test_tests_need_more_packages_and_nothing_else_does(machine):
+def test_tests_need_more_packages_and_nothing_else_does(machine: Machine) -> None:
     machine.run("status")
     machine.forget()
     machine.run("test", "fast")
@@ -135,7 +135,7 @@ def test_tests_need_more_packages_and_nothing_else_does(machine):
     assert machine.log == ""
 
 
-def test_an_installation_that_failed_is_redone_from_nothing(machine):
+def test_an_installation_that_failed_is_redone_from_nothing(machine: Machine) -> None:
     done = machine.run("status", PIP_FAILS="1")
     assert done.returncode == 1
     assert "run this again" in done.stderr
@@ -144,7 +144,7 @@ def test_an_installation_that_failed_is_redone_from_nothing(machine):
     assert machine.log.splitlines()[0] == "venv"
 
 
-def test_a_checkout_that_was_moved_gets_a_new_environment(machine):
+def test_a_checkout_that_was_moved_gets_a_new_environment(machine: Machine) -> None:
     """The programs in a virtual environment name it by its whole path."""
     machine.run("status")
     machine.forget()
@@ -153,19 +153,19 @@ def test_a_checkout_that_was_moved_gets_a_new_environment(machine):
     assert machine.log.splitlines()[0] == "venv"
 
 
-def test_only_what_is_missing_is_installed_and_named_first(machine):
+def test_only_what_is_missing_is_installed_and_named_first(machine: Machine) -> None:
     done = machine.run("status", ABSENT="nftables gcc")
     assert "installing system packages: gcc nftables" in done.stderr
     install = machine.log.splitlines()[1]
     assert install.endswith("--no-install-recommends gcc nftables")
 
 
-def test_nothing_is_installed_where_all_is_there(machine):
+def test_nothing_is_installed_where_all_is_there(machine: Machine) -> None:
     machine.run("status")
     assert "apt-get" not in machine.log
 
 
-def test_packages_that_cannot_be_had_are_named_with_the_reason(machine):
+def test_packages_that_cannot_be_had_are_named_with_the_reason(machine: Machine) -> None:
     done = machine.run("status", ABSENT="nftables", APT_FAILS="100")
     assert done.returncode == 1
     assert "E: no such package" in done.stderr
@@ -182,12 +182,14 @@ def test_packages_that_cannot_be_had_are_named_with_the_reason(machine):
         ({"PYTHON_IS_OLD": "1"}, "Python 3.11 or newer"),
     ],
 )
-def test_a_machine_that_will_not_do_is_refused_with_the_reason(machine, environment, reason):
+def test_a_machine_that_will_not_do_is_refused_with_the_reason(
+    machine: Machine, environment: dict[str, str], reason: str
+) -> None:
     if "PYTHON_IS_OLD" in environment:
         # the script would find the real one by its path, and be right
         script = machine.checkout / "triplane"
         executable(script, script.read_text().replace("/usr/bin/python3", "/nonexistent/python3"))
-    done = machine.run("up", **environment)
+    done = machine.run("up", cwd=None, **environment)
     assert done.returncode == 2
     assert reason in done.stderr
     assert not (machine.checkout / ".venv").exists()
@@ -195,31 +197,31 @@ def test_a_machine_that_will_not_do_is_refused_with_the_reason(machine, environm
 
 
 @pytest.mark.parametrize("release", ["ID=ubuntu\n", "ID=linuxmint\nID_LIKE='ubuntu debian'\n"])
-def test_ubuntu_and_what_comes_of_it_are_welcome(machine, tmp_path, release):
+def test_ubuntu_and_what_comes_of_it_are_welcome(machine: Machine, tmp_path: Path, release: str) -> None:
     (tmp_path / "os-release").write_text(release)
     assert machine.run("status").returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
-def test_help_needs_no_root_no_debian_and_no_python(machine, arguments):
+def test_help_needs_no_root_no_debian_and_no_python(machine: Machine, arguments: tuple[str, ...]) -> None:
     done = machine.run(*arguments, KERNEL="Darwin", USER_ID="1000")
     assert done.returncode == 0
     assert "./triplane up" in done.stdout
     assert not (machine.checkout / ".triplane").exists()
 
 
-def test_calls_at_the_same_time_set_up_once(machine):
+def test_calls_at_the_same_time_set_up_once(machine: Machine) -> None:
     with ThreadPoolExecutor(4) as pool:
         calls = list(pool.map(lambda _: machine.run("status"), range(4)))
     assert [call.returncode for call in calls] == [0, 0, 0, 0]
     assert [line.split()[0] for line in machine.log.splitlines()] == ["venv", "pip"]
 
 
-def test_the_shell_scripts_pass_shellcheck():
+def test_the_shell_scripts_pass_shellcheck() -> None:
     subprocess.run([Path(sys.executable).with_name("shellcheck"), ROOT / "triplane", ROOT / ".ci" / "run"], check=True)
 
 
-def test_what_the_labs_hosts_need_is_installed():
+def test_what_the_labs_hosts_need_is_installed() -> None:
     text = (ROOT / "triplane").read_text()
     listed = text.split('packages="')[1].split('"')[0].split()
     assert set(PACKAGES.values()) <= set(listed)

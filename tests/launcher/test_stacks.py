@@ -19,7 +19,7 @@ MACHINE = stacks.Machine(
 )
 
 
-def config(workspace: Workspace, stack: str = "lab") -> dict:
+def config(workspace: Workspace, stack: str = "lab") -> stacks.Config:
     return stacks.settings(workspace, stack)
 
 
@@ -36,7 +36,7 @@ def track(workspace: Workspace, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-def test_the_copy_takes_the_tracked_settings_and_this_machines(workspace):
+def test_the_copy_takes_the_tracked_settings_and_this_machines(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     made = config(workspace)
     assert made["triplane:cluster"] == "lab"
@@ -46,19 +46,19 @@ def test_the_copy_takes_the_tracked_settings_and_this_machines(workspace):
     assert made["triplane:sshCaPublicKey"] == "ssh-ed25519 AAAA"
 
 
-def test_the_tracked_files_stay_as_they_are(workspace):
+def test_the_tracked_files_stay_as_they_are(workspace: Workspace) -> None:
     before = {path.name: path.read_text() for path in workspace.checkout.glob("Pulumi*")}
     stacks.write_files(workspace, "lab", MACHINE)
     stacks.write_files(workspace, "prod", MACHINE)
     assert {path.name: path.read_text() for path in workspace.checkout.glob("Pulumi*")} == before
 
 
-def test_a_lab_on_another_block_is_reached_from_its_own_address(workspace):
+def test_a_lab_on_another_block_is_reached_from_its_own_address(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     assert config(workspace)["triplane:sshAllowed"] == ["198.19.7.1/32", "10.0.0.0/8"]
 
 
-def test_a_stack_for_a_real_account_gets_the_labs_zone_and_lets_this_machine_in(workspace):
+def test_a_stack_for_a_real_account_gets_the_labs_zone_and_lets_this_machine_in(workspace: Workspace) -> None:
     stacks.write_files(workspace, "prod", MACHINE)
     made = config(workspace, "prod")
     assert made["triplane:zone"] == {"id": "f" * 32, "name": "triplane.test"}
@@ -66,21 +66,21 @@ def test_a_stack_for_a_real_account_gets_the_labs_zone_and_lets_this_machine_in(
     assert made["triplane:sshAllowed"] == made["triplane:apiAllowed"] == ["198.19.7.1/32"]
 
 
-def test_the_program_is_the_checkouts(workspace):
+def test_the_program_is_the_checkouts(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     project = yaml.safe_load((workspace.directory / "Pulumi.yaml").read_text())
     assert (workspace.directory / project["main"]).resolve() == workspace.checkout.resolve()
     assert project["name"] == "triplane"
 
 
-def test_an_edit_of_the_tracked_file_arrives(workspace):
+def test_an_edit_of_the_tracked_file_arrives(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     track(workspace, "cluster: lab", "cluster: other")
     stacks.write_files(workspace, "lab", MACHINE)
     assert config(workspace)["triplane:cluster"] == "other"
 
 
-def test_what_config_set_wrote_is_kept(workspace):
+def test_what_config_set_wrote_is_kept(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     change(workspace, apiPort=8443, cluster="mine")
     track(workspace, "cluster: lab", "cluster: theirs")
@@ -89,7 +89,7 @@ def test_what_config_set_wrote_is_kept(workspace):
     assert config(workspace)["triplane:cluster"] == "mine"
 
 
-def test_what_config_rm_took_away_stays_away(workspace):
+def test_what_config_rm_took_away_stays_away(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     path = workspace.directory / "Pulumi.lab.yaml"
     content = yaml.safe_load(path.read_text())
@@ -99,7 +99,7 @@ def test_what_config_rm_took_away_stays_away(workspace):
     assert "triplane:sshAllowed" not in config(workspace)
 
 
-def test_the_engines_salt_survives(workspace):
+def test_the_engines_salt_survives(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     path = workspace.directory / "Pulumi.lab.yaml"
     path.write_text(path.read_text() + "encryptionsalt: v1:abc\n")
@@ -107,7 +107,7 @@ def test_the_engines_salt_survives(workspace):
     assert yaml.safe_load(path.read_text())["encryptionsalt"] == "v1:abc"
 
 
-def test_a_lost_copy_gets_its_salt_from_the_state(workspace):
+def test_a_lost_copy_gets_its_salt_from_the_state(workspace: Workspace) -> None:
     state = stacks.state_file(workspace, "lab")
     state.parent.mkdir(parents=True)
     latest = {"secrets_providers": {"type": "passphrase", "state": {"salt": "v1:from-state"}}}
@@ -116,18 +116,18 @@ def test_a_lost_copy_gets_its_salt_from_the_state(workspace):
     assert yaml.safe_load((workspace.directory / "Pulumi.lab.yaml").read_text())["encryptionsalt"] == "v1:from-state"
 
 
-def test_the_copy_is_for_its_owner_alone(workspace):
+def test_the_copy_is_for_its_owner_alone(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     assert (workspace.directory / "Pulumi.lab.yaml").stat().st_mode & 0o777 == 0o600
     assert workspace.directory.stat().st_mode & 0o777 == 0o700
 
 
-def test_an_unknown_stack_is_answered_with_those_there_are(workspace):
+def test_an_unknown_stack_is_answered_with_those_there_are(workspace: Workspace) -> None:
     with pytest.raises(MistakeError, match=r"no Pulumi\.staging\.yaml .* stacks: lab, prod"):
         stacks.write_files(workspace, "staging", MACHINE)
 
 
-def test_a_broken_settings_file_is_named(workspace):
+def test_a_broken_settings_file_is_named(workspace: Workspace) -> None:
     (workspace.checkout / "Pulumi.lab.yaml").write_text("config: [")
     with pytest.raises(MistakeError, match=r"Pulumi\.lab\.yaml is no YAML"):
         stacks.write_files(workspace, "lab", MACHINE)
@@ -137,37 +137,37 @@ SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"
 OPEN = {"apiEndpoint": "https://api:6443", "certificates": {}, "commands": {}, "knownHosts": "h k", "nodes": []}
 
 
-def record(workspace: Workspace, outputs: dict) -> None:
+def record(workspace: Workspace, outputs: stacks.Config) -> None:
     state = stacks.state_file(workspace, "lab")
     state.parent.mkdir(parents=True, exist_ok=True)
     resources = [{"type": "pulumi:pulumi:Stack", "urn": "u", "outputs": outputs}]
     state.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": {"resources": resources}}}))
 
 
-def test_outputs_are_read_from_the_state_and_secrets_are_left_there(workspace):
+def test_outputs_are_read_from_the_state_and_secrets_are_left_there(workspace: Workspace) -> None:
     record(workspace, OPEN | {"kubeconfig": SECRET, "deployKey": SECRET})
     assert stacks.outputs(workspace) == OPEN
 
 
 @pytest.mark.parametrize("outputs", [{}, {"apiEndpoint": "https://api:6443"}])
-def test_a_state_without_a_whole_cluster_is_none(workspace, outputs):
+def test_a_state_without_a_whole_cluster_is_none(workspace: Workspace, outputs: stacks.Config) -> None:
     record(workspace, outputs)
     with pytest.raises(LauncherError, match=r"run \./triplane up"):
         stacks.outputs(workspace)
 
 
-def test_the_kubeconfig_is_taken_anew_when_the_state_has_changed(workspace):
+def test_the_kubeconfig_is_taken_anew_when_the_state_has_changed(workspace: Workspace) -> None:
     class Engine:
-        def __init__(self):
+        def __init__(self) -> None:
             self.workspace = workspace
 
-        def capture(self, *arguments, stack):
+        def capture(self, *arguments: str, stack: str) -> str:
             assert arguments == ("stack", "output", "kubeconfig", "--show-secrets")
             return "apiVersion: v1"
 
     record(workspace, OPEN | {"kubeconfig": SECRET})
     assert not stacks.has_kubeconfig(workspace)
-    stacks.write_kubeconfig(Engine())
+    stacks.write_kubeconfig(Engine())  # type: ignore[arg-type]  # as much of one as is needed
     assert stacks.has_kubeconfig(workspace)
     assert workspace.kubeconfig.read_text() == "apiVersion: v1"
     assert workspace.kubeconfig.stat().st_mode & 0o777 == 0o600
@@ -175,7 +175,7 @@ def test_the_kubeconfig_is_taken_anew_when_the_state_has_changed(workspace):
     assert not stacks.has_kubeconfig(workspace)
 
 
-def test_a_forgotten_stack_leaves_no_file(workspace):
+def test_a_forgotten_stack_leaves_no_file(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     state = stacks.state_file(workspace, "lab")
     state.parent.mkdir(parents=True)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -20,16 +22,16 @@ MASTER = ETCD | {"name": "k8s-master-0", "roles": ["kube-master"], "publicAddres
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
-def service(name, *, healthy=True, active="active"):
+def service(name: str, *, healthy: bool = True, active: str = "active") -> Service:
     return Service(name=name, version="1.2.3", active=active, healthy=healthy)
 
 
-def snapshot(**changes):
+def snapshot(**changes: Any) -> Snapshot:
     hosts = (
         Host(node=ETCD, power="active", services=(service("etcd"),)),
         Host(node=MASTER, power="active", services=(service("kube-apiserver"), service("kube-scheduler"))),
     )
-    whole = {
+    whole: dict[str, Any] = {
         "lab": "lab runs",
         "memory": 3 << 30,
         "hosts": hosts,
@@ -40,25 +42,25 @@ def snapshot(**changes):
     return Snapshot(**(whole | changes))
 
 
-def shown(sample):
+def shown(sample: Snapshot) -> str:
     console = Console(width=160)
     with console.capture() as capture:
         console.print(status.render(sample, NOW))
     return capture.get()
 
 
-def test_every_host_is_shown_with_its_addresses_roles_and_services():
+def test_every_host_is_shown_with_its_addresses_roles_and_services() -> None:
     text = shown(snapshot())
     for word in ("etcd-0", "198.18.0.10", "10.240.0.2", "kube-master", "etcd 1.2.3: healthy", "3,072 MiB", "6443"):
         assert word in text
     assert "All is well." in text
 
 
-def test_the_certificate_that_expires_first_is_named_with_the_days_left():
+def test_the_certificate_that_expires_first_is_named_with_the_days_left() -> None:
     assert "2 certificates; the first to expire is etcd-peer-etcd-0, on 2026-12-01 (in 10 days)" in shown(snapshot())
 
 
-def test_an_unhealthy_service_is_shown_and_spoils_the_verdict():
+def test_an_unhealthy_service_is_shown_and_spoils_the_verdict() -> None:
     sample = snapshot(
         hosts=(Host(node=ETCD, power="active", services=(service("etcd", healthy=False, active="failed"),)),)
     )
@@ -67,43 +69,43 @@ def test_an_unhealthy_service_is_shown_and_spoils_the_verdict():
     assert not sample.well
 
 
-def test_a_unit_that_is_restarting_is_not_called_healthy():
+def test_a_unit_that_is_restarting_is_not_called_healthy() -> None:
     sample = snapshot(hosts=(Host(node=ETCD, power="active", services=(service("etcd", active="activating"),)),))
     assert "activating, not healthy" in shown(sample)
 
 
-def test_a_host_that_is_off_is_shown_as_off():
+def test_a_host_that_is_off_is_shown_as_off() -> None:
     sample = snapshot(hosts=(Host(node=ETCD, power="off", trouble="powered off"),))
     assert "powered off" in shown(sample)
     assert not sample.well
 
 
-def test_a_master_that_is_not_ready_spoils_the_verdict():
+def test_a_master_that_is_not_ready_spoils_the_verdict() -> None:
     sample = snapshot(ready={"k8s-master-0": "[-]etcd failed"})
     assert "/readyz says [-]etcd failed" in shown(sample)
     assert not sample.well
 
 
-def test_no_cluster_is_told_with_what_to_do():
+def test_no_cluster_is_told_with_what_to_do() -> None:
     text = shown(Snapshot(lab="lab is not running", memory=None, hint="no cluster yet: run ./triplane up"))
     assert "./triplane up" in text
     assert "MiB" not in text
 
 
-def test_programs_get_the_same_in_json():
+def test_programs_get_the_same_in_json() -> None:
     read = json.loads(status.as_json(snapshot()))
     assert read["well"] is True
     assert read["hosts"][1]["services"]["kube-scheduler"] == {"version": "1.2.3", "active": "active", "healthy": True}
 
 
-def test_the_probe_asks_for_the_units_of_all_roles_once():
+def test_the_probe_asks_for_the_units_of_all_roles_once() -> None:
     script = status.probe_script(["etcd", "kube-master", "kube-node"], 6443)
     for unit in ("etcd", "flanneld", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
         assert script.count(f'echo "{unit} ') == 1
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
-def test_the_probe_reports_a_unit_that_does_not_run(tmp_path):
+def test_the_probe_reports_a_unit_that_does_not_run(tmp_path: Path) -> None:
     """Run for real, with a systemctl that knows of no unit and a port where nothing listens."""
     fake = tmp_path / "systemctl"
     fake.write_text('#!/bin/sh\n[ "$1" = is-active ] && echo inactive\nexit 0\n')
@@ -121,6 +123,6 @@ def test_the_probe_reports_a_unit_that_does_not_run(tmp_path):
     )
 
 
-def test_other_lines_of_a_host_are_not_taken_for_services():
+def test_other_lines_of_a_host_are_not_taken_for_services() -> None:
     output = "Welcome to Debian\netcd 3.6.14 active yes\nsomething else active yes\n"
     assert status.parse_probe(output) == (Service(name="etcd", version="3.6.14", active="active", healthy=True),)

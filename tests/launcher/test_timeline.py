@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import stat
 import time
+from pathlib import Path
+from typing import Any
 
-from launcher.timeline import Follower, Span, critical_path, dependencies, phases, spans
+from launcher.timeline import Event, Follower, Span, critical_path, dependencies, phases, spans
 
 HEAD = "urn:pulumi:lab::triplane::"
 VPC = f"{HEAD}triplane:network:Network$digitalocean:index/vpc:Vpc::vpc"
@@ -14,11 +16,11 @@ ETCD = f"{HEAD}triplane:etcd:Cluster$triplane:etcd:Member$command:remote:Command
 COMPONENT = f"{HEAD}triplane:etcd:Cluster::etcd"
 
 
-def before(at, urn, op="create"):
+def before(at: float, urn: str, op: str = "create") -> Event:
     return at, {"resourcePreEvent": {"metadata": {"urn": urn, "op": op}}}
 
 
-def after(at, urn, op="create"):
+def after(at: float, urn: str, op: str = "create") -> Event:
     return at, {"resOutputsEvent": {"metadata": {"urn": urn, "op": op}}}
 
 
@@ -29,28 +31,28 @@ EVENTS = [
 NEEDS = {ETCD: {DROPLET, KEY}, DROPLET: {VPC}, VPC: set(), KEY: set()}
 
 
-def test_a_step_lasts_from_its_beginning_to_its_outputs():
+def test_a_step_lasts_from_its_beginning_to_its_outputs() -> None:
     assert spans(EVENTS)[DROPLET] == Span(urn=DROPLET, start=1.6, end=9.0)
 
 
-def test_a_resource_that_stays_as_it_is_takes_no_step():
+def test_a_resource_that_stays_as_it_is_takes_no_step() -> None:
     assert spans([before(1.0, VPC, "same"), after(1.1, VPC, "same")]) == {}
 
 
-def test_the_critical_path_leads_back_over_what_ended_last():
+def test_the_critical_path_leads_back_over_what_ended_last() -> None:
     assert [step.name for step in critical_path(spans(EVENTS), NEEDS)] == ["vpc", "etcd-0", "etcd-0"]
 
 
-def test_the_critical_path_looks_through_what_took_no_step():
+def test_the_critical_path_looks_through_what_took_no_step() -> None:
     needs = {ETCD: {COMPONENT}, COMPONENT: {DROPLET}}
     assert critical_path(spans(EVENTS), needs)[0].urn == DROPLET
 
 
-def test_nothing_done_has_no_critical_path():
+def test_nothing_done_has_no_critical_path() -> None:
     assert critical_path({}, NEEDS) == []
 
 
-def test_phases_are_the_innermost_components_in_order():
+def test_phases_are_the_innermost_components_in_order() -> None:
     found = [(phase.name, phase.start, phase.end, phase.steps) for phase in phases(spans(EVENTS))]
     assert found == [
         ("network:Network", 1.0, 1.5, 1),
@@ -60,16 +62,16 @@ def test_phases_are_the_innermost_components_in_order():
     ]
 
 
-def test_dependencies_are_those_of_the_resource_and_of_its_properties():
+def test_dependencies_are_those_of_the_resource_and_of_its_properties() -> None:
     state = [{"urn": ETCD, "dependencies": [DROPLET], "propertyDependencies": {"stdin": [KEY], "create": None}}]
     assert dependencies(state) == {ETCD: {DROPLET, KEY}}
 
 
-def line(kind, urn, **more):
+def line(kind: str, urn: str, **more: Any) -> str:
     return json.dumps({kind: {"metadata": {"urn": urn, "op": "create", **more}}}) + "\n"
 
 
-def test_the_log_is_read_while_it_is_written_with_the_time_of_each_line(tmp_path):
+def test_the_log_is_read_while_it_is_written_with_the_time_of_each_line(tmp_path: Path) -> None:
     follower = Follower(tmp_path / "events")
     with follower.following(), (tmp_path / "events").open("w") as writing:
         whole = line("resourcePreEvent", VPC) + line("resOutputsEvent", VPC)
@@ -84,7 +86,7 @@ def test_the_log_is_read_while_it_is_written_with_the_time_of_each_line(tmp_path
     assert spans(follower.events)[VPC].seconds > 0
 
 
-def test_nothing_secret_of_the_log_is_kept_and_nothing_stays_on_disk(tmp_path):
+def test_nothing_secret_of_the_log_is_kept_and_nothing_stays_on_disk(tmp_path: Path) -> None:
     follower = Follower(tmp_path / "events")
     with follower.following(), (tmp_path / "events").open("w") as writing:
         writing.write(line("resOutputsEvent", VPC, new={"outputs": {"key": "s3cret"}}))
@@ -95,7 +97,7 @@ def test_nothing_secret_of_the_log_is_kept_and_nothing_stays_on_disk(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_engine_that_never_starts_keeps_nobody_waiting(tmp_path):
+def test_an_engine_that_never_starts_keeps_nobody_waiting(tmp_path: Path) -> None:
     follower = Follower(tmp_path / "events")
     with follower.following():
         pass
