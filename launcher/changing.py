@@ -33,8 +33,8 @@ def up(desk: Desk, *, preview: bool, refresh: bool) -> int:
     """Raise the cluster."""
     with desk.workspace.locked(desk.report):
         engine = ready(desk, desk.workspace.stack)
-        verb = ["preview"] if preview else ["up", "--yes", "--skip-preview", "--suppress-outputs"]
-        outcome = engine.run(*verb, *(["--refresh"] if refresh else []))
+        verb = ["preview"] if preview else ["up", "--yes", "--skip-preview"]
+        outcome = engine.run(*verb, "--suppress-outputs", *(["--refresh"] if refresh else []))
     if outcome.stopped:
         raise InterruptedByUserError("stopped; ./triplane up goes on from here, ./triplane down clears everything away")
     if outcome.code == 0 and not preview:
@@ -45,7 +45,6 @@ def up(desk: Desk, *, preview: bool, refresh: bool) -> int:
 def ready(desk: Desk, stack: str) -> Engine:
     """Have binaries, mirror, image, lab and stack, and nothing left undecided of an earlier run."""
     workspace, preparation = desk.workspace, _preparation(desk)
-    workspace.prepare()
     preparation.everything(stack)
     daemon.start(workspace, desk.report)
     engine = preparation.engine(resolving=True)
@@ -91,7 +90,6 @@ def show_next(outputs: Mapping[str, Any]) -> None:
 def down(desk: Desk) -> None:
     """Leave nothing: what the engine knows is destroyed by the engine, and then the lab goes with all that is in it."""
     workspace = desk.workspace
-    workspace.prepare()
     with workspace.locked(desk.report):
         for stack in stacks.recorded(workspace):
             wait_for_engine(desk, stack)
@@ -129,7 +127,6 @@ def test(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     else:
         chosen = words
         with workspace.locked(desk.report):
-            workspace.prepare()
             _preparation(desk).everything(workspace.stack)
     os.chdir(workspace.checkout)
     become([str(workspace.python), "-m", "pytest", *chosen])
@@ -150,7 +147,6 @@ def pulumi(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     workspace = desk.workspace
     stack = stack_meant(arguments, os.environ.get("PULUMI_STACK") or workspace.stack)
     verb = next((word for word in arguments if not word.startswith("-")), "help")
-    workspace.prepare()
     with workspace.locked(desk.report):
         if verb in OFFLINE or "--help" in arguments or "-h" in arguments:
             engine = _preparation(desk).engine()

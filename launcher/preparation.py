@@ -17,13 +17,15 @@ from lab.machines import MachineError
 from launcher import lab, stacks
 from launcher.access import ca_public_key
 from launcher.engine import Engine, make_passphrase
-from launcher.errors import LauncherError
+from launcher.errors import LauncherError, MistakeError
 from launcher.report import Progress, Report
 from launcher.workspace import Workspace
 
 ENGINE = ("pulumi", "pulumi-language-python")
 RELEASES = ("etcd", "kubernetes", "flannel")
 """The components that hosts install, in the order in which their builds are waited for."""
+
+DEFAULT_IMAGE = "debian-12-x64"
 
 OFFICIAL = "TRIPLANE_OFFICIAL_PLUGINS"
 """Set to 1 where the engine may use, and download, the official provider plugins."""
@@ -34,6 +36,24 @@ def official_plugins(environment: Mapping[str, str]) -> Path | None:
     folder = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
     there = all((folder / plugin_folder(name)).is_dir() for name in plugins.PLUGINS)
     return folder if there or environment.get(OFFICIAL) == "1" else None
+
+
+def releases(versions: object) -> dict[str, str]:
+    """Read from `triplane:versions` which version of each component to have; what is not named is the newest.
+
+    What is no mapping at all, the program has the better words for.
+    """
+    chosen = versions if isinstance(versions, dict) else {}
+    found = {}
+    for name in RELEASES:
+        known = toolchain.PROGRAMS[name].versions
+        found[name] = str(chosen.get(name) or known[0])
+        if found[name] not in known:
+            raise MistakeError(
+                f"triplane:versions.{name} = {found[name]} is none that the lab's mirror can have. "
+                f"Write {' or '.join(known)}."
+            )
+    return found
 
 
 def plugin_folder(name: str) -> str:
@@ -134,12 +154,16 @@ class Preparation:
         """
         stacks.write_files(self.workspace, stack, self._machine())
         settings = stacks.settings(self.workspace, stack)
-        versions = settings.get("triplane:versions") or {}
-        slug = settings.get("triplane:image") or "debian-12-x64"
+        wanted = releases(settings.get("triplane:versions"))
+        slug = settings.get("triplane:image") or DEFAULT_IMAGE
+        if slug not in image.RELEASES:
+            raise MistakeError(f"triplane:image = {slug} is none that the lab can boot. Write {DEFAULT_IMAGE}.")
+        if missing := [name for name, version in wanted.items() if toolchain.cached(name, version) is None]:
+            self.report.say(f"making {', '.join(missing)}: minutes, once; kept in {self.workspace.lab.cache}")
         with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
             image_made = pool.submit(self._image, slug, progress)
             self._place_engine(progress)
-            builds = {name: self._built(name, versions.get(name), progress) for name in RELEASES}
+            builds = {name: self._built(name, version, progress) for name, version in wanted.items()}
             mirror.publish(self._mirror, builds.values())
             place(builds["kubernetes"].path("kubectl"), self.workspace.bin / "kubectl")
             image_made.result()
@@ -159,7 +183,7 @@ class Preparation:
 
     def _image(self, slug: str, progress: Progress) -> None:
         name = "the hosts' image"
-        if slug in image.RELEASES and image.path(self.workspace.lab.images, slug).is_dir():
+        if image.path(self.workspace.lab.images, slug).is_dir():
             return
         try:
             image.ensure(self.workspace.lab.images, slug, lambda line: progress.update(name, line))
@@ -173,7 +197,7 @@ class Preparation:
         for name, path in toolchain.engine(on_progress=listener).items():
             place(path, self.workspace.bin / name)
 
-    def _built(self, name: str, version: str | None, progress: Progress) -> toolchain.Build:
+    def _built(self, name: str, version: str, progress: Progress) -> toolchain.Build:
         return toolchain.build(name, version, on_progress=_Listener(progress))
 
     def _machine(self) -> stacks.Machine:

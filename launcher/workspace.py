@@ -96,7 +96,8 @@ class Workspace:
 
     @contextmanager
     def locked(self, report: Report) -> Iterator[None]:
-        """One launcher at a time changes what is in the folder."""
+        """One launcher at a time changes what is in the folder, which is there from now on."""
+        self.prepare()
         with (self.directory / "launcher.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

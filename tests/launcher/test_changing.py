@@ -3,7 +3,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,14 @@ def test_a_second_launcher_waits_for_the_first_and_says_so(workspace: Workspace)
     thread.join()
     assert order == ["first", "second"]
     assert notes.lines == ["waiting for another ./triplane in this checkout to finish"]
+
+
+def test_whoever_changes_the_folder_makes_it_first_and_for_its_owner_alone(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    elsewhere = replace(workspace, directory=tmp_path / "not" / "there")
+    with elsewhere.locked(Notes()):
+        assert elsewhere.directory.stat().st_mode & 0o777 == 0o700
 
 
 def test_an_up_ends_with_what_runs_where_and_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:

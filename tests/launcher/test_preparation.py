@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from lab import plugins
+from lab.toolchain import PROGRAMS
 from launcher import preparation
+from launcher.errors import MistakeError
 from launcher.preparation import official_plugins, place
+from launcher.report import Report
 from launcher.workspace import Workspace
 
 
@@ -91,3 +94,23 @@ def test_stand_ins_and_official_plugins_take_turns_and_the_users_own_are_not_tou
     assert not (workspace.pulumi_home / "plugins").is_symlink()
     theirs = subprocess.run(["find", plugin_home, "-type", "f"], capture_output=True, text=True, check=True)
     assert theirs.stdout == ""
+
+
+def test_the_newest_release_of_what_is_not_named_is_made() -> None:
+    newest = {name: PROGRAMS[name].versions[0] for name in ("etcd", "kubernetes", "flannel")}
+    older = PROGRAMS["kubernetes"].versions[1]
+    assert preparation.releases(None) == newest
+    assert preparation.releases({"kubernetes": older}) == newest | {"kubernetes": older}
+
+
+def test_a_version_that_cannot_be_had_is_refused_with_those_that_can() -> None:
+    with pytest.raises(MistakeError, match=r"triplane:versions\.etcd = 2\.0\.0 .* Write 3\.\d+\.\d+ or 3"):
+        preparation.releases({"etcd": "2.0.0"})
+
+
+def test_an_image_that_cannot_boot_is_refused_with_one_that_can(workspace: Workspace) -> None:
+    path = workspace.checkout / "Pulumi.lab.yaml"
+    path.write_text(path.read_text() + "  triplane:image: windows-95\n")
+    made = preparation.Preparation(workspace=workspace, report=Report())
+    with pytest.raises(MistakeError, match=r"triplane:image = windows-95 .* Write debian-12-x64"):
+        made.everything("lab")
