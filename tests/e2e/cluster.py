@@ -195,7 +195,13 @@ def resolve(name: str) -> list[str]:
 
 
 class Api:
-    """A client as any other: by name, TLS both ways, a connection a request, the next address where one refuses."""
+    """A client as any other: by name, TLS both ways, a connection a request, the next address where one refuses.
+
+    A server that goes away may close a connection that it has just accepted. Where it did so before any word of an
+    answer, the request is sent once more, as RFC 9110, 9.2.2 has it for idempotent methods; `repeated` counts that.
+    """
+
+    repeated = 0
 
     def __init__(self, endpoint: str, kubeconfig: str) -> None:
         self.name, _, port = endpoint.removeprefix("https://").partition(":")
@@ -207,6 +213,15 @@ class Api:
             self.context.load_cert_chain(path)
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        try:
+            return self._send(method, path, body)
+        except (http.client.RemoteDisconnected, ConnectionResetError, ssl.SSLEOFError):
+            if method == "POST":
+                raise
+            self.repeated += 1
+            return self._send(method, path, body)
+
+    def _send(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         with self._connected() as sock:
             connection = http.client.HTTPSConnection(self.name, self.port, context=self.context)
             connection.sock = sock
