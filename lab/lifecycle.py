@@ -111,7 +111,8 @@ def stop(config: LabConfig, say: Say, *, purge: bool = False) -> None:
             say(f"stopping lab {config.name} (pid {other.pid})")
             _end(other)
         with registry.as_daemon(config):
-            _shut_down_hosts(config, say)
+            if not purge:  # a disk that is removed right after needs no goodbye
+                _shut_down_hosts(config, say)
             remains.clear(config)
             if purge and config.directory.exists():
                 say(f"removing {config.directory}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,8 +57,9 @@ async def run(connection: SSHClientConnection, job: Job, *, status: Log, warn: L
     session = _Session(job, status)
     try:
         await channel.start(session)
-        channel.write(job.stdin.encode())
-        channel.write_eof()
+        with suppress(BrokenPipeError):  # a command may end before it has read its input
+            channel.write(job.stdin.encode())
+            channel.write_eof()
         await channel.wait_closed()
         session.flush()
     except asyncssh.Error as error:

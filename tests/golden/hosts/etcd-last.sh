@@ -155,7 +155,7 @@ elif [ ! -f /etc/etcd/bootstrap.env ]; then
 fi
 
 if needs_restart etcd "${DEPENDS_ON[@]}"; then
-  if ctl "$CLIENT_URL" endpoint health >/dev/null 2>&1; then
+  if systemctl is-active --quiet etcd && ctl "$CLIENT_URL" endpoint health >/dev/null 2>&1; then
     [ -z "$OTHERS" ] || wait_until 60 'a quorum without this member, before it is restarted' others_are_quorum
   else
     free_port etcd 2379
