@@ -161,6 +161,11 @@ def test_a_changed_connection_updates_in_place(host: Host, steps: Steps) -> None
     assert changed == {"connection.dialErrorLimit": False}
 
 
+def test_a_command_may_end_before_its_input_is_read(host: Host, steps: Steps) -> None:
+    for _ in range(5):
+        assert steps.create(connection=host.connection(), create="true", stdin="x" * 4_000_000)["stdout"] == ""
+
+
 def test_a_failing_command_shows_itself_and_its_output_but_not_its_input(host: Host, steps: Steps) -> None:
     script = 'read x; echo "got it"; echo broken >&2; exit 3'
     with pytest.raises(PluginError) as raised:
