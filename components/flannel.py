@@ -19,6 +19,9 @@ from model.topology import Topology
 class Flannel(pulumi.ComponentResource):
     """The network's configuration in etcd, and flanneld on every master and node, in a chain."""
 
+    ready: Mapping[str, pulumi.Resource]
+    """By the node's name: that host has its lease."""
+
     def __init__(
         self,
         name: str,
@@ -40,6 +43,7 @@ class Flannel(pulumi.ComponentResource):
             parent=self,
             depends_on=[etcd],
         )
+        ready: dict[str, pulumi.Resource] = {}
         for host in hosts:
             installed = host.install(
                 "flannel",
@@ -48,7 +52,7 @@ class Flannel(pulumi.ComponentResource):
                 parent=self,
             )
             credential = pki.leaf(certificates.flannel_etcd_client(host.node))
-            previous = host.step(
+            previous = ready[host.node.name] = host.step(
                 "flannel",
                 create=flannel.script(topology=topology, version=releases.versions["flannel"], extra=extra_flags),
                 secrets=[
@@ -59,4 +63,5 @@ class Flannel(pulumi.ComponentResource):
                 parent=self,
                 depends_on=[installed, previous],
             )
+        self.ready = ready
         self.register_outputs({})
