@@ -10,7 +10,10 @@ _NETWORK = (
     r"dial tcp|no such host|connection (refused|reset)|i/o timeout|tls handshake|timed? ?out|temporary failure|"
     r"network is unreachable|\b(403|404|410|429|5\d\d) [A-Z]|unexpected EOF"
 )
-_COMPILER = r'exec: "(gcc|cc|g\+\+)"|C compiler .* not found|cannot find -l(c|pthread)\b|stdlib\.h: No such'
+_COMPILER = (
+    r'exec: "(gcc|cc|g\+\+|pkg-config)"|C compiler .* not found|cannot find -l(c|pthread|seccomp)\b|'
+    r"stdlib\.h: No such|Package libseccomp was not found"
+)
 _MEMORY = r"signal: killed|cannot allocate memory|out of memory"
 
 _REMEDIES = {
@@ -19,7 +22,8 @@ _REMEDIES = {
     _CHECKSUM: "A module is not what go.sum pins, and is not used. If a proxy is set (`go env GOPROXY`), check it.",
     _NETWORK: "The Go module registry did not deliver: check this machine's network and `go env GOPROXY`, and run it "
     "again; modules that arrived are kept.",
-    _COMPILER: "It needs a C compiler with static libraries: `apt-get install gcc libc6-dev`, and run it again.",
+    _COMPILER: "It needs a C compiler with static libraries: `apt-get install gcc libc6-dev libseccomp-dev pkgconf`, and "
+    "run it again.",
     _MEMORY: "The machine ran out of memory: a build takes up to 4 GB; close something and run it again.",
 }
 """What the Go tool says → what to do; the first that fits."""

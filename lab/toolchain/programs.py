@@ -11,18 +11,20 @@ MODULES = Path(__file__).parent / "modules"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Download:
-    """A file that upstream publishes for a release: one binary, or a tar.gz of several."""
+    """A file that upstream publishes for a release: one binary, or an archive of several."""
 
     file: str
     url: str
     """With {version} and {arch} in it."""
     members: tuple[str, ...]
-    """The binaries in it; they lie in the archive's one folder, named like the archive."""
+    """The binaries in it."""
+    folder: str = ""
+    """Where they lie in an archive, if not in a folder that is named like the archive."""
 
     @property
     def is_archive(self) -> bool:
         """Whether the binaries are packed."""
-        return self.url.endswith(".tar.gz")
+        return self.url.endswith((".tar.gz", ".tgz"))
 
     def address(self, version: str, arch: str) -> str:
         """Return where upstream has it."""
@@ -76,7 +78,7 @@ class Program:
         return f"Go module {self.module} v{version}" + (f" ({note})" if note else "")
 
 
-_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kube-proxy")
 _KUBERNETES_VERSION = {
     "gitVersion": "v{version}",
     "gitMajor": "{major}",
@@ -84,6 +86,19 @@ _KUBERNETES_VERSION = {
     "gitCommit": "",  # a module does not carry its commit, and the unset value is a template of git's
     "gitTreeState": "archive",
 }
+
+_KUBERNETES_STAMPS = {
+    f"{package}.{name}": value
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    for name, value in _KUBERNETES_VERSION.items()
+}
+_CNI = "github.com/containernetworking/plugins"
+_CNI_PLUGINS = {
+    "ipam": ("dhcp", "host-local", "static"),
+    "main": ("bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ptp", "tap", "vlan"),
+    "meta": ("bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"),
+}
+_CONTAINERD = "github.com/containerd/containerd"
 
 _PROGRAMS = (
     Program(
@@ -128,11 +143,7 @@ _PROGRAMS = (
         versions=("1.37.1", "1.36.3"),
         module="k8s.io/kubernetes",
         packages={name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
-        stamps={
-            f"{package}.{name}": value
-            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-            for name, value in _KUBERNETES_VERSION.items()
-        },
+        stamps=_KUBERNETES_STAMPS,
         downloads=tuple(
             Download(
                 file=name, url=f"https://dl.k8s.io/release/v{{version}}/bin/linux/{{arch}}/{name}", members=(name,)
@@ -155,6 +166,65 @@ _PROGRAMS = (
                 members=("flanneld",),
             ),
         ),
+    ),
+    Program(
+        name="containerd",
+        versions=("2.3.4",),
+        module=f"{_CONTAINERD}/v2",
+        packages={name: f"{_CONTAINERD}/v2/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+        stamps={f"{_CONTAINERD}/v2/version.Version": "v{version}"},
+        downloads=(
+            Download(
+                file="containerd",
+                url=f"https://{_CONTAINERD}/releases/download/v{{version}}/containerd-{{version}}-linux-{{arch}}.tar.gz",
+                members=("containerd", "containerd-shim-runc-v2", "ctr"),
+                folder="bin",
+            ),
+        ),
+    ),
+    Program(
+        name="runc",
+        versions=("1.4.3",),
+        module="github.com/opencontainers/runc",
+        packages={"runc": "github.com/opencontainers/runc"},
+        cgo=True,
+        tags=("netgo", "osusergo", "seccomp", "urfave_cli_no_docs"),  # upstream's, and those of a static binary
+        downloads=(
+            Download(
+                file="runc",
+                url="https://github.com/opencontainers/runc/releases/download/v{version}/runc.{arch}",
+                members=("runc",),
+            ),
+        ),
+    ),
+    Program(
+        name="cni-plugins",
+        versions=("1.9.1",),
+        module=_CNI,
+        packages={name: f"{_CNI}/plugins/{kind}/{name}" for kind, names in _CNI_PLUGINS.items() for name in names},
+        stamps={f"{_CNI}/pkg/utils/buildversion.BuildVersion": "v{version}"},
+        downloads=(
+            Download(
+                file="cni-plugins",
+                url=f"https://{_CNI}/releases/download/v{{version}}/cni-plugins-linux-{{arch}}-v{{version}}.tgz",
+                members=tuple(sorted(name for names in _CNI_PLUGINS.values() for name in names)),
+                folder=".",
+            ),
+        ),
+    ),
+    # The last two are no downloads of upstream's, but what images of the lab's own are made of.
+    Program(
+        name="coredns",
+        versions=("1.14.6",),
+        module="github.com/coredns/coredns",
+        packages={"coredns": "github.com/coredns/coredns"},
+    ),
+    Program(
+        name="agnhost",
+        versions=("1.37.1", "1.36.3"),
+        module="k8s.io/kubernetes",
+        packages={"agnhost": "k8s.io/kubernetes/test/images/agnhost"},
+        stamps=_KUBERNETES_STAMPS,
     ),
 )
 
