@@ -35,7 +35,7 @@ settings = stack.load()
 topology = Topology.of(cluster=settings.cluster, domain=settings.domain, pools=settings.pools)
 releases = Releases(
     catalog=load(),
-    versions=settings.versions.model_dump(),
+    versions=settings.versions.by_component(),
     mirror=settings.mirror.url if settings.mirror else None,
     digests=settings.mirror.digests if settings.mirror else {},
 )

@@ -13,19 +13,32 @@ from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 import pulumi
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from model import checks, digitalocean, releases
+from model import checks, digitalocean, labels, releases
 from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find
+from model.images import COREDNS, PAUSE
 from model.mistakes import Mistake, SettingsError, write_one_of
 from model.roles import Role
+from model.taints import Taint
 from settings_checks import disagreements
 from settings_wording import explain
 
 AuthorizationMode = Literal["Node,RBAC", "ABAC"]
-Component = Literal["etcd", "flannel", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+Component = Literal[
+    "etcd", "flannel", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"
+]
 
 
 def _flag_value(value: object) -> object:
@@ -47,6 +60,12 @@ Url = Annotated[str, AfterValidator(checks.url)]
 Sha256 = Annotated[str, AfterValidator(checks.sha256)]
 Architecture = Annotated[str, AfterValidator(checks.choice("an architecture", ("amd64", "arm64")))]
 FlagValue = Annotated[str, BeforeValidator(_flag_value)]
+
+
+LabelKey = Annotated[str, AfterValidator(labels.label_key)]
+LabelValue = Annotated[str, AfterValidator(labels.label_value)]
+PoolTaint = Annotated[InstanceOf[Taint], BeforeValidator(labels.taint)]
+Image = Annotated[str, AfterValidator(checks.image)]
 
 
 def _version(component: str) -> AfterValidator:
@@ -85,6 +104,10 @@ class Pool(Section):
         AfterValidator(checks.choice("a droplet size", digitalocean.SIZES)),
         Field(examples=["s-2vcpu-4gb"]),
     ]
+    labels: Annotated[Mapping[LabelKey, LabelValue], Field(examples=[{"example.com/disk": "nvme"}])] = Field(
+        default_factory=dict
+    )
+    taints: Annotated[tuple[PoolTaint, ...], Field(examples=[["dedicated=gpu:NoSchedule"]])] = ()
 
 
 class Versions(Section):
@@ -93,12 +116,28 @@ class Versions(Section):
     kubernetes: Annotated[str, _version("kubernetes"), Field(examples=["1.37.1"])] = "1.37.1"
     etcd: Annotated[str, _version("etcd"), Field(examples=["3.6.14"])] = "3.6.14"
     flannel: Annotated[str, _version("flannel"), Field(examples=["0.27.4"])] = "0.27.4"
+    containerd: Annotated[str, _version("containerd"), Field(examples=["2.3.4"])] = "2.3.4"
+    runc: Annotated[str, _version("runc"), Field(examples=["1.4.3"])] = "1.4.3"
+    cni_plugins: Annotated[str, _version("cni-plugins"), Field(examples=["1.9.1"])] = "1.9.1"
+
+    def by_component(self) -> dict[str, str]:
+        """Versions by the catalog's names of their components."""
+        return {name.replace("_", "-"): version for name, version in self.model_dump().items()}
+
+
+class Images(Section):
+    """What the cluster's own pods run, by digest: a tag may be moved, a digest is the image."""
+
+    pause: Annotated[Image, Field(examples=[PAUSE])] = PAUSE
+    coredns: Annotated[Image, Field(examples=[COREDNS])] = COREDNS
 
 
 class Mirror(Section):
-    """Where release files come from instead of upstream, and the digests of those that are not upstream's own."""
+    """Where release files and images come from instead of upstream, and the digests that are not upstream's own."""
 
     url: Annotated[Url, Field(examples=["https://mirror.example.com/releases"])]
+    registry: Annotated[Url | None, Field(examples=["https://registry.example.com"])] = None
+    """Where every image is pulled from, whatever registry its name holds."""
     digests: Annotated[
         Mapping[str, Mapping[str, Mapping[Architecture, Sha256]]],
         Field(examples=[{"etcd": {"3.6.14": {"amd64": "<64 hex digits>"}}}]),
@@ -145,8 +184,11 @@ class Settings(Section):
         default_factory=lambda earlier: earlier.get("ssh_allowed", ())
     )
     """Who reaches the API from outside."""
+    node_ports_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = ()
+    """Who reaches the NodePorts of services from outside."""
     allow_world_ssh: Annotated[bool, Field(strict=True, examples=[True])] = False
     versions: Annotated[Versions, Field(examples=[{"kubernetes": "1.37.1"}])] = Versions()
+    images: Annotated[Images, Field(examples=[{"coredns": COREDNS}])] = Images()
     mirror: Annotated[Mirror | None, Field(examples=[{"url": "https://mirror.example.com/releases"}])] = None
     authorization_mode: Annotated[AuthorizationMode, Field(examples=["Node,RBAC"])] = "Node,RBAC"
     extra_flags: Annotated[

@@ -20,6 +20,11 @@ _T = TypeVar("_T")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HEX_32 = re.compile(r"[0-9a-f]{32}")
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
+_IMAGE_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE_HOST = r"(?:[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)+|localhost)(?::[0-9]{1,5})?"
+_IMAGE_NAME = re.compile(rf"{_IMAGE_HOST}(?:/{_IMAGE_PART})+(?::[A-Za-z0-9_][-A-Za-z0-9_.]{{0,127}})?")
+_IMAGE_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_IMAGE_EXAMPLE = "Write e.g. registry.k8s.io/pause:3.10@sha256:<64 hex digits>."
 
 SSH_KEY_TYPES = (
     "ssh-ed25519",
@@ -111,6 +116,21 @@ def choice(what: str, choices: Collection[str]) -> Callable[[str], str]:
         raise ValueError(f"is not {what} that Triplane knows. {write_one_of(value, choices)}")
 
     return check
+
+
+def image(value: str) -> str:
+    """Accept a container image's full reference: registry, repository, perhaps a tag, and digest.
+
+    Source: distribution/reference, the grammar in its package documentation.
+    """
+    name, at, digest = value.partition("@")
+    if not _IMAGE_NAME.fullmatch(name):
+        raise ValueError(f"is no image with its registry. {_IMAGE_EXAMPLE}")
+    if not at:
+        raise ValueError(f"has no digest, and a tag may be moved. {_IMAGE_EXAMPLE}")
+    if not _IMAGE_DIGEST.fullmatch(digest):
+        raise ValueError(f"has a damaged digest: sha256: and 64 hex digits, lower case. {_IMAGE_EXAMPLE}")
+    return value
 
 
 def no_repeats(values: tuple[_T, ...]) -> tuple[_T, ...]:

@@ -58,6 +58,18 @@ _OWNED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("bind-address", "secure-port"), _ADDRESSES),
         "config": "the registry of paths",
     },
+    "kubelet": {
+        **dict.fromkeys(("kubeconfig", "client-ca-file", "tls-cert-file", "tls-private-key-file"), _CERTIFICATES),
+        **dict.fromkeys(("hostname-override", "node-ip", "cluster-dns", "cluster-domain"), _ADDRESSES),
+        **dict.fromkeys(("node-labels", "register-with-taints"), "the pools' labels, taints and roles"),
+        **dict.fromkeys(("config", "config-dir"), "the registry of paths"),
+        "container-runtime-endpoint": "the registry of paths",
+    },
+    "kube-proxy": {
+        "config": "the registry of paths",
+        "hostname-override": _NAMES,
+        "cluster-cidr": "triplane:podCidr",
+    },
 }
 
 # Flags that no selectable release has any more, and where each one's job went.
@@ -79,6 +91,8 @@ _GONE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("enable-taint-manager", "pod-eviction-timeout"), "went in Kubernetes 1.27"),
     },
     "kube-scheduler": {**dict.fromkeys(("address", "port"), _INSECURE_PORT)},
+    "kubelet": {},
+    "kube-proxy": {},
 }
 _GONE_PREFIXES: Mapping[str, Mapping[str, str]] = {
     "etcd": {

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
+
+from model.taints import Taint
+
+LABEL_PREFIX = "node-role.kubernetes.io/"
+"""Under which `kubectl get nodes` finds a node's roles."""
+CONTROL_PLANE = f"{LABEL_PREFIX}control-plane"
+NODE = f"{LABEL_PREFIX}node"
 
 
 class Role(StrEnum):
@@ -11,6 +19,18 @@ class Role(StrEnum):
     ETCD = "etcd"
     """A member of the etcd cluster."""
     KUBE_MASTER = "kube-master"
-    """API server, controller manager, scheduler, and flannel."""
+    """API server, controller manager, scheduler; a Kubernetes node too, whose taint keeps other pods away."""
     KUBE_NODE = "kube-node"
-    """On the pod network, where pods are to run; there is no kubelet yet."""
+    """A Kubernetes node, where pods run."""
+
+
+def role_labels(roles: Collection[Role]) -> dict[str, str]:
+    """Labels of a Kubernetes node that tell what it is for."""
+    names = {Role.KUBE_MASTER: CONTROL_PLANE, Role.KUBE_NODE: NODE}
+    return {label: "" for role, label in names.items() if role in roles}
+
+
+def role_taints(roles: Collection[Role]) -> tuple[Taint, ...]:
+    """What keeps pods off a master that is not to run them; none where it is a kube-node as well."""
+    kept_free = Role.KUBE_MASTER in roles and Role.KUBE_NODE not in roles
+    return (Taint(key=CONTROL_PLANE, effect="NoSchedule"),) if kept_free else ()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
+from itertools import groupby
 from typing import Protocol
 
 from model.ports import ETCD_CLIENT, ETCD_PEER
-from model.roles import Role
+from model.roles import Role, role_labels, role_taints
+from model.taints import Taint
 
 INTERNAL = "internal"
 """The label under the domain whose names hold VPC addresses."""
@@ -33,6 +35,14 @@ class PoolLike(Protocol):
     def size(self) -> str:
         """The droplets' size slug."""
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What its Kubernetes nodes are labelled with, beside their roles."""
+
+    @property
+    def taints(self) -> tuple[Taint, ...]:
+        """What its Kubernetes nodes are tainted with, beside what their roles ask for."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
@@ -40,12 +50,22 @@ class Node:
 
     name: str
     """`<pool>-<index>`, e.g. etcd-0."""
+    pool: str
     fqdn: str
     """Its public name, which is the droplet's name too."""
     private_name: str
     """The name of its VPC address: what other hosts call it by."""
     roles: frozenset[Role]
     size: str
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Of its Kubernetes node: the pool's, and its roles'."""
+    taints: tuple[Taint, ...] = ()
+    """Of its Kubernetes node: the pool's, and what its roles ask for."""
+
+    @property
+    def node_name(self) -> str:
+        """What Kubernetes calls it: a name that resolves to its VPC address, so that no certificate holds an address."""
+        return self.private_name
 
     @property
     def etcd_client_url(self) -> str:
@@ -72,10 +92,13 @@ class Topology:
         nodes = tuple(
             Node(
                 name=f"{pool.name}-{index}",
+                pool=pool.name,
                 fqdn=f"{pool.name}-{index}.{domain}",
                 private_name=f"{pool.name}-{index}.{INTERNAL}.{domain}",
                 roles=frozenset(pool.roles),
                 size=pool.size,
+                labels={**pool.labels, **role_labels(pool.roles)},
+                taints=(*pool.taints, *role_taints(pool.roles)),
             )
             for pool in pools
             for index in range(pool.count)
@@ -100,6 +123,16 @@ class Topology:
     def overlay(self) -> tuple[Node, ...]:
         """Hosts on the pod network."""
         return self.having(Role.KUBE_MASTER, Role.KUBE_NODE)
+
+    @property
+    def kubelets(self) -> tuple[Node, ...]:
+        """Hosts that are nodes of Kubernetes: all that are on the pod network."""
+        return self.overlay
+
+    @staticmethod
+    def pools_of(nodes: Iterable[Node]) -> tuple[tuple[Node, ...], ...]:
+        """Group hosts by their pool, in order: a change goes through pools side by side, and through each in turn."""
+        return tuple(tuple(pool) for _, pool in groupby(nodes, key=lambda node: node.pool))
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -129,3 +162,8 @@ class Topology:
 def api_service_address(services: IPv4Network) -> IPv4Address:
     """The service range's first address, which the API server takes for the service `kubernetes`."""
     return services[1]
+
+
+def dns_service_address(services: IPv4Network) -> IPv4Address:
+    """The service range's tenth address, by custom that of the cluster's DNS (kubeadm, GetDNSIP)."""
+    return services[10]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from model import manifests
 from model.releases import Download
 from model.roles import Role
 from model.steps import apiserver, controller_manager, etcd, flannel, host, install, scheduler
+from model.taints import Taint
 from model.topology import Topology
 
 
@@ -18,6 +20,8 @@ class Pool:
     roles: tuple[Role, ...]
     count: int = 3
     size: str = "s-1vcpu-2gb"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
 
 
 TOPOLOGY = Topology.of(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from model.certificates import Leaf, leaves
 from model.firewalls import ANYWHERE, Allow, firewalls
 from model.ports import Port
 from model.roles import Role
+from model.taints import Taint
 from model.topology import Topology
 from tests.documents import ROOT, read, table
 
@@ -37,6 +38,8 @@ class Pool:
     roles: tuple[Role, ...]
     count: int = 1
     size: str = "s-1vcpu-2gb"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
 
 
 TOPOLOGY = Topology.of(

@@ -1,0 +1,80 @@
+"""Labels and taints that a pool may ask for: what Kubernetes takes, less what somebody else owns.
+
+Syntax: k8s.io/apimachinery, pkg/api/validate/content (qualified names, label values). Owners: Kubernetes, "Well-Known
+Labels, Annotations and Taints", and the admission plugin NodeRestriction. Each check returns the value, or raises
+ValueError with what is wrong and what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+
+from model.roles import LABEL_PREFIX
+from model.taints import Taint
+
+_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_PREFIX = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
+_LONGEST_PREFIX = 253
+
+_RESERVED = re.compile(r"(.*\.)?(kubernetes|k8s)\.io")
+_FOR_PEOPLE = ("topology.kubernetes.io", "node-restriction.kubernetes.io")
+"""Prefixes under which Kubernetes leaves labels to whoever runs the cluster: zones and regions where no cloud provider
+sets them, and those that a kubelet may not give itself."""
+_FOR_PEOPLE_KEYS = ("node.kubernetes.io/instance-type", "node.kubernetes.io/exclude-from-external-load-balancers")
+_KUBELETS = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch")
+
+
+def label_key(key: str) -> str:
+    """Accept the key of a label that is the pool's to choose."""
+    _qualified(key)
+    prefix = key.rpartition("/")[0]
+    if key.startswith(LABEL_PREFIX):
+        raise ValueError("follows from the pool's roles. Take it out.")
+    if key in _KUBELETS:
+        raise ValueError("is set by each kubelet itself. Take it out.")
+    if _RESERVED.fullmatch(prefix) and prefix not in _FOR_PEOPLE and key not in _FOR_PEOPLE_KEYS:
+        raise ValueError(f"is Kubernetes' own: {prefix}/ is reserved. Write a prefix of yours, or none.")
+    return key
+
+
+def label_value(value: str) -> str:
+    """Accept the value of a label; empty is one."""
+    if not value or _NAME.fullmatch(value):
+        return value
+    raise ValueError(f"is no label's value: nothing, or {_SYNTAX}.{_wish(value)}")
+
+
+def taint(value: object) -> Taint:
+    """Accept a taint, as text in kubectl's notation, that is the pool's to choose."""
+    if isinstance(value, Taint):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("is no text. Write e.g. dedicated=gpu:NoSchedule.")  # noqa: TRY004 (pydantic wants ValueError)
+    found = Taint.parse(value)
+    _qualified(found.key, f"has the key {found.key}, which ")
+    label_value(found.value)
+    prefix = found.key.rpartition("/")[0]
+    if found.key.startswith(LABEL_PREFIX):
+        raise ValueError("follows from the pool's roles. Take it out.")
+    if prefix == "node.kubernetes.io":
+        raise ValueError("is set and removed by the node lifecycle controller. Take it out.")
+    if _RESERVED.fullmatch(prefix):
+        raise ValueError(f"is Kubernetes' own: {prefix}/ is reserved. Write a prefix of yours, or none.")
+    return found
+
+
+_SYNTAX = "1 to 63 of letters, digits, -, _ and ., a letter or digit first and last"
+
+
+def _qualified(key: str, intro: str = "") -> None:
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (_PREFIX.fullmatch(prefix) and len(prefix) <= _LONGEST_PREFIX):
+        raise ValueError(f"{intro}has a prefix that is no DNS name. Write e.g. example.com/{name or 'name'}.")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{intro}is no label's name: {_SYNTAX}.{_wish(name)}")
+
+
+def _wish(text: str) -> str:
+    wish = re.sub(r"[^A-Za-z0-9_.]+", "-", text)[:63].strip("-_.")
+    return f" Write e.g. {wish}." if wish else ""
