@@ -64,7 +64,7 @@ class Node:
 
     @property
     def node_name(self) -> str:
-        """What Kubernetes calls it: a name that resolves to its VPC address, so that no certificate holds an address."""
+        """What Kubernetes calls it: the name of its VPC address, so that no certificate holds an address."""
         return self.private_name
 
     @property
