@@ -52,6 +52,18 @@ ENCRYPTION = "/etc/kubernetes/encryption.yaml"
 CONTROLLER_MANAGER_KUBECONFIG = "/etc/kubernetes/controller-manager.kubeconfig"
 SCHEDULER_KUBECONFIG = "/etc/kubernetes/scheduler.kubeconfig"
 SCHEDULER_CONFIGURATION = "/etc/kubernetes/scheduler.yaml"
+KUBELET_CONFIGURATION = "/etc/kubernetes/kubelet.yaml"
+KUBELET_DROP_INS = "/etc/kubernetes/kubelet.conf.d"
+"""Where an image's vendor or an operator has his say: `*.conf`, read after the configuration."""
+KUBELET_KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
+KUBELET_PKI = "/etc/kubernetes/kubelet"
+KUBELET_RENEWED = "/var/lib/kubelet/pki"
+"""Where a kubelet keeps the client certificates that it has asked for itself."""
+STATIC_PODS = "/etc/kubernetes/manifests"
+POD_RESOLV_CONF = "/etc/kubernetes/resolv.conf"
+"""A link to the file that names DNS servers which pods reach as well."""
+KUBE_PROXY_CONFIGURATION = "/etc/kubernetes/kube-proxy.yaml"
+KUBE_PROXY_KUBECONFIG = "/etc/kubernetes/kube-proxy.kubeconfig"
 
 
 def installed(component: str, version: str) -> str:
@@ -64,6 +76,11 @@ def unit(name: str) -> str:
     return f"/etc/systemd/system/{name}.service"
 
 
+def path_unit(name: str) -> str:
+    """A systemd unit that starts the service of the same name whenever a file changes."""
+    return f"/etc/systemd/system/{name}.path"
+
+
 def certificate(directory: str, name: str) -> str:
     """A PEM certificate (or bundle of them)."""
     return f"{directory}/{name}.crt"
@@ -72,3 +89,8 @@ def certificate(directory: str, name: str) -> str:
 def key(directory: str, name: str) -> str:
     """A PEM private key."""
     return f"{directory}/{name}.key"
+
+
+def passing_kubeconfig(step: str) -> str:
+    """The administrator's kubeconfig, in memory and only while the step runs."""
+    return f"/run/triplane/{step}.kubeconfig"

@@ -78,8 +78,8 @@ resolvable() {
   done
 }
 
-# fetch DIRECTORY URL SHA256: a release file, checked before it is anything more than a temporary file. A .tar.gz is
-# unpacked without its top folder; anything else becomes an executable under the URL's last name.
+# fetch DIRECTORY URL SHA256: a release file, checked before it is anything more than a temporary file. Of an archive,
+# the files at its top or in a folder there are installed; anything else becomes an executable under the URL's last name.
 fetch() {
   local directory=$1 url=$2 sha256=$3 name mark work got
   name=${url##*/}
@@ -104,13 +104,13 @@ fetch() {
     fail "$url has the digest $got, but $sha256 is pinned: nothing was installed; check the mirror, or the digest in the catalog"
   fi
   case $name in
-  *.tar.gz)
+  *.tar.gz | *.tgz)
     mkdir "$work/unpacked"
-    if ! tar --extract --gzip --file "$work/$name" --directory "$work/unpacked" --strip-components 1 --no-same-owner; then
+    if ! tar --extract --gzip --file "$work/$name" --directory "$work/unpacked" --no-same-owner; then
       rm -rf "$work"
       fail "cannot unpack $name: is the disk full? (df -h /)"
     fi
-    find "$work/unpacked" -maxdepth 1 -type f -exec mv -f {} "$directory/" \;
+    find "$work/unpacked" -maxdepth 2 -type f -exec mv -f --target-directory "$directory" {} +
     ;;
   *)
     chmod 755 "$work/$name"

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from model import manifests
 from model.releases import Download
 from model.roles import Role
-from model.steps import apiserver, controller_manager, etcd, flannel, host, install, scheduler
+from model.steps import apiserver, containerd, controller_manager, etcd, flannel, host, install, scheduler
 from model.taints import Taint
 from model.topology import Topology
 
@@ -31,6 +31,7 @@ TOPOLOGY = Topology.of(
 )
 PODS = IPv4Network("10.200.0.0/16")
 SERVICES = IPv4Network("10.32.0.0/24")
+PAUSE = f"registry.example.com:5000/pause:3.10.1@sha256:{'0' * 64}"
 
 
 def _apiserver(mode: str) -> str:
@@ -68,6 +69,11 @@ def steps() -> dict[str, str]:
             node=node, cluster="lab", pods=PODS, services=SERVICES, version="1.37.1", extra={}
         ),
         "kube-scheduler.sh": scheduler.script(node=node, version="1.37.1", extra={}),
+        "containerd.sh": containerd.script(
+            versions={"containerd": "2.3.4", "runc": "1.4.3", "cni-plugins": "1.9.1"},
+            pause=PAUSE,
+            registry="https://mirror.example.com",
+        ),
     }
 
 

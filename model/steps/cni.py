@@ -1,0 +1,64 @@
+"""The pod network on a host: CNI plugins that take their subnet and MTU from flannel's lease."""
+
+from __future__ import annotations
+
+import json
+
+from model import paths
+from model.assets import render
+from model.files import HostFile
+from model.steps import unit
+
+UNIT = "pod-network"
+NETWORK = "flannel"
+BRIDGE = "cni0"
+
+
+def configuration() -> str:
+    """A CNI network (CNI specification 1.0.0, section 1) with @SUBNET@ and @MTU@ for what the lease says.
+
+    flannel masquerades what leaves the cluster, so the bridge does not (containernetworking.github.io, bridge).
+    """
+    plugins = [
+        {
+            "type": "bridge",
+            "bridge": BRIDGE,
+            "isDefaultGateway": True,
+            "forceAddress": True,
+            "hairpinMode": True,
+            "mtu": "@MTU@",
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": "@SUBNET@"}]]},
+        },
+        # Ports that pods have on their host, by the packet filter that flannel and kube-proxy use as well.
+        {"type": "portmap", "capabilities": {"portMappings": True}, "backend": "nftables"},
+    ]
+    return json.dumps({"cniVersion": "1.0.0", "name": NETWORK, "plugins": plugins}, indent=2) + "\n"
+
+
+def files(*, ctr: str) -> tuple[HostFile, ...]:
+    """What writes that network for the lease of the moment: at boot, and whenever flannel has a new one."""
+    return (
+        HostFile(path=paths.POD_NETWORK_TEMPLATE, content=configuration(), mode="644"),
+        HostFile(
+            path=paths.POD_NETWORK,
+            content=render(
+                "pod-network.sh.j2",
+                lease=paths.FLANNEL_SUBNET,
+                template=paths.POD_NETWORK_TEMPLATE,
+                network=paths.CNI_CONFIGURATION,
+                bridge=BRIDGE,
+                addresses=f"{paths.CNI_LEASES}/{NETWORK}",
+                ctr=ctr,
+            ),
+            mode="755",
+        ),
+        unit(
+            UNIT,
+            UNIT,
+            script=paths.POD_NETWORK,
+            lease=paths.FLANNEL_SUBNET,
+            # systemd makes it, and lets nothing else be written to.
+            directory=paths.CNI_ETC.removeprefix("/etc/"),
+        ),
+        HostFile(path=paths.path_unit(UNIT), content=render("units/pod-network.path.j2", lease=paths.FLANNEL_SUBNET)),
+    )

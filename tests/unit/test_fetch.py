@@ -1,0 +1,93 @@
+"""How release files get onto a host: `fetch` of the step library, with files in the place of a mirror."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from model.assets import ASSETS
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "opt/triplane/etcd/3.6.14"
+
+
+def fetch(directory: Path, file: Path, sha256: str | None = None) -> subprocess.CompletedProcess[str]:
+    sha256 = sha256 or hashlib.sha256(file.read_bytes()).hexdigest()
+    script = f". {ASSETS}/steps/step.sh\nSTEP=install\nfetch {directory} file://{file} {sha256}\n"
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+
+
+def archive(path: Path, members: dict[str, str]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o755
+            tar.addfile(member, io.BytesIO(content.encode()))
+    return path
+
+
+def installed(directory: Path) -> dict[str, str]:
+    assert not list(directory.glob(".fetch*")), "something half-downloaded is left"
+    return {path.name: path.read_text() for path in directory.iterdir() if not path.name.startswith(".")}
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("etcd.tar.gz", {"etcd-v3.6.14/etcd": "one", "etcd-v3.6.14/etcdctl": "two", "etcd-v3.6.14/docs/a.md": "deep"}),
+        ("containerd.tar.gz", {"bin/etcd": "one", "bin/etcdctl": "two"}),
+        ("cni-plugins.tgz", {"./etcd": "one", "./etcdctl": "two"}),
+        ("flat.tgz", {"etcd": "one", "etcdctl": "two"}),
+    ],
+)
+def test_an_archives_programs_land_side_by_side_however_it_is_laid_out(
+    name: str, members: dict[str, str], tmp_path: Path, directory: Path
+) -> None:
+    result = fetch(directory, archive(tmp_path / name, members))
+    assert result.returncode == 0, result.stderr
+    assert installed(directory) == {"etcd": "one", "etcdctl": "two"}
+    assert (directory / "etcd").stat().st_mode & 0o777 == 0o755
+
+
+def test_anything_else_is_a_program(tmp_path: Path, directory: Path) -> None:
+    program = tmp_path / "runc.amd64"
+    program.write_text("runc")
+    assert fetch(directory, program).stdout == f"installed {directory}/runc.amd64\n"
+    assert installed(directory) == {"runc.amd64": "runc"}
+    assert (directory / "runc.amd64").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_is_installed_is_not_downloaded_again(tmp_path: Path, directory: Path) -> None:
+    program = tmp_path / "runc.amd64"
+    program.write_text("runc")
+    digest = hashlib.sha256(b"runc").hexdigest()
+    assert fetch(directory, program, digest).returncode == 0
+    program.unlink()
+    again = fetch(directory, program, digest)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_a_wrong_digest_installs_nothing_and_leaves_what_was_there(tmp_path: Path, directory: Path) -> None:
+    assert fetch(directory, archive(tmp_path / "a.tgz", {"./bridge": "right"})).returncode == 0
+    wrong = archive(tmp_path / "a.tgz", {"./bridge": "wrong"})
+    result = fetch(directory, wrong, "0" * 64)
+    assert result.returncode == 1
+    assert f"step install: file://{wrong} has the digest " in result.stderr
+    assert f", but {'0' * 64} is pinned: nothing was installed" in result.stderr
+    assert installed(directory) == {"bridge": "right"}
+
+
+def test_an_archive_that_cannot_be_unpacked_installs_nothing(tmp_path: Path, directory: Path) -> None:
+    broken = tmp_path / "broken.tgz"
+    broken.write_text("no archive")
+    result = fetch(directory, broken)
+    assert result.returncode == 1
+    assert "cannot unpack broken.tgz" in result.stderr
+    assert installed(directory) == {}
