@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 
 from lab import catalog
 from lab.toolchain import PROGRAMS, Progress, Step, ToolchainError, build_all
-from lab.toolchain.builder import FETCH_VARIABLE, RELEASES
+from lab.toolchain.builder import DEFAULTS, FETCH_VARIABLE, RELEASES
 
 
 class _Display:
@@ -32,7 +32,9 @@ class _Display:
 
 
 def main(
-    program: Annotated[str | None, typer.Option(help="One of " + ", ".join(PROGRAMS) + "; all without it.")] = None,
+    program: Annotated[
+        str | None, typer.Option(help="One of " + ", ".join(PROGRAMS) + "; without it what an up needs.")
+    ] = None,
     version: Annotated[str | None, typer.Option(help="One that is pinned; the default without it.")] = None,
     *,
     fetch: Annotated[
@@ -44,7 +46,7 @@ def main(
     display = _Display(console)
     try:
         upstream = catalog.load(RELEASES) if fetch else None
-        wanted = [(program, version)] if program else [(name, None) for name in PROGRAMS]
+        wanted = [(program, version)] if program else DEFAULTS
         with display.bars:
             builds = build_all(wanted, on_progress=display.show, upstream=upstream)
     except (ToolchainError, catalog.CatalogError, OSError) as problem:

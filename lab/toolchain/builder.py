@@ -13,7 +13,7 @@ from pathlib import Path
 from lab import catalog
 from lab.catalog import Catalog
 from lab.config import cache_directory
-from lab.toolchain import fetch, go, modules
+from lab.toolchain import fetch, gcc, go, modules
 from lab.toolchain.errors import ToolchainError
 from lab.toolchain.programs import PROGRAMS, Program
 from lab.toolchain.progress import Listener, Progress, Step, ignore
@@ -25,11 +25,13 @@ FETCH_VARIABLE = "TRIPLANE_FETCH"
 RELEASES = Path(__file__).parents[2] / "assets/releases.yaml"
 """What upstream publishes, with digests."""
 
-DEFAULTS: tuple[tuple[str, str | None], ...] = tuple((name, None) for name in PROGRAMS)
-"""Every program in its default version."""
+DEFAULTS: tuple[tuple[str, str | None], ...] = tuple(
+    (program.name, None) for program in PROGRAMS.values() if not program.on_demand
+)
+"""Every program that is used day by day, in its default version."""
 
-_TO_COMPILE = '{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}'
-"""For `go list`: the packages that Go's build cache does not have."""
+_TO_COMPILE = '{{if and .Stale (ne .Name "main") (not .ForTest)}}{{.ImportPath}}{{end}}'
+"""For `go list`: the packages that Go's build cache does not have. Those that a test changes are compiled with it."""
 
 # Nobody debugs these: without DWARF the compiler needs a fifth less time.
 _COMPILER = ["-trimpath", "-gcflags=all=-dwarf=false"]
@@ -116,9 +118,9 @@ def _recipe(program: Program, version: str) -> str:
     """Digest of what decides the result. Go's own version is not in it: an update of Go is no reason to wait."""
     folder = program.folder(version)
     pins = [(name, (folder / name).read_text()) for name in ("go.mod", "go.sum")]
-    text = json.dumps(
-        [pins, _flags(program, version), program.cgo, sorted(program.packages.items()), sorted(program.scripts)]
-    )
+    others = [sorted(sources.items()) for sources in (program.tests, program.c_sources) if sources]
+    packages = [sorted(program.packages.items()), sorted(program.scripts), *others]
+    text = json.dumps([pins, _flags(program, version), program.cgo, *packages])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -167,7 +169,7 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
     _download(program, version, compiler, tell)
 
     tell(Step.PLANNING)
-    query = ["list", "-deps", "-f", _TO_COMPILE, *flags, *packages]
+    query = ["list", "-deps", *_with_tests(program), "-f", _TO_COMPILE, *flags, *packages, *program.tests.values()]
     planned = compiler.run(query, folder=folder, what=what, step="listing packages", environment=environment)
     stale = {line for line in planned if line}
 
@@ -181,16 +183,27 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
             tell(Step.LINKING, detail=", ".join(program.packages))
 
     count("")
-    command = ["build", "-v", *flags, "-o", f"{staging}/", *packages]
+    # `go test -c` does not say how far it is: what a test is made of is compiled before, like the rest.
+    command = ["build", "-v", *flags, "-o", f"{staging}/", *packages, *(sorted(stale) if program.tests else [])]
     compiler.run(command, folder=folder, what=what, step="compiling", environment=environment, on_line=count)
     for name, package in program.packages.items():
         (staging / _output_name(package)).rename(staging / name)
+    for name, package in program.tests.items():
+        tell(Step.LINKING, detail=name)
+        command = ["test", "-c", *flags, "-o", str(staging / name), package]
+        compiler.run(command, folder=folder, what=what, step="compiling its tests", environment=environment)
 
-    if program.scripts:
+    if program.scripts or program.c_sources:
         query = ["list", "-m", "-f", "{{.Dir}}", program.module]
-        source = compiler.run(query, folder=folder, what=what, step="finding its scripts")[-1]
+        source = Path(compiler.run(query, folder=folder, what=what, step="finding its other files")[-1])
         for script in program.scripts:
-            shutil.copyfile(Path(source) / script, staging / Path(script).name)
+            shutil.copyfile(source / script, staging / Path(script).name)
+        for name, file in program.c_sources.items():
+            gcc.build(source / file, staging / name, what=what)
+
+
+def _with_tests(program: Program) -> list[str]:
+    return ["-test"] if program.tests else []
 
 
 def _environment(program: Program) -> dict[str, str]:
@@ -221,7 +234,8 @@ def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell)
             compiler.run(download, folder=folder, what=what, step=step, on_line=count)
         count("")
         # What is missing still, it gets as a build would; and it is this one's word that counts.
-        query = ["list", "-deps", "-x", *_flags(program, version), *program.packages.values()]
+        packages = (*program.packages.values(), *program.tests.values())
+        query = ["list", "-deps", *_with_tests(program), "-x", *_flags(program, version), *packages]
         compiler.run(query, folder=folder, what=what, step=step, environment=_environment(program), on_line=count)
         count("")
 

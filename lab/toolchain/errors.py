@@ -22,8 +22,8 @@ _REMEDIES = {
     _CHECKSUM: "A module is not what go.sum pins, and is not used. If a proxy is set (`go env GOPROXY`), check it.",
     _NETWORK: "The Go module registry did not deliver: check this machine's network and `go env GOPROXY`, and run it "
     "again; modules that arrived are kept.",
-    _COMPILER: "It needs a C compiler with static libraries: `apt-get install gcc libc6-dev libseccomp-dev pkgconf`, and "
-    "run it again.",
+    _COMPILER: "It needs a C compiler with static libraries: `apt-get install gcc libc6-dev libseccomp-dev pkgconf`, "
+    "and run it again.",
     _MEMORY: "The machine ran out of memory: a build takes up to 4 GB; close something and run it again.",
 }
 """What the Go tool says → what to do; the first that fits."""

@@ -44,6 +44,10 @@ class Program:
     """Binary → the main package it is built from."""
     stamps: Mapping[str, str] = field(default_factory=dict)
     """Go variable → its value at link time, with {version}, {major} and {minor} in it."""
+    tests: Mapping[str, str] = field(default_factory=dict)
+    """Binary → the package whose tests it runs."""
+    c_sources: Mapping[str, str] = field(default_factory=dict)
+    """Binary → the one C file of the module that it is built from."""
     scripts: tuple[str, ...] = ()
     """Files of the module that must stand beside the binaries."""
     cgo: bool = False
@@ -53,13 +57,15 @@ class Program:
     downloads: tuple[Download, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     """Version → what a reader of its catalog entry should know."""
+    on_demand: bool = False
+    """Takes long and is seldom needed: built only where it is asked for by name."""
     pins: Path = MODULES
     """The folder with a module folder per version."""
 
     @property
     def binaries(self) -> tuple[str, ...]:
         """Names of all files that a build of it has."""
-        return (*self.packages, *(Path(script).name for script in self.scripts))
+        return (*self.packages, *self.tests, *self.c_sources, *(Path(script).name for script in self.scripts))
 
     def folder(self, version: str) -> Path:
         """Return where the go.mod and go.sum stand that pin every module of a version."""
@@ -212,7 +218,7 @@ _PROGRAMS = (
             ),
         ),
     ),
-    # The last two are no downloads of upstream's, but what images of the lab's own are made of.
+    # The last ones are no downloads of upstream's: images are made of them, and the cluster is judged by them.
     Program(
         name="coredns",
         versions=("1.14.6",),
@@ -220,11 +226,22 @@ _PROGRAMS = (
         packages={"coredns": "github.com/coredns/coredns"},
     ),
     Program(
-        name="agnhost",
+        name="kubernetes-images",
         versions=("1.37.1", "1.36.3"),
         module="k8s.io/kubernetes",
         packages={"agnhost": "k8s.io/kubernetes/test/images/agnhost"},
+        c_sources={"pause": "build/pause/linux/pause.c"},
+        scripts=("test/images/agnhost/porter/localhost.crt", "test/images/agnhost/porter/localhost.key"),
         stamps=_KUBERNETES_STAMPS,
+    ),
+    Program(
+        name="kubernetes-e2e",
+        versions=("1.37.1", "1.36.3"),
+        module="k8s.io/kubernetes",
+        packages={"ginkgo": "github.com/onsi/ginkgo/v2/ginkgo"},
+        tests={"e2e.test": "k8s.io/kubernetes/test/e2e"},
+        stamps=_KUBERNETES_STAMPS,
+        on_demand=True,
     ),
 )
 

@@ -105,6 +105,37 @@ def test_a_build_has_the_binary_with_its_version_and_the_scripts(program: Progra
     assert result.built_from.startswith("Go module example.test/hello v1.2.3 with go1.")
 
 
+def test_a_build_has_the_tests_of_a_package_and_what_is_written_in_c(
+    program: Program, cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "modules/hello-1.2.3"
+    (folder / "greeting/greeting_test.go").write_text(
+        'package greeting\n\nimport ("testing"; "testing/quick")\n\n'
+        "func TestText(t *testing.T) { _ = quick.Check; t.Log(Text) }\n"
+    )
+    (folder / "waiter.c").write_text('#include <stdio.h>\nint main() { puts("waiting"); return 0; }\n')
+    both = dataclasses.replace(
+        program, tests={"hello.test": "example.test/hello/greeting"}, c_sources={"waiter": "waiter.c"}
+    )
+    told: list[Progress] = []
+    result = build(both, cache=cache, on_progress=told.append)
+    assert "--- PASS: TestText" in run(result.path("hello.test"), "-test.v")
+    assert run(result.path("waiter")) == "waiting"
+    assert (
+        "not a dynamic executable"
+        in subprocess.run(["ldd", result.path("waiter")], capture_output=True, text=True, check=False).stderr
+    )
+    assert any("hello.test" in progress.detail for progress in told), told
+
+
+def test_c_that_does_not_compile_is_told_with_the_compilers_words(
+    program: Program, cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "modules/hello-1.2.3/waiter.c").write_text("int main() { return wrong; }\n")
+    with pytest.raises(ToolchainError, match=r"(?s)hello 1.2.3: compiling C.*wrong"):
+        build(dataclasses.replace(program, c_sources={"waiter": "waiter.c"}), cache=cache)
+
+
 def test_progress_counts_the_packages_up_to_the_last_and_ends_ready(program: Program, cache: Path) -> None:
     told: list[Progress] = []
     build(program, cache=cache, on_progress=told.append)
@@ -133,6 +164,8 @@ def test_another_recipe_is_another_build(program: Program, cache: Path, mark: st
         {"stamps": {"main.version": "v{version}"}},
         {"packages": {}},
         {"scripts": ()},
+        {"tests": {"hello.test": "example.test/hello/greeting"}},
+        {"c_sources": {"waiter": "waiter.c"}},
         {"tags": ("osusergo",)},
     ]
     for change in changes:

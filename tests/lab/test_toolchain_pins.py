@@ -48,7 +48,7 @@ def test_the_go_mod_asks_for_the_version_that_the_build_claims(program: Program,
 def test_the_go_mod_has_every_package_as_a_tool(program: Program, version: str) -> None:
     text = (program.folder(version) / "go.mod").read_text()
     tools = set(re.findall(r"^(?:tool |\t)(\S+/\S+)$", text, re.MULTILINE))
-    assert set(program.packages.values()) == tools
+    assert {*program.packages.values(), *program.tests.values()} == tools
 
 
 @each_pinned

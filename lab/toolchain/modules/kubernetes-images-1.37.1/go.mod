@@ -1,4 +1,4 @@
-module triplane/toolchain/agnhost-1.37.1
+module triplane/toolchain/kubernetes-images-1.37.1
 
 go 1.26.0
 

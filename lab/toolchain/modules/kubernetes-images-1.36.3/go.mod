@@ -1,4 +1,4 @@
-module triplane/toolchain/agnhost-1.36.3
+module triplane/toolchain/kubernetes-images-1.36.3
 
 go 1.26.0
 
