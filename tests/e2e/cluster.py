@@ -75,11 +75,23 @@ class Cluster:
             raise CommandError(f"{shlex.join(arguments)} ended with {process.returncode}:\n{output[-6000:]}")
         return output
 
+    def tries(self, *arguments: str) -> str:
+        """What a command prints, whether it fails or not: for the words of an error."""
+        output, _ = self.start(*arguments).communicate(timeout=120)
+        return output
+
     def up(self) -> str:
         return self.run("up")
 
     def configure(self, path: str, value: str) -> None:
         self.run("pulumi", "config", "set", "--path", path, value)
+
+    def unset(self, path: str) -> None:
+        self.run("pulumi", "config", "rm", "--path", path)
+
+    def setting(self, name: str) -> Any:
+        """What the stack's generated file has, such as the digests that the lab's own builds have."""
+        return yaml.safe_load((self.directory / "Pulumi.lab.yaml").read_text())["config"][f"triplane:{name}"]
 
     def verbosity(self, component: str, level: str) -> None:
         """Change a flag that changes nothing else."""
@@ -225,7 +237,8 @@ class Api:
         with self._connected() as sock:
             connection = http.client.HTTPSConnection(self.name, self.port, context=self.context)
             connection.sock = sock
-            headers = {"Content-Type": "application/json", "Connection": "close"}
+            kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            headers = {"Content-Type": kind, "Connection": "close"}
             connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
             response = connection.getresponse()
             text = response.read()

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from model import paths
 from tests.e2e.cluster import Cluster, decoded, lines_with
 
 CLIENT = "https://etcd-0.internal.lab.triplane.test:2379"
@@ -95,19 +96,24 @@ def test_files_of_the_control_plane_belong_to_root_alone(cluster: Cluster) -> No
 
 
 # From → to → TCP ports that are open on the private and on the public address; all others asked about must not be.
-HOSTS = {"etcd": "etcd-0", "master": "k8s-master-0"}
-OTHER = {"etcd": "etcd-1", "master": "k8s-master-1"}
+HOSTS = {"etcd": "etcd-0", "master": "k8s-master-0", "node": "k8s-node-0"}
+OTHER = {"etcd": "etcd-1", "master": "k8s-master-1", "node": "k8s-node-1"}
 NOTHING: set[int] = set()
 OPEN = {
     # etcd listens on its private address alone.
     ("etcd", "etcd"): ({2379, 2380}, NOTHING),
     ("etcd", "master"): (NOTHING, NOTHING),
+    ("etcd", "node"): (NOTHING, NOTHING),
     ("master", "etcd"): ({2379}, NOTHING),
-    ("master", "master"): ({6443}, {6443}),
+    ("master", "master"): ({6443, 10250, 31234}, {6443, 10250, 31234}),
+    ("master", "node"): ({10250, 31234}, {10250, 31234}),
+    ("node", "etcd"): ({2379}, NOTHING),
+    ("node", "master"): ({6443, 31234}, {6443, 31234}),
+    ("node", "node"): ({31234}, {31234}),
 }
 # 2222 is the door of the first connection: behind it is nothing but what this test put there.
-OPEN_TO_OPERATOR = {"etcd": {22, 2222}, "master": {22, 2222, 6443}}
-ASKED = (22, 2222, 2379, 2380, 2381, 6443, 8471, 10257, 10259, 31234)
+OPEN_TO_OPERATOR = {"etcd": {22, 2222}, "master": {22, 2222, 6443, 31234}, "node": {22, 2222, 31234}}
+ASKED = (22, 2222, 2379, 2380, 2381, 6443, 8471, 10248, 10249, 10250, 10255, 10256, 10257, 10259, 31234)
 PROBE = """python3 - <<'EOF'
 import socket
 for address in {addresses}:
@@ -151,7 +157,7 @@ def test_only_the_ports_meant_for_a_host_are_open_to_it(
     assert seen == {(address, port) for address, ports in expected for port in ports}
 
 
-@pytest.mark.parametrize("target", ["etcd", "master"])
+@pytest.mark.parametrize("target", HOSTS)
 def test_only_the_ports_meant_for_the_operator_are_open_to_it(cluster: Cluster, listeners: None, target: str) -> None:
     address = cluster.nodes[OTHER[target]]["publicAddress"]
     seen = set()
@@ -165,8 +171,9 @@ def test_only_the_ports_meant_for_the_operator_are_open_to_it(cluster: Cluster, 
 
 def test_hosts_send_nothing_out_that_is_not_named(cluster: Cluster) -> None:
     # 8001 is the mirror, 53 the name server; 8000 is open to hosts under no firewall.
-    output = cluster.ssh("etcd-0", PROBE.format(addresses=["198.19.0.1"], ports=(53, 8000, 8001)))
-    assert sorted(output.split()[2::3]) == ["53", "8001"]
+    for host in HOSTS.values():
+        output = cluster.ssh(host, PROBE.format(addresses=["198.19.0.1"], ports=(53, 8000, 8001)))
+        assert sorted(output.split()[2::3]) == ["53", "8001"]
 
 
 def test_secrets_stand_in_the_open_nowhere(cluster: Cluster) -> None:
@@ -176,6 +183,11 @@ def test_secrets_stand_in_the_open_nowhere(cluster: Cluster) -> None:
     )
     body = decoded(key).splitlines()[1]
     needles = [*cluster.tokens.values(), key[:60], body, outputs["deployKey"].splitlines()[2]]
+    for host in ("k8s-node-0", "k8s-master-0"):
+        for path in (paths.KUBELET_KUBECONFIG, paths.KUBE_PROXY_KUBECONFIG):
+            text = cluster.ssh(host, f"sed -n 's/.*client-key-data: //p' {path}").strip()
+            needles += [text[:60], decoded(text).splitlines()[1]]
+        needles.append(cluster.ssh(host, f"cat {paths.KUBELET_PKI}/*.key").splitlines()[1])
     assert all(len(needle) > 30 for needle in needles)
     pulumi = [cluster.directory / name for name in ("state", "pulumi-home", "Pulumi.lab.yaml", "outputs.json")]
     logs = list((cluster.directory / "lab").glob("*.log"))
@@ -184,16 +196,25 @@ def test_secrets_stand_in_the_open_nowhere(cluster: Cluster) -> None:
 
 
 def test_no_process_and_no_log_on_a_host_holds_a_key(cluster: Cluster) -> None:
-    # The pattern is written so that it does not find itself.
+    # The patterns are written so that they do not find themselves; a kubeconfig's key is in base64.
+    pattern = "-e 'PRIVATE[ ]KEY' -e 'client-key-[d]ata: [A-Za-z0-9]'"
     find = (
-        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac 'PRIVATE[ ]KEY'; "
-        "journalctl --no-pager | grep -c 'PRIVATE[ ]KEY'; true"
+        f"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -ac {pattern}; "
+        f"journalctl --no-pager | grep -c {pattern}; true"
     )
-    for host in ("etcd-0", "k8s-master-0"):
+    for host in HOSTS.values():
         assert cluster.ssh(host, find).split() == ["0", "0"]
 
 
+def test_nothing_is_left_of_what_is_in_memory_only_while_it_is_used(cluster: Cluster) -> None:
+    find = (
+        r"grep -rlIs --exclude-dir=containerd -e 'PRIVATE[ ]KEY' -e 'client-key-[d]ata' /run /tmp /dev/shm /root; true"
+    )
+    for host in HOSTS.values():
+        assert cluster.ssh(host, find).strip() == ""
+
+
 def test_the_door_of_the_first_connection_is_shut_and_its_key_is_gone(cluster: Cluster) -> None:
-    for host in ("etcd-0", "k8s-master-0"):
+    for host in HOSTS.values():
         assert cluster.ssh(host, "ls /etc/ssh/ssh_bootstrap_key; true").count("No such file") == 1
         assert "ssh-bootstrap" not in cluster.ssh(host, "systemctl list-units --all --no-legend 'ssh*'")

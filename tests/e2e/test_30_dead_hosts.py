@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.cluster import Cluster, Load, wait_for
+from tests.e2e.pods import namespace, node_name, serve
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,17 @@ def test_the_api_writes_on_with_one_member_and_one_master_dead(cluster: Cluster,
     with cluster.api() as api, Load(api).running() as load:
         wait_for("thirty writes and reads", lambda: load.requests >= 60)
     assert load.failures == []
+
+
+def test_nodes_and_masters_that_live_take_pods_with_one_member_and_one_master_dead(
+    cluster: Cluster, two_hosts_dead: None
+) -> None:
+    with namespace(cluster, "e2e-dead-hosts") as place:
+        alive = ("k8s-master-0", "k8s-master-1", "k8s-node-0", "k8s-node-1")
+        for host in alive:
+            spec = serve(nodeName=node_name(host), tolerations=[{"operator": "Exists"}])
+            place.create("Pod", host, labels={"app": "alive"}, spec=spec)
+        place.all_ready("alive", len(alive))
 
 
 def test_status_names_what_is_dead(cluster: Cluster, two_hosts_dead: None) -> None:

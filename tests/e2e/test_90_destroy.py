@@ -24,7 +24,7 @@ def in_the_cloud(cluster: Cluster) -> dict[str, int]:
 
 
 def test_destroy_leaves_nothing_in_the_cloud(cluster: Cluster) -> None:
-    assert in_the_cloud(cluster)["droplets"] == 6
+    assert in_the_cloud(cluster)["droplets"] == 8
     cluster.run("pulumi", "destroy", "--yes", "--skip-preview")
     # A region's default VPC is DigitalOcean's own and cannot be deleted.
     assert {kind for kind, count in in_the_cloud(cluster).items() if count} <= {"vpcs"}
@@ -49,7 +49,7 @@ def test_an_up_from_nothing_that_is_interrupted_and_one_that_is_killed_are_finis
     process.communicate(timeout=120)
 
     cluster.up()
-    assert in_the_cloud(cluster)["droplets"] == 6
+    assert in_the_cloud(cluster)["droplets"] == 8
     assert cluster.plan() == {}
     cluster.forget_outputs()
     with cluster.api() as api:

@@ -1,0 +1,133 @@
+"""Pools: a line of the settings changed, and what it touches. In the order of a pool's life."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.cluster import Cluster
+from tests.e2e.pods import Manifest, Namespace, Visitor, evenly, namespace, node_name, ready, run, serve, spread
+
+POOL = "triplane:pools[2]"
+HOSTS = ("k8s-master-0", "k8s-master-1", "k8s-master-2", "k8s-node-0", "k8s-node-1")
+REPLICAS = 6
+
+
+@pytest.fixture(scope="module")
+def place(cluster: Cluster) -> Iterator[Namespace]:
+    with namespace(cluster, "e2e-pools") as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def web(place: Namespace) -> Manifest:
+    """Web servers of which at most one at a time may be taken away, behind a service."""
+    spec = serve("--delay-shutdown=3", terminationGracePeriodSeconds=10, topologySpreadConstraints=evenly("web"))
+    place.group("Deployment", "web", spec, replicas=REPLICAS)
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+    place.create("PodDisruptionBudget", "web", spec=budget)
+    service = place.service("web", type="NodePort")
+    place.all_ready("web", REPLICAS)
+    return service
+
+
+def visitor(cluster: Cluster, web: Manifest) -> Visitor:
+    """One who calls by the node ports of hosts that stay."""
+    port = web["spec"]["ports"][0]["nodePort"]
+    hosts = ("k8s-node-0", "k8s-node-1", "k8s-master-1")
+    return Visitor([f"http://{cluster.nodes[host]['publicAddress']}:{port}/hostname" for host in hosts])
+
+
+def node(place: Namespace, host: str) -> Manifest:
+    return dict(place.ask("GET", f"/api/v1/nodes/{node_name(host)}"))
+
+
+def containers(place: Namespace) -> dict[str, str]:
+    """Pod → which container it runs in."""
+    return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"] for pod in place.pods("web")}
+
+
+def test_a_flag_of_the_kubelet_rolls_the_kubelets_alone_and_no_request_fails_meanwhile(
+    cluster: Cluster, place: Namespace, web: Manifest
+) -> None:
+    before = containers(place)
+    cluster.verbosity("kubelet", "1")
+    assert cluster.plan() == {f"{host}-kubelet": "update" for host in HOSTS}
+    with visitor(cluster, web).running() as calls:
+        cluster.up()
+    assert calls.requests > 100
+    assert calls.failures == []
+    assert "--v=1" in cluster.ssh("k8s-node-1", "tr '\\0' ' ' </proc/$(pgrep -x kubelet)/cmdline")
+    assert containers(place) == before
+    assert cluster.plan() == {}
+
+
+def test_labels_and_taints_of_a_pool_touch_the_registrations_of_its_nodes_alone(
+    cluster: Cluster, place: Namespace
+) -> None:
+    cluster.configure(f"{POOL}.labels.tier", "e2e")
+    cluster.configure(f"{POOL}.taints[0]", "dedicated=e2e:NoSchedule")
+    assert cluster.plan() == {f"k8s-node-{i}-registration": "update" for i in range(2)}
+    cluster.up()
+    for host in ("k8s-node-0", "k8s-node-1"):
+        found = node(place, host)
+        assert found["metadata"]["labels"]["tier"] == "e2e"
+        assert found["spec"]["taints"] == [{"key": "dedicated", "value": "e2e", "effect": "NoSchedule"}]
+    place.pod("stranger", run("pause", nodeSelector={"tier": "e2e"}))
+    tolerant = [{"key": "dedicated", "operator": "Equal", "value": "e2e", "effect": "NoSchedule"}]
+    place.pod("guest", run("pause", nodeSelector={"tier": "e2e"}, tolerations=tolerant))
+    place.all_ready("guest", 1)
+    assert place.get("Pod", "stranger")["status"]["phase"] == "Pending"
+    assert cluster.plan() == {}
+
+
+def test_labels_and_taints_that_are_taken_out_are_gone(cluster: Cluster, place: Namespace) -> None:
+    cluster.unset(f"{POOL}.labels")
+    cluster.unset(f"{POOL}.taints")
+    assert cluster.plan() == {f"k8s-node-{i}-registration": "update" for i in range(2)}
+    cluster.up()
+    for host in ("k8s-node-0", "k8s-node-1"):
+        found = node(place, host)
+        assert "tier" not in found["metadata"]["labels"]
+        assert "node-role.kubernetes.io/node" in found["metadata"]["labels"]
+        assert "taints" not in found["spec"]
+    place.all_ready("stranger", 1)
+
+
+def test_one_more_node_is_that_node_alone(cluster: Cluster, place: Namespace) -> None:
+    cluster.configure(f"{POOL}.count", "3")
+    plan = cluster.plan()
+    assert {name for name in plan if "k8s-node-2" not in name} == set()
+    assert set(plan.values()) == {"create"}
+    cluster.up()
+    cluster.forget_outputs()
+    found = node(place, "k8s-node-2")
+    assert ready(found)
+    assert "node-role.kubernetes.io/node" in found["metadata"]["labels"]
+    place.pod("first", serve(nodeName=node_name("k8s-node-2")))
+    place.all_ready("first", 1)
+    assert cluster.plan() == {}
+
+
+def test_a_node_that_is_taken_out_is_drained_and_leaves_nothing(
+    cluster: Cluster, place: Namespace, web: Manifest
+) -> None:
+    # All pods anew, now that there are three nodes to spread them over.
+    place.roll("web")
+    pods = place.all_ready("web", REPLICAS)
+    assert spread(pods)["k8s-node-2"] >= 2
+    cluster.configure(f"{POOL}.count", "2")
+    plan = cluster.plan()
+    assert {name for name in plan if "k8s-node-2" not in name} == set()
+    assert set(plan.values()) == {"delete"}
+    with visitor(cluster, web).running() as calls:
+        cluster.up()
+    assert calls.failures == []
+    cluster.forget_outputs()
+    pods = place.all_ready("web", REPLICAS)
+    assert set(spread(pods)) == {"k8s-node-0", "k8s-node-1"}
+    assert place.api.request("GET", f"/api/v1/nodes/{node_name('k8s-node-2')}")[0] == 404
+    droplets = cluster.digitalocean.get("/droplets", params={"per_page": 200}).json()["droplets"]
+    assert not [droplet for droplet in droplets if droplet["name"].startswith("k8s-node-2")]
+    assert cluster.plan() == {}
