@@ -12,6 +12,7 @@ import pulumi
 
 import settings as stack
 from components.apiserver import Apiservers
+from components.containerd import Containerds
 from components.controller_manager import ControllerManagers
 from components.dns import Names, Record
 from components.droplets import Droplets
@@ -88,7 +89,7 @@ etcd = Etcd(
     pki=pki,
     extra_flags=settings.extra_flags.get("etcd", {}),
 )
-Flannel(
+flannel = Flannel(
     "flannel",
     hosts=droplets.of(topology.overlay),
     etcd_host=droplets.hosts[topology.etcd[0].name],
@@ -132,6 +133,16 @@ Schedulers(
     api_port=settings.api_port,
     extra_flags=settings.extra_flags.get("kube-scheduler", {}),
     apiservers=apiservers.ready,
+)
+
+# What pods stand on.
+containerds = Containerds(
+    "containerds",
+    hosts=droplets.of(topology.kubelets),
+    releases=releases,
+    pause=settings.images.pause,
+    registry=settings.mirror.registry if settings.mirror else None,
+    flannel=flannel.ready,
 )
 
 # The API's names hold each master whose API server has answered once.
