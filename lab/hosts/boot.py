@@ -17,8 +17,8 @@ _REBOOT = 133
 BINDS: tuple[str, ...] = ("/dev/kmsg",)
 """Devices that a host shares with this machine."""
 
-OWN_FOLDERS: tuple[str, ...] = ()
-"""Folders of a host that must not lie on its overlay (a container runtime refuses to stack another on it)."""
+OWN_FOLDERS: tuple[str, ...] = ("/var/lib/containerd", "/var/lib/kubelet")
+"""Folders of a host that must not lie on its overlay: the kernel refuses to put a container's layers on another."""
 
 
 def script(config: LabConfig, machine: Machine, image: Path, group: Group) -> str:
@@ -53,8 +53,9 @@ def script(config: LabConfig, machine: Machine, image: Path, group: Group) -> st
 set -eu
 exec </dev/null >>{shlex.quote(f"{folder}/console.log")} 2>&1
 
-enter() {{  # a cgroup in each hierarchy; its processes are this host's
+enter() {{  # a cgroup in each hierarchy, without what the last boot left below; its processes are this host's
     for group in {groups}; do
+        find "$group/$1" -mindepth 1 -depth -type d -delete 2>/dev/null || true
         mkdir -p "$group/$1"
         echo 0 >"$group/$1/cgroup.procs"
     done

@@ -1,4 +1,8 @@
-"""A host's processes as the kernel groups them: what runs there is known, and ended, without trusting any pid."""
+"""A host's processes as the kernel groups them: what runs there is known, and ended, without trusting any pid.
+
+A host has a group in every hierarchy, and its cgroup namespace is rooted there: what the host's own systemd, kubelet
+and container runtime make below is seen by no other host, accounted to this one, and goes with it.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,23 @@ from pathlib import Path
 from lab.machines import MachineError
 
 _MOUNTS = Path("/proc/self/mountinfo")
+_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
+"""What kubelet and container runtimes limit pods by."""
+_SHARES = str(10 * 1024)
 
 
 def hierarchies(mountinfo: str) -> tuple[Path, ...]:
-    """Find the cgroup2 mount, then systemd's own version 1 hierarchy where there is one; neither controls resources."""
-    unified, named = [], []
+    """Find the cgroup2 mount, then every version 1 hierarchy that the machine has; a hierarchy is named once."""
+    unified: dict[str, Path] = {}
+    old: dict[str, Path] = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
-        kind, _source, options = after.split(" ", 2)
-        if kind == "cgroup2":
-            unified.append(Path(before.split()[4]))
-        elif kind == "cgroup" and "name=systemd" in options.split(","):
-            named.append(Path(before.split()[4]))
-    return (*unified[:1], *named[:1])
+        device, folder = before.split()[2], Path(before.split()[4])
+        if after.startswith("cgroup2 "):
+            unified.setdefault(device, folder)
+        elif after.startswith("cgroup "):
+            old.setdefault(device, folder)
+    return (*list(unified.values())[:1], *old.values())
 
 
 class Group:
@@ -41,6 +49,17 @@ class Group:
     def folders(self) -> tuple[Path, ...]:
         """The group's folder in every hierarchy; the first is cgroup2's."""
         return self._folders
+
+    def make(self) -> None:
+        """Make the group in every hierarchy, so that processes may enter it and groups be made below."""
+        for folder in self._folders:
+            for level in [*reversed(folder.parents[: len(self._names)]), folder]:
+                level.mkdir(exist_ok=True)
+                _open(level)
+            shares = folder.parents[len(self._names) - 1] / "cpu.shares"
+            if shares.exists():
+                # Version 1 weighs a group against single processes of the machine: all hosts together are not one.
+                shares.write_text(_SHARES)
 
     def alive(self) -> bool:
         """Whether any process is left in the group."""
@@ -106,3 +125,15 @@ class Group:
                 # Of the folder for all labs, whoever leaves last puts out the light.
                 with contextlib.suppress(OSError):
                     folder.parent.rmdir()
+
+
+def _open(folder: Path) -> None:
+    """Let the group have what its parent has to give: version 2 hands controllers down, version 1's cpuset CPUs."""
+    handing_down = folder.parent / "cgroup.subtree_control"
+    if handing_down.exists():
+        given = (folder.parent / "cgroup.controllers").read_text().split()
+        handing_down.write_text(" ".join(f"+{name}" for name in _CONTROLLERS if name in given))
+    elif (folder / "cpuset.cpus").exists():
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            (folder / name).write_text((folder.parent / name).read_text())
+        (folder / "cgroup.clone_children").write_text("1")

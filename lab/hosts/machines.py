@@ -21,6 +21,7 @@ from typing import Any
 from lab.config import LabConfig
 from lab.hosts import boot, commands, firewall, image, seed
 from lab.hosts.cgroups import Group
+from lab.hosts.containers import Shortfalls
 from lab.hosts.network import MTU, Network
 from lab.machines import Firewall, Machine, MachineError, Machines, Power
 
@@ -147,9 +148,13 @@ class LocalMachines(Machines):
         folder.mkdir(mode=0o700)
         for name in ("work", "root"):
             (folder / name).mkdir(mode=0o755)
-        for name in boot.OWN_FOLDERS:
-            (folder / f"own{name}").mkdir(parents=True)
-        contents = seed.files(machine, gateway=self._config.router, resolver=self._config.services, mtu=MTU)
+        contents = seed.files(
+            machine,
+            gateway=self._config.router,
+            resolver=self._config.services,
+            mtu=MTU,
+            shortfalls=Shortfalls.of_this_machine(),
+        )
         seed.lay(folder / "upper", root, contents)
         (folder / "image").write_text(root.name)
         _store(folder, machine)  # last: from here on it is a host
@@ -158,8 +163,11 @@ class LocalMachines(Machines):
         group = self._group(machine.id)
         if group.alive():
             return
+        group.make()
         folder = self._folder(machine.id)
         log = folder / "console.log"
+        for name in boot.OWN_FOLDERS:
+            (folder / f"own{name}").mkdir(parents=True, exist_ok=True)
         # Rendered for every boot: the lab's directory, its cache and this code may have moved on since the last one.
         (folder / "boot").write_text(boot.script(self._config, machine, self._image_of(machine), group))
         keeper = subprocess.Popen(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from lab.hosts import containers, kernel
+from lab.hosts.containers import Shortfalls
 from lab.machines import Machine
 
 # Real cloud-init, told what the provider's image tells it: root is the user, hosts files are its business, and the
@@ -44,50 +46,10 @@ _MASKED = (
     *("systemd-hwdb-update.service", "systemd-initctl.socket", "systemd-firstboot.service"),
     *("dev-hugepages.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
     *("sys-fs-fuse-connections.mount", "systemd-journald-audit.socket", "systemd-udevd.service"),
-    *("systemd-udev-trigger.service", "systemd-modules-load.service", "cloud-init-hotplugd.socket"),
+    *("systemd-udev-trigger.service", "cloud-init-hotplugd.socket"),
     # No package archive to ask:
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
 )
-
-# One kernel serves all hosts, so only a namespace's own settings (net.*) can be changed by a host. These others are
-# what a host may want to set all the same; each gets a stand-in of its own, which remembers and changes nothing.
-_KERNEL_SETTINGS = (
-    *("fs/file-max", "fs/inotify/max_user_instances", "fs/inotify/max_user_watches", "fs/protected_fifos"),
-    *("fs/protected_hardlinks", "fs/protected_regular", "fs/protected_symlinks", "fs/suid_dumpable"),
-    *("kernel/core_pattern", "kernel/dmesg_restrict", "kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys"),
-    *("kernel/kptr_restrict", "kernel/panic", "kernel/panic_on_oops", "kernel/pid_max", "kernel/randomize_va_space"),
-    *("vm/max_map_count", "vm/overcommit_memory", "vm/panic_on_oom", "vm/swappiness"),
-)
-
-_KERNEL_SETTINGS_UNIT = """\
-[Unit]
-Description=The host's own copies of settings of the shared kernel
-DefaultDependencies=no
-Before=systemd-sysctl.service sysinit.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh /usr/local/lib/lab-kernel-settings
-
-[Install]
-WantedBy=sysinit.target
-"""
-
-_KERNEL_SETTINGS_SCRIPT = f"""\
-set -eu
-cd /proc/sys
-copies=/run/lab-kernel-settings
-mkdir -p {" ".join(sorted({f"$copies/{name.rpartition('/')[0]}" for name in _KERNEL_SETTINGS}))}
-for setting in {" ".join(_KERNEL_SETTINGS)}; do
-    if [ -e "$setting" ]; then
-        read -r value <"$setting" || true
-        echo "$value" >"$copies/$setting"
-        echo "$copies/$setting /proc/sys/$setting none bind 0 0"
-    fi
-done >"$copies/fstab"
-exec mount --all --fstab "$copies/fstab"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +60,9 @@ class File:
     mode: int = 0o644
 
 
-def files(machine: Machine, *, gateway: IPv4Address, resolver: IPv4Address, mtu: int) -> Mapping[str, File]:
+def files(
+    machine: Machine, *, gateway: IPv4Address, resolver: IPv4Address, mtu: int, shortfalls: Shortfalls
+) -> Mapping[str, File]:
     """Every file that differs from the image, by its path without the leading slash."""
     meta_data = {
         "instance-id": str(machine.id),
@@ -115,8 +79,9 @@ def files(machine: Machine, *, gateway: IPv4Address, resolver: IPv4Address, mtu:
         "etc/cloud/cloud.cfg.d/90-lab.cfg": File(yaml.safe_dump(_CLOUD_CONFIG, sort_keys=False)),
         "etc/cloud/ds-identify.cfg": File("policy: enabled\n"),
         "etc/systemd/journald.conf.d/lab.conf": File("[Journal]\nReadKMsg=no\nForwardToConsole=no\n"),
-        "etc/systemd/system/lab-kernel-settings.service": File(_KERNEL_SETTINGS_UNIT),
-        "usr/local/lib/lab-kernel-settings": File(_KERNEL_SETTINGS_SCRIPT),
+        f"etc/systemd/system/{kernel.SERVICE}": File(kernel.UNIT),
+        kernel.SCRIPT_PATH.removeprefix("/"): File(kernel.SCRIPT),
+        **{name: File(text) for name, text in containers.drop_ins(shortfalls).items()},
         # JSON is YAML too, and no name or key can break out of it.
         "var/lib/cloud/seed/nocloud/meta-data": File(json.dumps(meta_data, indent=1) + "\n", 0o600),
         "var/lib/cloud/seed/nocloud/user-data": File(machine.user_data or "#cloud-config\n{}\n", 0o600),
@@ -160,7 +125,7 @@ def lay(upper: Path, image: Path, contents: Mapping[str, File]) -> None:
     for unit in _MASKED:
         (upper / units / unit).symlink_to("/dev/null")
     _folder(upper, image, units / "sysinit.target.wants")
-    (upper / units / "sysinit.target.wants/lab-kernel-settings.service").symlink_to("../lab-kernel-settings.service")
+    (upper / units / "sysinit.target.wants" / kernel.SERVICE).symlink_to(f"../{kernel.SERVICE}")
 
 
 def _folder(upper: Path, image: Path, name: Path) -> None:

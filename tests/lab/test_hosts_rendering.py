@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 
 from lab.config import ConfigError, LabConfig
 from lab.hosts import boot, commands, firewall, image, metadata, requirements, seed
-from lab.hosts.cgroups import Group, hierarchies
+from lab.hosts.cgroups import Group
+from lab.hosts.containers import Shortfalls
 from lab.machines import Firewall, Machine, MachineError, Rule
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
@@ -95,16 +96,11 @@ def test_a_directory_that_an_overlay_mount_cannot_name_is_refused(directory: str
         LabConfig(directory=Path(directory))
 
 
-def test_the_kernel_settings_script_is_sound_shell() -> None:
-    text = _files()["usr/local/lib/lab-kernel-settings"].text
-    checked = subprocess.run([SHELLCHECK, "-s", "sh", "-"], input=text, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout
-
-
 def _files(**changes: object) -> dict[str, seed.File]:
     config = LabConfig(directory=Path("/lab"))
     made = machine(0, **changes)  # type: ignore[arg-type]
-    return dict(seed.files(made, gateway=config.router, resolver=config.services, mtu=1500))
+    shortfalls = Shortfalls(cgroups_v1=False, fixed_oom_scores=False)
+    return dict(seed.files(made, gateway=config.router, resolver=config.services, mtu=1500, shortfalls=shortfalls))
 
 
 def test_names_and_keys_cannot_break_out_of_the_metadata() -> None:
@@ -167,21 +163,6 @@ def test_a_host_is_told_its_own_metadata_and_a_stranger_none(config: LabConfig) 
     assert ask("198.19.0.11", "/metadata/v1/nothing").status_code == 404
     for path in ("/metadata/v1.json", "/metadata/v1/hostname"):
         assert ask("198.19.0.99", path).status_code == 404
-
-
-HYBRID = """\
-31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
-35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
-40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
-41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:7 - cgroup2 cgroup2 rw
-"""
-UNIFIED = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
-
-
-def test_hosts_are_grouped_in_the_unified_hierarchy_and_in_systemds_old_one_where_there_is_one() -> None:
-    assert hierarchies(HYBRID) == (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd"))
-    assert hierarchies(UNIFIED) == (Path("/sys/fs/cgroup"),)
-    assert hierarchies(HYBRID.splitlines()[0]) == ()
 
 
 @pytest.mark.parametrize("name", ["", "Lab", "9lives", "with-dash", "much-too-long", "elevenchars"])

@@ -1,0 +1,71 @@
+"""What containers miss on this machine that a droplet has, and the drop-ins by which a host does without.
+
+The drop-ins lie where containerd and kubelet are told to look for some (containerd's `imports`, kubelet's
+`--config-dir`), as those of an image's vendor would; the program that sets a host up knows nothing of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+import yaml
+
+CONTAINERD = "etc/containerd/conf.d/50-lab.toml"
+KUBELET = "etc/kubernetes/kubelet.conf.d/50-lab.conf"
+
+_CAP_SYS_RESOURCE = 24  # capabilities(7); the number is in linux/capability.h
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shortfalls:
+    """What a droplet of the provider's stock image has, and the machine under the lab may not have."""
+
+    cgroups_v1: bool
+    """Controllers are mounted as version 1: the host's systemd leaves them alone, and kubelet refuses them unasked."""
+    fixed_oom_scores: bool
+    """CAP_SYS_RESOURCE is missing: no process can be protected from the kernel's out-of-memory killer."""
+
+    @classmethod
+    def of_this_machine(cls) -> Self:
+        """Ask the kernel, as it answers this process."""
+        return cls.told_by(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/status").read_text())
+
+    @classmethod
+    def told_by(cls, mountinfo: str, status: str) -> Self:
+        """Read them from texts as in proc_pid_mountinfo(5) and proc_pid_status(5)."""
+        mounted = [line.partition(" - ")[2].split(" ", 2) for line in mountinfo.splitlines()]
+        allowed = next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:"))
+        return cls(
+            # A hierarchy with a name has no controller.
+            cgroups_v1=any(kind == "cgroup" and "name=" not in options for kind, _source, options in mounted),
+            fixed_oom_scores=not int(allowed, 16) >> _CAP_SYS_RESOURCE & 1,
+        )
+
+
+def drop_ins(shortfalls: Shortfalls) -> Mapping[str, str]:
+    """Render the files by their paths without the leading slash; none for containerd where nothing is missing."""
+    runtime: dict[str, Any] = {}
+    if shortfalls.fixed_oom_scores:
+        runtime["restrict_oom_score_adj"] = True
+    if shortfalls.cgroups_v1:
+        runtime["containerd"] = {"runtimes": {"runc": {"options": {"SystemdCgroup": False}}}}
+    kubelet: dict[str, Any] = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        # The disk is this machine's, and how full it is says nothing of the host: no pod is evicted and no image
+        # removed for it. To name one threshold is to unset all defaults, so memory's is here as well.
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+    }
+    if shortfalls.cgroups_v1:
+        kubelet["failCgroupV1"] = False
+    rendered = {KUBELET: yaml.safe_dump(kubelet, sort_keys=False)}
+    if runtime:
+        containerd = {"version": 3, "plugins": {"io.containerd.cri.v1.runtime": runtime}}
+        rendered[CONTAINERD] = tomli_w.dumps(containerd)
+    return rendered
