@@ -22,7 +22,7 @@ from model.topology import Node
 
 FIRST_DIALS = 40
 """Minutes, for a droplet that is `active` may take that long until its sshd answers."""
-STEP_TIMEOUT = pulumi.CustomTimeouts(create="15m", update="15m")
+STEP_TIMEOUT = pulumi.CustomTimeouts(create="15m", update="15m", delete="15m")
 
 
 class SecretFile(NamedTuple):
@@ -125,25 +125,35 @@ class Host(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        create: str,
         parent: pulumi.Resource,
-        depends_on: Iterable[pulumi.Resource] = (),
+        create: str | None = None,
         update: str | None = None,
+        delete: str | None = None,
+        depends_on: Iterable[pulumi.Resource] = (),
+        deleted_with: pulumi.Resource | None = None,
         secrets: Iterable[SecretFile] = (),
+        about: Node | None = None,
     ) -> command.remote.Command:
-        """Run a script on this host as root, with secret files on its stdin.
+        """Run a script on this host as root, with secret files on its stdin; `about` is the node to name it after.
 
-        There is no `delete`: what a step leaves on a host goes away with the host, and a dead host could not run it.
+        A `delete` is for what outlives its host, and is skipped where `deleted_with` goes as well. What a step leaves
+        on the host itself goes away with the host, and a dead one could not run it.
         """
         files = list(secrets)
         return command.remote.Command(
-            f"{self.node.name}-{name}",
+            f"{(about or self.node).name}-{name}",
             connection=self._connection(self.host_key),
             create=create,
             update=update,
+            delete=delete,
             stdin=_bundle(files) if files else None,
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on), custom_timeouts=STEP_TIMEOUT),
+            opts=pulumi.ResourceOptions(
+                parent=parent,
+                depends_on=list(depends_on),
+                deleted_with=deleted_with,
+                custom_timeouts=STEP_TIMEOUT,
+            ),
         )
 
     def install(

@@ -18,6 +18,8 @@ class Network(pulumi.ComponentResource):
     It makes no firewall: those come before the droplets, and after the tags.
     """
 
+    vpc: pulumi.Resource
+    """Goes only where the whole cluster goes."""
     vpc_id: pulumi.Output[str]
     role_tags: Mapping[Role, pulumi.Output[str]]
     scoped_tags: Mapping[Role, pulumi.Output[str]]
@@ -33,9 +35,9 @@ class Network(pulumi.ComponentResource):
     ) -> None:
         super().__init__("triplane:network:Network", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.vpc_id = digitalocean.Vpc(
-            "vpc", name=topology.cluster, region=region, ip_range=str(vpc_cidr), opts=child
-        ).id
+        vpc = digitalocean.Vpc("vpc", name=topology.cluster, region=region, ip_range=str(vpc_cidr), opts=child)
+        self.vpc = vpc
+        self.vpc_id = vpc.id
         self.role_tags = {
             role: digitalocean.Tag(f"tag-{role}", name=str(role), opts=child).name for role in topology.roles
         }

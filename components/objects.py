@@ -1,0 +1,40 @@
+"""Objects in the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pulumi
+
+from components.kubectl import Kubectl
+from model.objects import Object
+from model.steps import objects as objects_step
+from model.steps.objects import Rollout
+
+
+class Objects(pulumi.ComponentResource):
+    """A set of objects that belong together, as one step: applied, pruned, and waited for.
+
+    The set stays in the API when the step goes, for it goes with the cluster alone.
+    """
+
+    ready: pulumi.Resource
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        kubectl: Kubectl,
+        objects: Iterable[Object],
+        rollout: Rollout | None = None,
+        after: Iterable[pulumi.Resource] = (),
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("triplane:kubernetes:Objects", name, None, opts)
+        self.ready = kubectl.step(
+            name,
+            create=objects_step.script(name=name, objects=objects, version=kubectl.version, rollout=rollout),
+            parent=self,
+            depends_on=after,
+        )
+        self.register_outputs({})

@@ -1,0 +1,34 @@
+"""Who may do what, beside what Kubernetes itself binds at its first start (system:kube-proxy among it)."""
+
+from __future__ import annotations
+
+from model.objects import Object
+
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+"""The user that the API servers' certificate for calls to kubelets names."""
+NODES = "system:nodes"
+
+
+def rbac() -> tuple[Object, ...]:
+    """The bindings that kubelets and API servers need (docs/reference/access-authn-authz/rbac)."""
+    return (
+        # Logs, exec, port-forward: a kubelet asks the API whether its caller may, and the caller is the API server.
+        _binding("triplane:kubelet-api-admin", role="system:kubelet-api-admin", kind="User", name=KUBELET_CLIENT),
+        # A kubelet renews its own client certificate (docs/reference/access-authn-authz/kubelet-tls-bootstrapping).
+        _binding(
+            "triplane:nodes-renew-their-certificates",
+            role="system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+            kind="Group",
+            name=NODES,
+        ),
+    )
+
+
+def _binding(binding: str, *, role: str, kind: str, name: str) -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": binding},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}],
+    }

@@ -1,0 +1,25 @@
+"""Steps that ask the API for something, on a master, as the administrator."""
+
+from __future__ import annotations
+
+from model import paths
+from model.files import END_OF_FILE
+from model.objects import FIELD_MANAGER
+from model.steps import step
+
+
+def kubectl_step(template: str, /, *, name: str, version: str, **values: object) -> str:
+    """A step with kubectl of this version on PATH, and the administrator's kubeconfig where kubectl looks for it.
+
+    `name` is no other step's on that master: those of several nodes run there side by side.
+    """
+    return step(
+        template,
+        files=(),
+        name=name,
+        kubectl=paths.installed("kubernetes", version),
+        kubeconfig=paths.passing_kubeconfig(name),
+        manager=FIELD_MANAGER,
+        mark=END_OF_FILE,
+        **values,
+    )

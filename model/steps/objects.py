@@ -1,0 +1,36 @@
+"""Objects in the API: applied, and taken away when they are wanted no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from model.objects import KINDS, SET_LABEL, SYSTEM, Object, as_yaml
+from model.steps.kubectl import kubectl_step
+
+ROLLOUT_SECONDS = 300
+"""For images to be pulled and replicas to be ready, one after the other."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """A Deployment in kube-system to wait for; `labels` are its pods'."""
+
+    deployment: str
+    labels: Mapping[str, str]
+
+
+def script(*, name: str, objects: Iterable[Object], version: str, rollout: Rollout | None = None) -> str:
+    """Apply the objects of the set `name`, until they are there and, with a rollout, until its pods are available."""
+    return kubectl_step(
+        "objects",
+        name=name,
+        version=version,
+        manifests=as_yaml(objects, labels={"app.kubernetes.io/managed-by": "triplane", SET_LABEL: name}),
+        set_label=SET_LABEL,
+        kinds=",".join(KINDS),
+        system=SYSTEM,
+        rollout=rollout,
+        selector=",".join(f"{key}={value}" for key, value in rollout.labels.items()) if rollout else "",
+        seconds=ROLLOUT_SECONDS,
+    )
