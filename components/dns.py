@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -25,11 +25,13 @@ class Record:
 class Names(pulumi.ComponentResource):
     """A records that belong together: a host's, or the API's."""
 
+    records: Sequence[pulumi.Resource]
+
     def __init__(
         self, name: str, *, zone_id: str, records: Iterable[Record], opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("triplane:dns:Names", name, None, opts)
-        for record in records:
+        self.records = [
             cloudflare.DnsRecord(
                 record.resource,
                 zone_id=zone_id,
@@ -41,4 +43,6 @@ class Names(pulumi.ComponentResource):
                 # A changed type or zone replaces, and two records of one name are refused.
                 opts=pulumi.ResourceOptions(parent=self, depends_on=list(record.after), delete_before_replace=True),
             )
+            for record in records
+        ]
         self.register_outputs({})

@@ -31,7 +31,7 @@ class Firewalls(pulumi.ComponentResource):
         def inbound(allow: Allow) -> digitalocean.FirewallInboundRuleArgs:
             return digitalocean.FirewallInboundRuleArgs(
                 protocol=allow.port.protocol,
-                port_range=str(allow.port.number),
+                port_range=allow.port.range,
                 source_addresses=[str(network) for network in allow.ranges] or None,
                 source_tags=tags(allow.roles) or None,
             )
@@ -39,7 +39,7 @@ class Firewalls(pulumi.ComponentResource):
         def outbound(allow: Allow) -> digitalocean.FirewallOutboundRuleArgs:
             return digitalocean.FirewallOutboundRuleArgs(
                 protocol=allow.port.protocol,
-                port_range=str(allow.port.number),
+                port_range=allow.port.range,
                 destination_addresses=[str(network) for network in allow.ranges] or None,
                 destination_tags=tags(allow.roles) or None,
             )

@@ -23,7 +23,7 @@ class Authority(StrEnum):
     KUBERNETES = "kubernetes-ca"
     """The API server and its own clients."""
     CLUSTER_SIGNING = "cluster-signing-ca"
-    """What the controller manager signs for certificate requests inside the cluster."""
+    """What the controller manager signs for certificate requests in the cluster; and who may answer as a kubelet."""
     FRONT_PROXY = "front-proxy-ca"
     """Who may speak for somebody else to an aggregated API server."""
 
@@ -60,6 +60,8 @@ class Leaf:
 
 
 LOOPBACK = IPv4Address("127.0.0.1")
+NODE_USER = "system:node:"
+"""What a kubelet's user begins with, before the node's name (docs/reference/access-authn-authz/node)."""
 
 
 def etcd_peer(node: Node) -> Leaf:
@@ -157,6 +159,27 @@ def scheduler(node: Node) -> Leaf:
     return _kubernetes_client(f"scheduler-{node.name}", "system:kube-scheduler")
 
 
+def kubelet_client(node: Node) -> Leaf:
+    """The user and the group that the Node authorizer and NodeRestriction hold to this one node and its pods."""
+    return _kubernetes_client(f"kubelet-client-{node.name}", f"{NODE_USER}{node.node_name}", "system:nodes")
+
+
+def kubelet_serving(node: Node) -> Leaf:
+    """What a kubelet shows the API server, under the authority that signs kubelets' own requests too."""
+    return Leaf(
+        name=f"kubelet-serving-{node.name}",
+        authority=Authority.CLUSTER_SIGNING,
+        common_name=node.node_name,
+        dns_names=(node.node_name,),
+        uses=SERVER_USES,
+    )
+
+
+def kube_proxy(node: Node) -> Leaf:
+    """The user that Kubernetes' own role bindings know (docs/reference/access-authn-authz/rbac)."""
+    return _kubernetes_client(f"kube-proxy-{node.name}", "system:kube-proxy")
+
+
 def front_proxy_client(node: Node) -> Leaf:
     """How the API server calls aggregated API servers."""
     return Leaf(
@@ -188,6 +211,11 @@ def leaves(topology: Topology, services: IPv4Network) -> tuple[Leaf, ...]:
                 controller_manager(node),
                 scheduler(node),
             )
+        ),
+        *(
+            leaf
+            for node in topology.kubelets
+            for leaf in (kubelet_client(node), kubelet_serving(node), kube_proxy(node))
         ),
         admin(),
     )

@@ -40,17 +40,22 @@ def firewalls(
     api_port: int,
     ssh_allowed: Iterable[IPv4Network],
     api_allowed: Iterable[IPv4Network],
+    node_ports_allowed: Iterable[IPv4Network] = (),
     mirror: str | None,
+    registry: str | None = None,
 ) -> tuple[Firewall, ...]:
-    """A cluster's firewalls, one a concern; `mirror` is the URL that releases come from, where it is not upstream.
+    """A cluster's firewalls, one a concern.
+
+    `mirror` and `registry` are the URLs that releases and images come from, where those are not upstream's.
 
     Roles without a host have no tag, so they stand in no rule.
     """
     present = topology.roles
     overlay = tuple(role for role in (Role.KUBE_MASTER, Role.KUBE_NODE) if role in present)
-    ssh, api = tuple(ssh_allowed), tuple(api_allowed)
+    ssh, api, services = tuple(ssh_allowed), tuple(api_allowed), tuple(node_ports_allowed)
     kube_api = Port(number=api_port)
-    downloads = _download_port(mirror)
+    node_ports = (ports.NODE_PORTS_TCP, ports.NODE_PORTS_UDP)
+    downloads = dict.fromkeys((ports.HTTP, ports.HTTPS, _download_port(mirror), _download_port(registry)))
     return (
         Firewall(
             name="hosts",
@@ -60,8 +65,8 @@ def firewalls(
                 Allow(port=ports.DNS_UDP, ranges=ANYWHERE),
                 Allow(port=ports.DNS_TCP, ranges=ANYWHERE),
                 Allow(port=ports.NTP, ranges=ANYWHERE),
-                # Debian's packages, and releases.
-                *(Allow(port=port, ranges=ANYWHERE) for port in dict.fromkeys((ports.HTTP, ports.HTTPS, downloads))),
+                # Debian's packages, releases and images; and all that a pod reaches outside the cluster.
+                *(Allow(port=port, ranges=ANYWHERE) for port in downloads),
             ),
         ),
         Firewall(
@@ -81,7 +86,17 @@ def firewalls(
             name="api",
             roles=(Role.KUBE_MASTER,),
             inbound=(Allow(port=kube_api, roles=overlay, ranges=api),),
-            outbound=(),
+            # Logs, exec and port-forward: the API server calls the kubelet.
+            outbound=(Allow(port=ports.KUBELET, roles=overlay),),
+        ),
+        Firewall(
+            name="nodes",
+            roles=overlay,
+            inbound=(
+                Allow(port=ports.KUBELET, roles=(Role.KUBE_MASTER,)),
+                *(Allow(port=port, roles=overlay, ranges=services) for port in node_ports),
+            ),
+            outbound=tuple(Allow(port=port, roles=overlay) for port in node_ports),
         ),
         Firewall(
             name="overlay",
@@ -96,6 +111,6 @@ def firewalls(
     )
 
 
-def _download_port(mirror: str | None) -> Port:
-    url = urlsplit(mirror or "https://")
+def _download_port(source: str | None) -> Port:
+    url = urlsplit(source or "https://")
     return Port(number=url.port or (ports.HTTPS if url.scheme == "https" else ports.HTTP).number)

@@ -14,14 +14,15 @@ import yaml
 from model import paths
 
 
-def _yaml(document: Mapping[str, Any]) -> str:
+def as_yaml(document: Mapping[str, Any]) -> str:
+    """The text of one object, its fields in their order."""
     text: str = yaml.safe_dump(dict(document), sort_keys=False, width=200)
     return text
 
 
 def kubeconfig(*, cluster: str, server: str, user: str, ca: str, certificate: str, key: str) -> str:
     """A kubeconfig that embeds its certificates (PEM texts); `server` is a URL."""
-    return _yaml(
+    return as_yaml(
         {
             "apiVersion": "v1",
             "kind": "Config",
@@ -55,7 +56,7 @@ def encryption_secret(private_key_pem: str) -> str:
 
 def encryption_configuration(keys: Sequence[tuple[str, str]]) -> str:
     """How secrets are written to etcd: the first (name, base64 secret) encrypts, each of them decrypts."""
-    return _yaml(
+    return as_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "EncryptionConfiguration",
@@ -74,7 +75,7 @@ def encryption_configuration(keys: Sequence[tuple[str, str]]) -> str:
 
 def audit_policy() -> str:
     """What is logged of a request: secrets by metadata alone, writes with their bodies, health checks not at all."""
-    return _yaml(
+    return as_yaml(
         {
             "apiVersion": "audit.k8s.io/v1",
             "kind": "Policy",
@@ -111,7 +112,7 @@ def audit_policy() -> str:
 
 def authentication_configuration() -> str:
     """Anonymous requests get as far as the health checks and no further (CIS 1.2.1)."""
-    return _yaml(
+    return as_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "AuthenticationConfiguration",
@@ -125,7 +126,7 @@ def authentication_configuration() -> str:
 
 def admission_configuration() -> str:
     """Where admission plugins find their own settings."""
-    return _yaml(
+    return as_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "AdmissionConfiguration",
@@ -136,7 +137,7 @@ def admission_configuration() -> str:
 
 def event_rate_limit() -> str:
     """Events a second that the API server takes, lest a crash loop fill etcd (CIS 1.2.9)."""
-    return _yaml(
+    return as_yaml(
         {
             "apiVersion": "eventratelimit.admission.k8s.io/v1alpha1",
             "kind": "Configuration",
@@ -150,7 +151,7 @@ def event_rate_limit() -> str:
 
 def scheduler_configuration() -> str:
     """The scheduler's configuration: whom to call, and to let one of several lead."""
-    return _yaml(
+    return as_yaml(
         {
             "apiVersion": "kubescheduler.config.k8s.io/v1",
             "kind": "KubeSchedulerConfiguration",
@@ -171,6 +172,10 @@ def abac_policy() -> str:
         # The references' components spoke over an open port; ours have names of their own.
         {"user": "system:kube-controller-manager"},
         {"user": "system:kube-scheduler"},
+        {"user": "system:kube-proxy"},
+        {"group": "system:nodes"},
+        # As whom API servers ask kubelets, which ask an API server whether he may.
+        {"user": "kube-apiserver-kubelet-client"},
     )
     return "".join(
         json.dumps(

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Port:
-    """A port that something listens on; `protocol` is tcp or udp."""
+    """A port that something listens on, or the first of a range of them; `protocol` is tcp or udp."""
 
     number: int
+    last: int | None = None
+    """The last one of a range, itself in it."""
     protocol: str = "tcp"
+
+    @property
+    def range(self) -> str:
+        """`22`, or `30000-32767`: as flags and DigitalOcean's firewalls take it."""
+        return str(self.number) if self.last is None else f"{self.number}-{self.last}"
 
 
 SSH = Port(number=22)
@@ -31,3 +38,18 @@ CONTROLLER_MANAGER = Port(number=10257)
 SCHEDULER = Port(number=10259)
 FLANNEL_HEALTH = Port(number=8471)
 """On 127.0.0.1 only: flanneld's /healthz."""
+KUBELET = Port(number=10250)
+KUBELET_HEALTH = Port(number=10248)
+"""On 127.0.0.1 only, plain HTTP."""
+KUBE_PROXY_METRICS = Port(number=10249)
+"""On 127.0.0.1 only, plain HTTP."""
+KUBE_PROXY_HEALTH = Port(number=10256)
+"""On 127.0.0.1 only, plain HTTP."""
+NODE_PORTS_TCP = Port(number=30_000, last=32_767)
+"""Where services of the type NodePort are, on every node: Kubernetes' default."""
+NODE_PORTS_UDP = Port(number=30_000, last=32_767, protocol="udp")
+COREDNS_HEALTH = Port(number=8080)
+"""On the pod's own address, as the next two: whether to start it anew."""
+COREDNS_READY = Port(number=8181)
+COREDNS_METRICS = Port(number=9153)
+"""Where a Prometheus expects them."""

@@ -27,6 +27,10 @@ CLOSED_PORTS = {
         ports.SCHEDULER,
         ports.FLANNEL_HEALTH,
         ports.VXLAN,
+        ports.KUBELET,
+        ports.KUBELET_HEALTH,
+        ports.KUBE_PROXY_METRICS,
+        ports.KUBE_PROXY_HEALTH,
     )
 }
 """For hosts of the cluster at most, never for an address range."""

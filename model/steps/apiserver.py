@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 
-from model import manifests, paths
+from model import manifests, paths, ports
 from model.files import HostFile
 from model.flags import TLS_CIPHER_SUITES, arguments
 from model.steps import step, unit
@@ -13,7 +13,6 @@ from model.steps.flannel import members
 from model.topology import Topology
 
 NAME = "kube-apiserver"
-NODE_PORTS = "30000-32767"
 SHUTDOWN_SECONDS = 60
 PRIVILEGED_PORTS = 1024
 
@@ -69,7 +68,7 @@ def flags(*, topology: Topology, services: IPv4Network, api_port: int, authoriza
         "admission-control-config-file": paths.ADMISSION,
         "allow-privileged": "true",
         "service-cluster-ip-range": str(services),
-        "service-node-port-range": NODE_PORTS,
+        "service-node-port-range": ports.NODE_PORTS_TCP.range,
         "service-account-issuer": f"https://{topology.api_private_name}:{api_port}",
         "service-account-key-file": SERVICE_ACCOUNT_PUBLIC,
         "service-account-signing-key-file": SERVICE_ACCOUNT_KEY,
@@ -77,7 +76,8 @@ def flags(*, topology: Topology, services: IPv4Network, api_port: int, authoriza
         "kubelet-client-certificate": KUBELET_CLIENT[0],
         "kubelet-client-key": KUBELET_CLIENT[1],
         "kubelet-certificate-authority": CLUSTER_SIGNING_CA,
-        "kubelet-preferred-address-types": "InternalIP,Hostname,InternalDNS",
+        # By name, which is all that a kubelet's certificate holds; it resolves to the VPC address.
+        "kubelet-preferred-address-types": "Hostname",
         "requestheader-client-ca-file": FRONT_PROXY_CA,
         "requestheader-allowed-names": "front-proxy-client",
         "requestheader-username-headers": "X-Remote-User",

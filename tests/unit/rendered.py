@@ -9,7 +9,18 @@ from ipaddress import IPv4Network
 from model import manifests
 from model.releases import Download
 from model.roles import Role
-from model.steps import apiserver, containerd, controller_manager, etcd, flannel, host, install, scheduler
+from model.steps import (
+    apiserver,
+    containerd,
+    controller_manager,
+    etcd,
+    flannel,
+    host,
+    install,
+    kube_proxy,
+    kubelet,
+    scheduler,
+)
 from model.taints import Taint
 from model.topology import Topology
 
@@ -29,6 +40,12 @@ TOPOLOGY = Topology.of(
     domain="k8s.example.com",
     pools=[Pool("etcd", (Role.ETCD,)), Pool("k8s-master", (Role.KUBE_MASTER,))],
 )
+WORKERS = Topology.of(
+    cluster="lab",
+    domain="k8s.example.com",
+    pools=[Pool("gpu", (Role.KUBE_NODE,), taints=(Taint(key="dedicated", value="gpu", effect="NoSchedule"),))],
+)
+API = f"https://{TOPOLOGY.api_private_name}:6443"
 PODS = IPv4Network("10.200.0.0/16")
 SERVICES = IPv4Network("10.32.0.0/24")
 PAUSE = f"registry.example.com:5000/pause:3.10.1@sha256:{'0' * 64}"
@@ -69,6 +86,15 @@ def steps() -> dict[str, str]:
             node=node, cluster="lab", pods=PODS, services=SERVICES, version="1.37.1", extra={}
         ),
         "kube-scheduler.sh": scheduler.script(node=node, version="1.37.1", extra={}),
+        "kubelet-master.sh": kubelet.script(
+            node=node, services=SERVICES, server=API, version="1.37.1", extra={"v": "2"}
+        ),
+        "kubelet-node.sh": kubelet.script(
+            node=WORKERS.nodes[0], services=SERVICES, server=API, version="1.37.1", extra={}
+        ),
+        "kube-proxy.sh": kube_proxy.script(
+            node=node, pods=PODS, services=SERVICES, server=API, version="1.37.1", extra={"v": "2"}
+        ),
         "containerd.sh": containerd.script(
             versions={"containerd": "2.3.4", "runc": "1.4.3", "cni-plugins": "1.9.1"},
             pause=PAUSE,

@@ -23,7 +23,13 @@ from tests.documents import ROOT, read, table
 
 SECURITY = "docs/security.md"
 SSH_ALLOWED, API_ALLOWED = IPv4Network("192.0.2.0/24"), IPv4Network("198.51.100.0/24")
-RANGES = {SSH_ALLOWED: "`sshAllowed`", API_ALLOWED: "`apiAllowed`", ANYWHERE[0]: "anywhere"}
+NODE_PORTS_ALLOWED = IPv4Network("203.0.113.0/24")
+RANGES = {
+    SSH_ALLOWED: "`sshAllowed`",
+    API_ALLOWED: "`apiAllowed`",
+    NODE_PORTS_ALLOWED: "`nodePortsAllowed`",
+    ANYWHERE[0]: "anywhere",
+}
 API_PORT = 6443
 PORT_NAMES = {
     port: name.lower().removesuffix(f"_{port.protocol}").replace("_", " ")
@@ -66,12 +72,17 @@ DOCUMENTS = documents()
 def allowance(allow: Allow) -> tuple[str, str]:
     """A port, and who is at its other end."""
     peers = [*(RANGES[network] for network in allow.ranges), *map(str, allow.roles)]
-    return f"{allow.port.number}/{allow.port.protocol} {PORT_NAMES[allow.port]}", ", ".join(peers)
+    return f"{allow.port.range}/{allow.port.protocol} {PORT_NAMES[allow.port]}", ", ".join(peers)
 
 
 def port_rows() -> Iterator[list[str]]:
     for firewall in firewalls(
-        topology=TOPOLOGY, api_port=API_PORT, ssh_allowed=[SSH_ALLOWED], api_allowed=[API_ALLOWED], mirror=None
+        topology=TOPOLOGY,
+        api_port=API_PORT,
+        ssh_allowed=[SSH_ALLOWED],
+        api_allowed=[API_ALLOWED],
+        node_ports_allowed=[NODE_PORTS_ALLOWED],
+        mirror=None,
     ):
         for way, allows in (("in", firewall.inbound), ("out", firewall.outbound)):
             for allow in allows:

@@ -88,6 +88,9 @@ resolvable() {
   done
 }
 
+# kubeconfig_field FILE NAME: what a kubeconfig embeds under this name. Only ever for a pipe: it may be a key.
+kubeconfig_field() { sed -n "s/^ *$2: //p" "$1" | base64 -d; }
+
 # fetch DIRECTORY URL SHA256: a release file, checked before it is anything more than a temporary file. Of an archive,
 # the files at its top or in a folder there are installed; anything else becomes an executable under the URL's last name.
 fetch() {

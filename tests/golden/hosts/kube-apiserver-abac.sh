@@ -93,6 +93,9 @@ put /etc/kubernetes/abac-policy.jsonl root:root 600 <<'TRIPLANE_END_OF_FILE'
 {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": {"group": "system:serviceaccounts", "namespace": "*", "resource": "*", "apiGroup": "*", "nonResourcePath": "*"}}
 {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": {"user": "system:kube-controller-manager", "namespace": "*", "resource": "*", "apiGroup": "*", "nonResourcePath": "*"}}
 {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": {"user": "system:kube-scheduler", "namespace": "*", "resource": "*", "apiGroup": "*", "nonResourcePath": "*"}}
+{"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": {"user": "system:kube-proxy", "namespace": "*", "resource": "*", "apiGroup": "*", "nonResourcePath": "*"}}
+{"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": {"group": "system:nodes", "namespace": "*", "resource": "*", "apiGroup": "*", "nonResourcePath": "*"}}
+{"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy", "spec": {"user": "kube-apiserver-kubelet-client", "namespace": "*", "resource": "*", "apiGroup": "*", "nonResourcePath": "*"}}
 TRIPLANE_END_OF_FILE
 
 put /etc/systemd/system/kube-apiserver.service root:root 600 <<'TRIPLANE_END_OF_FILE'
@@ -135,7 +138,7 @@ ExecStart=/opt/triplane/kubernetes/1.37.1/kube-apiserver \
     --kubelet-client-certificate=/etc/kubernetes/pki/apiserver-kubelet-client.crt \
     --kubelet-client-key=/etc/kubernetes/pki/apiserver-kubelet-client.key \
     --kubelet-certificate-authority=/etc/kubernetes/pki/cluster-signing-ca.crt \
-    --kubelet-preferred-address-types=InternalIP,Hostname,InternalDNS \
+    --kubelet-preferred-address-types=Hostname \
     --requestheader-client-ca-file=/etc/kubernetes/pki/front-proxy-ca.crt \
     --requestheader-allowed-names=front-proxy-client \
     --requestheader-username-headers=X-Remote-User \
