@@ -26,9 +26,10 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from model import checks, digitalocean, labels, releases
+from model import checks, digitalocean, releases
 from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find
 from model.images import COREDNS, PAUSE
+from model.labels import label_key, label_value, no_two_alike, pool_taint
 from model.mistakes import Mistake, SettingsError, write_one_of
 from model.roles import Role
 from model.taints import Taint
@@ -62,9 +63,9 @@ Architecture = Annotated[str, AfterValidator(checks.choice("an architecture", ("
 FlagValue = Annotated[str, BeforeValidator(_flag_value)]
 
 
-LabelKey = Annotated[str, AfterValidator(labels.label_key)]
-LabelValue = Annotated[str, AfterValidator(labels.label_value)]
-PoolTaint = Annotated[InstanceOf[Taint], BeforeValidator(labels.taint)]
+LabelKey = Annotated[str, AfterValidator(label_key)]
+LabelValue = Annotated[str, AfterValidator(label_value)]
+PoolTaint = Annotated[InstanceOf[Taint], BeforeValidator(pool_taint)]
 Image = Annotated[str, AfterValidator(checks.image)]
 
 
@@ -107,7 +108,10 @@ class Pool(Section):
     labels: Annotated[Mapping[LabelKey, LabelValue], Field(examples=[{"example.com/disk": "nvme"}])] = Field(
         default_factory=dict
     )
-    taints: Annotated[tuple[PoolTaint, ...], Field(examples=[["dedicated=gpu:NoSchedule"]])] = ()
+    """Of its Kubernetes nodes."""
+    taints: Annotated[
+        tuple[PoolTaint, ...], Field(examples=[["dedicated=gpu:NoSchedule"]]), AfterValidator(no_two_alike)
+    ] = ()
 
 
 class Versions(Section):
@@ -135,7 +139,7 @@ class Images(Section):
 class Mirror(Section):
     """Where release files and images come from instead of upstream, and the digests that are not upstream's own."""
 
-    url: Annotated[Url, Field(examples=["https://mirror.example.com/releases"])]
+    url: Annotated[Url | None, Field(examples=["https://mirror.example.com/releases"])] = None
     registry: Annotated[Url | None, Field(examples=["https://registry.example.com"])] = None
     """Where every image is pulled from, whatever registry its name holds."""
     digests: Annotated[

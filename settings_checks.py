@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 from model import addresses, digitalocean, flag_rules, ports, releases
 from model.mistakes import Mistake, one_of, write_one_of
 from model.roles import Role
-from model.topology import Topology
+from model.topology import KUBELET_ROLES, Topology
 
 if TYPE_CHECKING:
-    from settings import Settings
+    from settings import Mirror, Pool, Settings
 
 ETCD_MOST_MEMBERS = 7
 """More members make every write slower, for failures that do not come together (etcd's FAQ)."""
 LONGEST_HOST_NAME = 64
 """Linux's HOST_NAME_MAX and X.509's limit for a common name are the same number."""
+LONGEST_NODE_NAME = 63
+"""A kubelet labels its node with its name (kubernetes.io/hostname)."""
 POD_BLOCK_PREFIX = 24
 """flannel leases a /24 to each host."""
-LEAST_API_PORT, FIRST_NODE_PORT = 1024, 30_000
+LEAST_API_PORT, FIRST_NODE_PORT = 1024, ports.NODE_PORTS_TCP.number
 """The API server binds no privileged port; node ports begin at 30000, and outgoing connections' own ports follow."""
 
 _PREFIXES = {
@@ -32,12 +34,12 @@ _PREFIXES = {
 """Widest and narrowest prefix of each range, and by whose word. flannel wants four blocks or more in its network,
 and the API server at most 20 bits of services; the tenth service address is DNS by custom."""
 
-_NODE_SERVICES = {10_248: "the kubelet", 10_249: "kube-proxy", 10_250: "the kubelet", 10_256: "kube-proxy"}
-_ON_OTHER_HOSTS = {"HTTP", "HTTPS", "DNS_TCP"}
-_TAKEN_PORTS = _NODE_SERVICES | {
+_IN_PODS, _ON_OTHER_HOSTS = "COREDNS", ("HTTP", "HTTPS", "DNS_TCP")
+_TAKEN_PORTS = {
     port.number: name.replace("_", " ").lower().replace("ssh", "SSH")
     for name, port in vars(ports).items()
-    if isinstance(port, ports.Port) and port.protocol == "tcp" and name not in _ON_OTHER_HOSTS
+    if isinstance(port, ports.Port) and port.protocol == "tcp" and port.last is None
+    if name not in _ON_OTHER_HOSTS and not name.startswith(_IN_PODS)
 }
 
 
@@ -49,7 +51,7 @@ def disagreements(settings: Settings) -> Iterator[Mistake]:
     yield from _access(settings)
     yield from _flags(settings)
     yield from _lifetimes(settings)
-    yield from _digests(settings)
+    yield from _mirror(settings)
 
 
 def _pools(settings: Settings) -> Iterator[Mistake]:
@@ -73,6 +75,7 @@ def _pools(settings: Settings) -> Iterator[Mistake]:
                 problem=f"is too small: {hungriest} needs {least} GiB of memory, it has {memory:g}. "
                 f"Write {enough} or larger.",
             )
+        yield from _nodes_of(pool, where)
     members = sum(pool.count for pool in settings.pools if Role.ETCD in pool.roles)
     masters = sum(pool.count for pool in settings.pools if Role.KUBE_MASTER in pool.roles)
     if problem := _members_problem(members):
@@ -80,6 +83,17 @@ def _pools(settings: Settings) -> Iterator[Mistake]:
     if masters == 0:
         problem = "has no kube-master. Write a pool with roles: [kube-master] and count: 3."
         yield Mistake(setting="triplane:pools", problem=problem)
+
+
+def _nodes_of(pool: Pool, where: str) -> Iterator[Mistake]:
+    """Refuse labels and taints of hosts that run no kubelet."""
+    if KUBELET_ROLES.isdisjoint(pool.roles):
+        for name, value in (("labels", pool.labels), ("taints", pool.taints)):
+            if value:
+                yield Mistake(
+                    setting=f"{where}.{name}",
+                    problem=f"is for Kubernetes nodes, and a pool of {one_of(pool.roles)} alone has none. Take it out.",
+                )
 
 
 def _members_problem(members: int) -> str | None:
@@ -105,14 +119,20 @@ def _names(settings: Settings) -> Iterator[Mistake]:
             value=settings.domain,
             problem=f"is outside the zone {zone}. Write a name that ends in .{zone}, e.g. k8s.{zone}, or another zone.",
         )
-    longest = max((node.private_name for node in _topology(settings).nodes), key=len, default="")
-    if len(longest) > LONGEST_HOST_NAME:
-        yield Mistake(
-            setting="triplane:domain",
-            value=settings.domain,
-            problem=f"makes {longest}, a name of {len(longest)} characters, where hosts and certificates take "
-            f"{LONGEST_HOST_NAME}. Write a domain or pool name that is {len(longest) - LONGEST_HOST_NAME} shorter.",
-        )
+    topology = _topology(settings)
+    for nodes, limit, what in (
+        (topology.kubelets, LONGEST_NODE_NAME, "Kubernetes' nodes take"),
+        (topology.nodes, LONGEST_HOST_NAME, "hosts and certificates take"),
+    ):
+        longest = max((node.private_name for node in nodes), key=len, default="")
+        if len(longest) > limit:
+            yield Mistake(
+                setting="triplane:domain",
+                value=settings.domain,
+                problem=f"makes {longest}, a name of {len(longest)} characters, where {what} {limit}. "
+                f"Write a domain or pool name that is {len(longest) - limit} shorter.",
+            )
+            return
 
 
 def _addresses(settings: Settings) -> Iterator[Mistake]:
@@ -205,10 +225,24 @@ def _lifetimes(settings: Settings) -> Iterator[Mistake]:
         )
 
 
-def _digests(settings: Settings) -> Iterator[Mistake]:
+def _mirror(settings: Settings) -> Iterator[Mistake]:
+    mirror = settings.mirror
+    if mirror is None:
+        return
+    if mirror.url is None and mirror.registry is None:
+        yield Mistake(setting="triplane:mirror", problem="names no server. Write its url, its registry, or both.")
+    if mirror.url is None and mirror.digests:
+        yield Mistake(
+            setting="triplane:mirror.digests",
+            problem="is for files of a mirror that has no url. Write triplane:mirror.url.",
+        )
+    yield from _digests(mirror)
+
+
+def _digests(mirror: Mirror) -> Iterator[Mistake]:
     catalog = releases.load().components
     files = {file: component for component, known in catalog.items() for found in known.values() for file in found}
-    for file, versions in (settings.mirror.digests if settings.mirror else {}).items():
+    for file, versions in mirror.digests.items():
         where = f"triplane:mirror.digests.{file}"
         if file not in files:
             problem = f"is no file that Triplane installs. {write_one_of(file, sorted(files))}"

@@ -81,6 +81,8 @@ def _problem(details: ErrorDetails, root: type[BaseModel], path: Sequence[int | 
             wrong, instead = "is no setting", f"Did you mean {meant[-1]}?" if meant else f"Write {known}."
         case "enum" | "literal_error":
             wrong, instead = "is unknown", write_one_of(str(given), re.findall("'([^']*)'", context["expected"]))
+        case "string_type" if isinstance(given, bool):
+            wrong, instead = "is true or false to YAML", f'Write it in quotes: "{str(given).lower()}".'
         case "string_type" if isinstance(given, int | float):
             wrong, instead = "is a number to YAML", f'Write it in quotes: "{given}".'
         case "greater_than_equal":

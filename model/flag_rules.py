@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from model.mistakes import one_of
+
+MOST_PODS = 253
+"""On a host: its /24, less the network's own address, the bridge's, and the one for broadcasts."""
+
 # Flags without which no host would come up again, or that a setting decides: flag → what decides it.
 _CERTIFICATES = "Triplane's own PKI"
 _ADDRESSES = "the address plan"
 _NAMES = "the pools"
+_PATHS = "the registry of paths"
+_KUBELET_ACCESS = "the rule that a kubelet answers those alone for whom the API server vouches"
 _ANONYMOUS = "the rule that anonymous clients see the API's health and nothing else"
 _OWNED: Mapping[str, Mapping[str, str]] = {
     "etcd": {
@@ -18,14 +25,14 @@ _OWNED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("cert-file", "key-file", "trusted-ca-file", "client-cert-auth"), _CERTIFICATES),
         **dict.fromkeys(("peer-cert-file", "peer-key-file", "peer-trusted-ca-file"), _CERTIFICATES),
         **dict.fromkeys(("peer-client-cert-auth", "auto-tls", "peer-auto-tls"), _CERTIFICATES),
-        "data-dir": "the registry of paths",
+        "data-dir": _PATHS,
         "config-file": "the environment file, which etcd would then not read",
     },
     "flannel": {
         **dict.fromkeys(("etcd-cafile", "etcd-certfile", "etcd-keyfile"), _CERTIFICATES),
         **dict.fromkeys(("etcd-username", "etcd-password"), _CERTIFICATES),
         **dict.fromkeys(("etcd-endpoints", "etcd-prefix", "iface", "public-ip"), _ADDRESSES),
-        "subnet-file": "the registry of paths",
+        "subnet-file": _PATHS,
         "kube-subnet-mgr": "etcd, where flannel keeps its leases",
     },
     "kube-apiserver": {
@@ -38,6 +45,7 @@ _OWNED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("etcd-servers", "advertise-address", "bind-address"), _ADDRESSES),
         "secure-port": "triplane:apiPort",
         "service-cluster-ip-range": "triplane:serviceCidr",
+        "service-node-port-range": "the firewalls, which know 30000 to 32767",
         "authorization-mode": "triplane:authorizationMode",
         "authorization-config": "triplane:authorizationMode",
         "authorization-policy-file": "triplane:authorizationMode",
@@ -56,17 +64,27 @@ _OWNED: Mapping[str, Mapping[str, str]] = {
     "kube-scheduler": {
         **dict.fromkeys(("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"), _CERTIFICATES),
         **dict.fromkeys(("bind-address", "secure-port"), _ADDRESSES),
-        "config": "the registry of paths",
+        "config": _PATHS,
     },
     "kubelet": {
-        **dict.fromkeys(("kubeconfig", "client-ca-file", "tls-cert-file", "tls-private-key-file"), _CERTIFICATES),
-        **dict.fromkeys(("hostname-override", "node-ip", "cluster-dns", "cluster-domain"), _ADDRESSES),
+        **dict.fromkeys(("kubeconfig", "bootstrap-kubeconfig", "cert-dir", "client-ca-file"), _CERTIFICATES),
+        **dict.fromkeys(("tls-cert-file", "tls-private-key-file"), _CERTIFICATES),
+        **dict.fromkeys(("rotate-certificates", "rotate-server-certificates"), _CERTIFICATES),
+        "cluster-domain": _CERTIFICATES,
+        **dict.fromkeys(("address", "port", "node-ip", "pod-cidr", "cluster-dns"), _ADDRESSES),
+        **dict.fromkeys(("healthz-bind-address", "healthz-port"), _ADDRESSES),
+        **dict.fromkeys(("hostname-override", "register-node"), _NAMES),
         **dict.fromkeys(("node-labels", "register-with-taints"), "the pools' labels, taints and roles"),
-        **dict.fromkeys(("config", "config-dir"), "the registry of paths"),
-        "container-runtime-endpoint": "the registry of paths",
+        **dict.fromkeys(("anonymous-auth", "authorization-mode", "authentication-token-webhook"), _KUBELET_ACCESS),
+        **dict.fromkeys(("read-only-port", "enable-server"), _KUBELET_ACCESS),
+        **dict.fromkeys(("config", "config-dir", "root-dir", "pod-manifest-path"), _PATHS),
+        **dict.fromkeys(("container-runtime-endpoint", "image-service-endpoint"), _PATHS),
+        "cgroup-driver": "containerd, whom the kubelet asks",
+        "cloud-provider": "the droplets, which no cloud controller manager initializes",
     },
     "kube-proxy": {
-        "config": "the registry of paths",
+        "config": _PATHS,
+        "kubeconfig": _CERTIFICATES,
         "hostname-override": _NAMES,
         "cluster-cidr": "triplane:podCidr",
     },
@@ -74,6 +92,7 @@ _OWNED: Mapping[str, Mapping[str, str]] = {
 
 # Flags that no selectable release has any more, and where each one's job went.
 _INSECURE_PORT = "served the API without TLS; there is no such port any more"
+_DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
 _GONE: Mapping[str, Mapping[str, str]] = {
     "etcd": {
         **dict.fromkeys(("enable-v2", "enable-v2v3"), "was etcd's v2 API, which 3.6 has no more"),
@@ -91,7 +110,17 @@ _GONE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("enable-taint-manager", "pod-eviction-timeout"), "went in Kubernetes 1.27"),
     },
     "kube-scheduler": {**dict.fromkeys(("address", "port"), _INSECURE_PORT)},
-    "kubelet": {},
+    "kubelet": {
+        **dict.fromkeys(("network-plugin", "network-plugin-mtu", "cni-bin-dir", "cni-conf-dir"), _DOCKERSHIM),
+        **dict.fromkeys(("cni-cache-dir", "non-masquerade-cidr", "docker-endpoint"), _DOCKERSHIM),
+        "image-pull-progress-deadline": _DOCKERSHIM,
+        "container-runtime": "went in Kubernetes 1.27, when remote was the only one left",
+        "pod-infra-container-image": "went in Kubernetes 1.35: containerd runs the image of triplane:images.pause",
+        "cloud-config": "went with the cloud providers to their controller managers",
+        "allow-privileged": "went in Kubernetes 1.15: admission decides about privileged pods",
+        "keep-terminated-pod-volumes": "went in Kubernetes 1.31",
+        **dict.fromkeys(("cadvisor-port", "require-kubeconfig", "register-schedulable"), "went long ago"),
+    },
     "kube-proxy": {},
 }
 _GONE_PREFIXES: Mapping[str, Mapping[str, str]] = {
@@ -100,6 +129,12 @@ _GONE_PREFIXES: Mapping[str, Mapping[str, str]] = {
         "proxy-": "was etcd's v2 proxy, which 3.6 has no more",
     },
     "kube-apiserver": {"oidc-": "is refused by the API server beside the authentication file that Triplane gives it"},
+}
+
+# Flags that a component heeds beside its configuration file, where it ignores all others without a word.
+_HEEDED: Mapping[str, tuple[str, ...]] = {
+    # cmd/kube-proxy/app/options.go, Complete: the file takes the place of every flag but those of logging
+    "kube-proxy": ("v", "vmodule", "logging-format", "log-flush-frequency"),
 }
 
 _VITAL_PLUGINS = ("NodeRestriction", "ServiceAccount", "NamespaceLifecycle")
@@ -126,12 +161,20 @@ def problem(component: str, flag: str, value: str) -> str | None:
         return f"has {odd.group()!r} in its value, which systemd would not hand on as it is. Write it without."
     if owner := _OWNED[component].get(flag):
         return f"is owned by Triplane: it follows from {owner}. Take it out."
+    if gone := _gone(component, flag):
+        return gone
+    return _hole(component, flag, value)
+
+
+def _gone(component: str, flag: str) -> str | None:
     gone = _GONE[component].get(flag) or next(
         (why for prefix, why in _GONE_PREFIXES.get(component, {}).items() if flag.startswith(prefix)), None
     )
     if gone:
         return f"{gone}." if gone.startswith("is on its way") else f"{gone}. Take it out."
-    return _hole(component, flag, value)
+    if (heeded := _HEEDED.get(component)) and flag not in heeded:
+        return f"is ignored by {component} beside its configuration file. Take it out: it heeds {one_of(heeded)} alone."
+    return None
 
 
 def _hole(component: str, flag: str, value: str) -> str | None:
@@ -146,4 +189,20 @@ def _hole(component: str, flag: str, value: str) -> str | None:
         return "gives every controller the rights of all. Take it out."
     if flag == "tls-min-version" and value in {"VersionTLS10", "VersionTLS11"}:
         return "allows broken TLS. Write VersionTLS12 or VersionTLS13."
+    return _weak_kubelet(flag, value) if component == "kubelet" else None
+
+
+def _weak_kubelet(flag: str, value: str) -> str | None:
+    """Say what the CIS benchmark's 4.2 finds wrong, or that pods would find no address."""
+    number = int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else None
+    if flag == "pod-max-pids" and number is not None and number <= 0:
+        return "lets one pod take all process ids of its host. Write e.g. 4096."
+    if flag == "seccomp-default" and value.lower() != "true":
+        return "gives pods every system call of the kernel. Take it out."
+    if flag == "make-iptables-util-chains" and value.lower() != "true":
+        return "leaves out the rule that keeps neighbours from a host's 127.0.0.1. Take it out."
+    if flag == "streaming-connection-idle-timeout" and re.fullmatch(r"0+[a-z]*", value):
+        return "keeps idle connections to pods open for ever. Write e.g. 4h."
+    if flag == "max-pods" and number is not None and number > MOST_PODS:
+        return f"is more than the {MOST_PODS} addresses for pods in a /24. Write {MOST_PODS} or less."
     return None

@@ -18,7 +18,7 @@ _PREFIX = re.compile(rf"{_DNS_LABEL}(\.{_DNS_LABEL})*")
 _LONGEST_PREFIX = 253
 
 _RESERVED = re.compile(r"(.*\.)?(kubernetes|k8s)\.io")
-_FOR_PEOPLE = ("topology.kubernetes.io", "node-restriction.kubernetes.io")
+_FOR_PEOPLE = re.compile(r"topology\.kubernetes\.io|(.*\.)?node-restriction\.kubernetes\.io")
 """Prefixes under which Kubernetes leaves labels to whoever runs the cluster: zones and regions where no cloud provider
 sets them, and those that a kubelet may not give itself."""
 _FOR_PEOPLE_KEYS = ("node.kubernetes.io/instance-type", "node.kubernetes.io/exclude-from-external-load-balancers")
@@ -33,19 +33,19 @@ def label_key(key: str) -> str:
         raise ValueError("follows from the pool's roles. Take it out.")
     if key in _KUBELETS:
         raise ValueError("is set by each kubelet itself. Take it out.")
-    if _RESERVED.fullmatch(prefix) and prefix not in _FOR_PEOPLE and key not in _FOR_PEOPLE_KEYS:
+    if _RESERVED.fullmatch(prefix) and not _FOR_PEOPLE.fullmatch(prefix) and key not in _FOR_PEOPLE_KEYS:
         raise ValueError(f"is Kubernetes' own: {prefix}/ is reserved. Write a prefix of yours, or none.")
     return key
 
 
-def label_value(value: str) -> str:
+def label_value(value: str, *, intro: str = "") -> str:
     """Accept the value of a label; empty is one."""
     if not value or _NAME.fullmatch(value):
         return value
-    raise ValueError(f"is no label's value: nothing, or {_SYNTAX}.{_wish(value)}")
+    raise ValueError(f"{intro}is no label's value: nothing, or {_SYNTAX}.{_wish(value)}")
 
 
-def taint(value: object) -> Taint:
+def pool_taint(value: object) -> Taint:
     """Accept a taint, as text in kubectl's notation, that is the pool's to choose."""
     if isinstance(value, Taint):
         return value
@@ -53,15 +53,25 @@ def taint(value: object) -> Taint:
         raise ValueError("is no text. Write e.g. dedicated=gpu:NoSchedule.")  # noqa: TRY004 (pydantic wants ValueError)
     found = Taint.parse(value)
     _qualified(found.key, f"has the key {found.key}, which ")
-    label_value(found.value)
+    label_value(found.value, intro=f"has the value {found.value}, which ")
     prefix = found.key.rpartition("/")[0]
     if found.key.startswith(LABEL_PREFIX):
-        raise ValueError("follows from the pool's roles. Take it out.")
+        raise ValueError("has a key that follows from the pool's roles. Take it out.")
     if prefix == "node.kubernetes.io":
-        raise ValueError("is set and removed by the node lifecycle controller. Take it out.")
+        raise ValueError("is the node lifecycle controller's to set and remove. Take it out.")
     if _RESERVED.fullmatch(prefix):
         raise ValueError(f"is Kubernetes' own: {prefix}/ is reserved. Write a prefix of yours, or none.")
     return found
+
+
+def no_two_alike(taints: tuple[Taint, ...]) -> tuple[Taint, ...]:
+    """Refuse two taints of one key and effect, as the API does."""
+    seen: set[tuple[str, str]] = set()
+    for each in taints:
+        if (each.key, each.effect) in seen:
+            raise ValueError(f"has two taints of the key {each.key} and the effect {each.effect}. Write one of them.")
+        seen.add((each.key, each.effect))
+    return taints
 
 
 _SYNTAX = "1 to 63 of letters, digits, -, _ and ., a letter or digit first and last"

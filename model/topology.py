@@ -15,6 +15,9 @@ from model.taints import Taint
 INTERNAL = "internal"
 """The label under the domain whose names hold VPC addresses."""
 
+KUBELET_ROLES = frozenset({Role.KUBE_MASTER, Role.KUBE_NODE})
+"""Whoever has one of these is on the pod network, and a node of Kubernetes."""
+
 
 class PoolLike(Protocol):
     """What a topology needs of a pool."""
@@ -122,7 +125,7 @@ class Topology:
     @property
     def overlay(self) -> tuple[Node, ...]:
         """Hosts on the pod network."""
-        return self.having(Role.KUBE_MASTER, Role.KUBE_NODE)
+        return self.having(*KUBELET_ROLES)
 
     @property
     def kubelets(self) -> tuple[Node, ...]:

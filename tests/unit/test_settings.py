@@ -14,6 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from model import releases
 from model.mistakes import SettingsError
 from model.roles import Role
 from settings import Settings, parse
@@ -154,6 +155,62 @@ def test_values_as_the_engine_hands_them_over_are_read_like_those_in_the_file():
     assert settings.vpc_cidr == IPv4Network("10.1.0.0/20")
     assert settings.versions.kubernetes == "1.36.3"
     assert settings.pools[0].count == 1
+
+
+def test_a_pool_of_nodes_has_the_labels_and_taints_that_it_is_given():
+    labels = {
+        "example.com/disk": "NVMe_0.5-a",
+        "tier": "",
+        "topology.kubernetes.io/zone": "fra1",
+        "team.node-restriction.kubernetes.io/pci": "yes",
+        "node.kubernetes.io/instance-type": "s-2vcpu-4gb",
+        "notkubernetes.io/mine": "1",
+    }
+    taints = ["dedicated=gpu:NoSchedule", "dedicated=gpu:NoExecute", "example.com/spot:PreferNoSchedule"]
+    settings = parse(MINIMAL | {"pools": [pool(), pool(name="n", roles=["kube-node"], labels=labels, taints=taints)]})
+    assert settings.pools[1].labels == labels
+    assert list(map(str, settings.pools[1].taints)) == taints
+
+
+def test_a_pool_of_nodes_may_be_empty_or_missing():
+    empty = parse(MINIMAL | {"pools": [pool(), pool(name="n", roles=["kube-node"], count=0)]})
+    assert [each.count for each in empty.pools] == [3, 0]
+    assert parse(MINIMAL | {"pools": [pool()]})
+
+
+def test_node_ports_are_nobodys_until_it_is_said_and_may_be_the_worlds():
+    assert parse(MINIMAL).node_ports_allowed == ()
+    assert parse(MINIMAL | {"nodePortsAllowed": ["0.0.0.0/0"]}).node_ports_allowed == (IPv4Network("0.0.0.0/0"),)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry.example.com/pause@sha256:" + DIGEST,
+        "registry.example.com:5000/team/a-b__c.d/pause:3.10_x@sha256:" + DIGEST,
+        "localhost:5000/pause@sha256:" + DIGEST,
+        "127.0.0.1:5000/pause@sha256:" + DIGEST,
+    ],
+)
+def test_an_image_of_any_registry_is_taken_by_its_digest(image):
+    assert parse(MINIMAL | {"images": {"pause": image}}).images.pause == image
+
+
+def test_the_catalog_has_every_version_under_its_components_name():
+    versions = parse(MINIMAL).versions.by_component()
+    assert versions.keys() == releases.load().components.keys()
+    assert versions["cni-plugins"] == "1.9.1"
+
+
+def test_a_registry_alone_is_a_mirror():
+    mirror = parse(MINIMAL | {"mirror": {"registry": "https://registry.example.com/"}}).mirror
+    assert mirror
+    assert (mirror.url, mirror.registry) == (None, "https://registry.example.com")
+
+
+def test_flags_of_kubelet_and_kube_proxy_that_they_heed_are_taken():
+    settings = parse(MINIMAL | {"extraFlags": {"kubelet": {"max-pods": 200, "v": 4}, "kube-proxy": {"v": 4}}})
+    assert settings.extra_flags == {"kubelet": {"max-pods": "200", "v": "4"}, "kube-proxy": {"v": "4"}}
 
 
 def test_the_mirrors_address_loses_its_last_slash():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined, to_jsonable_python
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import PydanticUndefined
 
 from model.accounts import CLOUDFLARE, DIGITALOCEAN
 from model.digitalocean import IMAGES, REGIONS, SIZES
@@ -19,6 +19,8 @@ from settings_wording import section_in
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "settings.md").read_text()
 AS_BELOW, REQUIRED, FROM_SSH = "*as below*", "*required*", "*as `sshAllowed`*"
+WRITTEN = TypeAdapter(object)
+"""Dumps what somebody wrote, without the defaults inside it."""
 
 
 def table(first_heading: str) -> list[list[str]]:
@@ -48,7 +50,7 @@ def settings_in(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[st
             yield name, AS_BELOW
         else:
             default = field.default if field.default is not PydanticUndefined else field.default_factory()
-            yield name, to_jsonable_python(default, by_alias=True)
+            yield name, WRITTEN.dump_python(default, mode="json", by_alias=True, exclude_unset=True)
         if inner:
             yield from settings_in(inner, f"{name}[]." if "tuple" in str(field.annotation) else f"{name}.")
 
@@ -97,7 +99,7 @@ def test_a_stack_costs_what_is_said(stack):
 
 
 def test_the_smallest_stack_file_is_enough():
-    [example] = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    example, *_ = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     config = yaml.safe_load(example)["config"]
     assert parse({key.removeprefix("triplane:"): value for key, value in config.items()}).cluster == "dev"
     assert len(example.splitlines()) <= 10

@@ -1,0 +1,79 @@
+"""Hosts as Kubernetes sees them: names, labels, taints, and the order in which changes reach them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from model.roles import Role
+from model.taints import Taint
+from model.topology import Topology, api_service_address, dns_service_address
+from tests.unit.rendered import Pool
+
+
+def topology(*pools: Pool) -> Topology:
+    return Topology.of(cluster="dev", domain="k8s.example.com", pools=pools)
+
+
+def test_a_node_is_called_by_the_name_of_its_private_address():
+    [node] = topology(Pool("gpu", (Role.KUBE_NODE,), count=1)).nodes
+    assert node.node_name == node.private_name == "gpu-0.internal.k8s.example.com"
+
+
+@pytest.mark.parametrize(
+    ("roles", "labels", "taints"),
+    [
+        ((Role.KUBE_MASTER,), {"control-plane"}, ["node-role.kubernetes.io/control-plane:NoSchedule"]),
+        ((Role.ETCD, Role.KUBE_MASTER), {"control-plane"}, ["node-role.kubernetes.io/control-plane:NoSchedule"]),
+        ((Role.KUBE_NODE,), {"node"}, []),
+        ((Role.KUBE_MASTER, Role.KUBE_NODE), {"control-plane", "node"}, []),
+    ],
+)
+def test_roles_are_labels_and_keep_pods_off_masters_that_are_no_nodes(roles, labels, taints):
+    [node] = topology(Pool("a", roles, count=1)).kubelets
+    assert node.labels == {f"node-role.kubernetes.io/{name}": "" for name in labels}
+    assert list(map(str, node.taints)) == taints
+
+
+def test_a_pools_own_labels_and_taints_come_beside_those_of_its_roles():
+    dedicated = Taint(key="dedicated", value="ci", effect="NoExecute")
+    [node] = topology(Pool("a", (Role.KUBE_MASTER,), count=1, labels={"disk": "nvme"}, taints=(dedicated,))).nodes
+    assert node.labels == {"disk": "nvme", "node-role.kubernetes.io/control-plane": ""}
+    assert list(map(str, node.taints)) == ["dedicated=ci:NoExecute", "node-role.kubernetes.io/control-plane:NoSchedule"]
+
+
+def test_hosts_of_etcd_alone_are_no_nodes_of_kubernetes():
+    pools = Pool("etcd", (Role.ETCD,)), Pool("m", (Role.KUBE_MASTER,), count=2), Pool("n", (Role.KUBE_NODE,), count=1)
+    assert [node.name for node in topology(*pools).kubelets] == ["m-0", "m-1", "n-0"]
+
+
+def test_hosts_are_grouped_by_their_pools_in_order():
+    found = topology(
+        Pool("n", (Role.KUBE_NODE,), count=2), Pool("none", (Role.KUBE_NODE,), count=0), Pool("m", (Role.KUBE_MASTER,))
+    )
+    assert [[node.name for node in pool] for pool in found.pools_of(found.kubelets)] == [
+        ["n-0", "n-1"],
+        ["m-0", "m-1", "m-2"],
+    ]
+
+
+@pytest.mark.parametrize("services", ["10.32.0.0/24", "10.32.0.0/28"])
+def test_the_api_and_dns_have_their_addresses_in_the_narrowest_range(services):
+    assert api_service_address(IPv4Network(services)) == IPv4Address("10.32.0.1")
+    assert dns_service_address(IPv4Network(services)) == IPv4Address("10.32.0.10")
+
+
+@pytest.mark.parametrize("text", ["dedicated=gpu:NoSchedule", "example.com/spot:NoExecute", "a=b:PreferNoSchedule"])
+def test_a_taint_is_written_as_it_is_read(text):
+    assert str(Taint.parse(text)) == text
+
+
+def test_a_value_may_be_left_empty():
+    assert Taint.parse("spot=:NoExecute") == Taint.parse("spot:NoExecute") == Taint(key="spot", effect="NoExecute")
+
+
+@pytest.mark.parametrize("text", ["", ":", ":NoSchedule", "=a:NoSchedule", "spot", "spot:", "a=b:noschedule"])
+def test_what_is_no_taint_is_refused(text):
+    with pytest.raises(ValueError, match="Write "):
+        Taint.parse(text)
