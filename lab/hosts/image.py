@@ -110,9 +110,9 @@ def _build(target: Path, release: str, say: Progress) -> None:
         *("unshare", "--mount", "--propagation", "private"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--dpkgopt=force-unsafe-io"),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED),
-        *(f"--aptopt={option}" for option in _apt_options()),
+        *(f"--aptopt={option}" for option in apt_options()),
         f"--include={','.join(PACKAGES)}",
-        *(release, str(unfinished), *_sources(release)),
+        *(release, str(unfinished), *sources(release)),
     ]
     environment = {"PATH": commands.environment()["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     say(f"making the host image from Debian's packages ({release}): about two minutes, once; log: {log}")
@@ -160,7 +160,7 @@ def _remove(tree: Path) -> None:
         shutil.rmtree(tree)
 
 
-def _sources(release: str) -> list[str]:
+def sources(release: str) -> list[str]:
     """List the sources this machine itself uses for the release; none elsewhere, where mmdebstrap has its default."""
     suites = {release, f"{release}-updates", f"{release}-security"}
     listing = subprocess.run(
@@ -183,7 +183,7 @@ def _sources(release: str) -> list[str]:
     return found if any(f" {release} main" in line for line in found) else []
 
 
-def _apt_options() -> list[str]:
+def apt_options() -> list[str]:
     """How this machine reaches its package sources (proxies, frozen snapshots)."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
     wanted = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::https::CaInfo", "Acquire::Check-")
