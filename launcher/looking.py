@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from lab.hosts import operator
 from launcher import lab as daemon
-from launcher import memory, stacks
+from launcher import memory, nodes, stacks
 from launcher import status as health
 from launcher.access import certify, node_named, ssh_command
 from launcher.desk import Desk, become
@@ -138,6 +138,7 @@ def look(desk: Desk) -> health.Snapshot:
         hosts=hosts,
         endpoint=outputs["apiEndpoint"],
         ready=health.readiness(kubectl_command(desk), up_masters, api_port),
+        cluster=nodes.ask(kubectl_command(desk), outputs["nodes"]),
         certificates=outputs.get("certificates") or {},
     )
 

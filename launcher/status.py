@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from launcher import nodes
 from launcher.access import Node, ssh_command
 from launcher.workspace import Workspace
 from model import paths, ports
@@ -21,10 +22,12 @@ from model import paths, ports
 SECONDS = 20
 """A host that has not answered by then does not."""
 
+_NODE = ("flanneld", "containerd", "kubelet", "kube-proxy")
+
 SERVICES: Mapping[str, tuple[str, ...]] = {
     "etcd": ("etcd",),
-    "kube-master": ("flanneld", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
-    "kube-node": ("flanneld",),
+    "kube-master": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", *_NODE),
+    "kube-node": _NODE,
 }
 """Role → its units."""
 
@@ -33,6 +36,9 @@ _WEB = "curl --silent --show-error --insecure --max-time 5 --output /dev/null --
 CHECKS: Mapping[str, str] = {
     "etcd": f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; PATH=$directory:$PATH etcdctl endpoint health >/dev/null 2>&1",
     "flanneld": f'[ "$({_WEB} http://127.0.0.1:{ports.FLANNEL_HEALTH.number}/healthz)" = 200 ]',
+    "containerd": '"$directory/ctr" version >/dev/null 2>&1',
+    "kubelet": f'[ "$({_WEB} http://127.0.0.1:{ports.KUBELET_HEALTH.number}/healthz)" = 200 ]',
+    "kube-proxy": f'[ "$({_WEB} http://127.0.0.1:{ports.KUBE_PROXY_HEALTH.number}/healthz)" = 200 ]',
     # Anyone may ask the server whether it is there; what it answers is for those with a certificate.
     "kube-apiserver": f"{_WEB} https://127.0.0.1:$API_PORT/readyz | grep -qE '200|401|403'",
     "kube-controller-manager": f'[ "$({_WEB} https://127.0.0.1:{ports.CONTROLLER_MANAGER.number}/healthz)" = 200 ]',
@@ -60,6 +66,8 @@ class Host:
     services: tuple[Service, ...] = ()
     trouble: str = ""
     """Why the host could not be asked."""
+    dns: str | None = None
+    """Why a name of the cluster does not resolve there, empty if it does; None where no pods run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +82,7 @@ class Snapshot:
     endpoint: str = ""
     ready: Mapping[str, str] = field(default_factory=dict)
     """Master → what its /readyz says to the administrator."""
+    cluster: nodes.Cluster = field(default_factory=nodes.Cluster)
     certificates: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -83,6 +92,8 @@ class Snapshot:
             bool(self.hosts)
             and all(not host.trouble and all(service.healthy for service in host.services) for host in self.hosts)
             and all(answer == "ok" for answer in self.ready.values())
+            and self.cluster.well
+            and not any(host.dns for host in self.hosts)
         )
 
 
@@ -92,17 +103,19 @@ def program_of(unit: str) -> str:
 
 
 def probe_script(roles: Sequence[str], api_port: int) -> str:
-    """Asks a host of its units: a line each, `name version active yes|no`."""
+    """Asks a host of its units: a line each, `name version active yes|no`; and a node of its pods' name service."""
     units = [unit for role in roles for unit in SERVICES.get(role, ())]
     lines = [f"API_PORT={api_port}"]
     for unit in dict.fromkeys(units):
         lines += [
             f"program=$({program_of(unit)})",
             "directory=${program%/*}",
+            "version=${program#/opt/triplane/*/}",
             f"if ( {CHECKS[unit]} ); then well=yes; else well=no; fi",
-            f'echo "{unit} ${{directory##*/}} $(systemctl is-active {unit}) $well"',
+            '[ -n "$program" ] || version=none',
+            f'echo "{unit} ${{version%%/*}} $(systemctl is-active {unit}) $well"',
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *([nodes.DNS_PROBE] if nodes.KUBELETS.intersection(roles) else [])])
 
 
 def parse_probe(output: str) -> tuple[Service, ...]:
@@ -132,10 +145,10 @@ def probe(workspace: Workspace, outputs: Mapping[str, Any], node: Node, power: s
             power=power,
             trouble=done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "SSH failed",
         )
-    return Host(node=node, power=power, services=parse_probe(done.stdout))
+    return Host(node=node, power=power, services=parse_probe(done.stdout), dns=nodes.parse_dns(done.stdout))
 
 
-def readiness(kubectl: Sequence[str], nodes: Sequence[Node], api_port: int) -> dict[str, str]:
+def readiness(kubectl: Sequence[str], hosts: Sequence[Node], api_port: int) -> dict[str, str]:
     """Ask each API server, by its own address, as the administrator."""
 
     def ask(node: Node) -> str:
@@ -150,7 +163,7 @@ def readiness(kubectl: Sequence[str], nodes: Sequence[Node], api_port: int) -> d
         )
         return done.stdout.strip() if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no answer"])[-1]
 
-    masters = [node for node in nodes if "kube-master" in node["roles"]]
+    masters = [node for node in hosts if "kube-master" in node["roles"]]
     with ThreadPoolExecutor(max_workers=max(1, len(masters))) as pool:
         return dict(zip((node["name"] for node in masters), pool.map(ask, masters), strict=True))
 
@@ -159,10 +172,10 @@ def probe_all(
     workspace: Workspace, outputs: Mapping[str, Any], power: Mapping[str, str], api_port: int
 ) -> tuple[Host, ...]:
     """Ask all hosts at the same time; `power` is name → what the cloud says."""
-    nodes = outputs["nodes"]
-    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+    hosts = outputs["nodes"]
+    with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
         return tuple(
-            pool.map(lambda node: probe(workspace, outputs, node, power.get(node["fqdn"], "gone"), api_port), nodes)
+            pool.map(lambda node: probe(workspace, outputs, node, power.get(node["fqdn"], "gone"), api_port), hosts)
         )
 
 
@@ -190,6 +203,7 @@ def render(snapshot: Snapshot, now: datetime | None = None) -> RenderableType:
     parts.append(table)
     for master, answer in snapshot.ready.items():
         parts.append(Text(f"{master}: /readyz says {answer}", style="green" if answer == "ok" else "red"))
+    parts += _cluster(snapshot.cluster, snapshot.hosts)
     if snapshot.certificates:
         parts.append(_certificates(snapshot.certificates, now or datetime.now(UTC)))
     parts.append(Text("All is well.", style="green") if snapshot.well else Text("Not all is well.", style="red"))
@@ -200,6 +214,38 @@ def _service(service: Service) -> Text:
     good = service.healthy and service.active == "active"
     state = "healthy" if good else f"{service.active}, not healthy"
     return Text(f"{service.name} {service.version}: {state}", style="green" if good else "red")
+
+
+def _cluster(cluster: nodes.Cluster, hosts: Sequence[Host]) -> list[RenderableType]:
+    if cluster.trouble:
+        return [Text(f"nodes: the API says {cluster.trouble}", style="red")]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NODE", "STATE", "ROLES", "TAINTS", "KUBELET", "PODS"):
+        table.add_column(heading, overflow="fold")
+    for node in cluster.nodes:
+        table.add_row(
+            node.host or node.name,
+            Text(node.state, style="red" if node.trouble else "yellow" if node.cordoned else "green"),
+            ", ".join(node.roles),
+            "\n".join(node.taints),
+            node.version,
+            ", ".join(f"{count} {phase.lower()}" for phase, count in sorted(node.pods.items())) or "none",
+        )
+    replicas = Text(
+        f"CoreDNS: {cluster.dns_ready} of {cluster.dns_wanted} replicas are ready",
+        style="green" if cluster.dns_well else "red",
+    )
+    return [table, replicas, *_resolution([host for host in hosts if host.dns is not None])]
+
+
+def _resolution(asked: Sequence[Host]) -> list[Text]:
+    """Say from which hosts the pods' name service answers."""
+    failed = [host for host in asked if host.dns]
+    if asked and not failed:
+        return [Text(f"names of the cluster resolve on all {len(asked)} nodes", style="green")]
+    return [
+        Text(f"{host.node['name']}: names of the cluster do not resolve: {host.dns}", style="red") for host in failed
+    ]
 
 
 def _certificates(expiries: Mapping[str, str], now: datetime) -> Text:
@@ -220,11 +266,29 @@ def as_json(snapshot: Snapshot) -> str:
             "apiEndpoint": snapshot.endpoint,
             "ready": dict(snapshot.ready),
             "certificates": dict(snapshot.certificates),
+            "cluster": {
+                "trouble": snapshot.cluster.trouble,
+                "dns": {"ready": snapshot.cluster.dns_ready, "wanted": snapshot.cluster.dns_wanted},
+                "nodes": [
+                    {
+                        "name": node.name,
+                        "host": node.host,
+                        "trouble": node.trouble,
+                        "cordoned": node.cordoned,
+                        "roles": list(node.roles),
+                        "taints": list(node.taints),
+                        "version": node.version,
+                        "pods": dict(node.pods),
+                    }
+                    for node in snapshot.cluster.nodes
+                ],
+            },
             "hosts": [
                 {
                     "name": host.node["name"],
                     "power": host.power,
                     "trouble": host.trouble,
+                    "clusterDns": host.dns,
                     "services": {
                         service.name: {"version": service.version, "active": service.active, "healthy": service.healthy}
                         for service in host.services

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from launcher import status
+from launcher.nodes import Cluster, KubernetesNode
 from launcher.status import Host, Service, Snapshot
 
 ETCD = {
@@ -19,6 +22,7 @@ ETCD = {
     "privateAddress": "10.240.0.2",
 }
 MASTER = ETCD | {"name": "k8s-master-0", "roles": ["kube-master"], "publicAddress": "198.18.0.11"}
+NODE = MASTER | {"name": "k8s-node-0", "roles": ["kube-node"], "publicAddress": "198.18.0.12"}
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -26,10 +30,19 @@ def service(name: str, *, healthy: bool = True, active: str = "active") -> Servi
     return Service(name=name, version="1.2.3", active=active, healthy=healthy)
 
 
+def kubernetes_node(name: str, **changes: Any) -> KubernetesNode:
+    whole = {"name": f"{name}.internal", "host": name, "roles": ("node",), "version": "1.37.1", "pods": {"Running": 3}}
+    return KubernetesNode(**(whole | changes))
+
+
+CLUSTER = Cluster(nodes=(kubernetes_node("k8s-node-0"),), dns_ready=2, dns_wanted=2)
+
+
 def snapshot(**changes: Any) -> Snapshot:
     hosts = (
         Host(node=ETCD, power="active", services=(service("etcd"),)),
         Host(node=MASTER, power="active", services=(service("kube-apiserver"), service("kube-scheduler"))),
+        Host(node=NODE, power="active", services=(service("kubelet"),), dns=""),
     )
     whole: dict[str, Any] = {
         "lab": "lab runs",
@@ -37,6 +50,7 @@ def snapshot(**changes: Any) -> Snapshot:
         "hosts": hosts,
         "endpoint": "https://api.lab.triplane.test:6443",
         "ready": {"k8s-master-0": "ok"},
+        "cluster": CLUSTER,
         "certificates": {"admin": "2027-11-21T00:00:00Z", "etcd-peer-etcd-0": "2026-12-01T00:00:00+00:00"},
     }
     return Snapshot(**(whole | changes))
@@ -86,6 +100,33 @@ def test_a_master_that_is_not_ready_spoils_the_verdict() -> None:
     assert not sample.well
 
 
+def test_nodes_are_shown_with_their_pods_and_the_name_service() -> None:
+    text = shown(snapshot())
+    assert "CoreDNS: 2 of 2 replicas are ready" in text
+    assert "names of the cluster resolve on all 1 nodes" in text
+    (line,) = [line.split() for line in text.splitlines() if "3 running" in line]
+    assert line == ["k8s-node-0", "Ready", "node", "1.37.1", "3", "running"]
+
+
+def test_a_node_that_is_not_ready_spoils_the_verdict() -> None:
+    node = kubernetes_node("k8s-node-0", trouble="NotReady: Kubelet stopped posting node status.")
+    sample = snapshot(cluster=replace(CLUSTER, nodes=(node,)))
+    assert "Kubelet stopped posting node status." in shown(sample)
+    assert not sample.well
+
+
+def test_a_host_on_which_names_do_not_resolve_spoils_the_verdict() -> None:
+    sample = snapshot(hosts=(Host(node=NODE, power="active", services=(service("kubelet"),), dns="no answer"),))
+    assert "k8s-node-0: names of the cluster do not resolve: no answer" in shown(sample)
+    assert not sample.well
+
+
+def test_an_api_that_does_not_tell_of_nodes_spoils_the_verdict() -> None:
+    sample = snapshot(cluster=Cluster(trouble="connection refused"))
+    assert "nodes: the API says connection refused" in shown(sample)
+    assert not sample.well
+
+
 def test_no_cluster_is_told_with_what_to_do() -> None:
     text = shown(Snapshot(lab="lab is not running", memory=None, hint="no cluster yet: run ./triplane up"))
     assert "./triplane up" in text
@@ -96,13 +137,21 @@ def test_programs_get_the_same_in_json() -> None:
     read = json.loads(status.as_json(snapshot()))
     assert read["well"] is True
     assert read["hosts"][1]["services"]["kube-scheduler"] == {"version": "1.2.3", "active": "active", "healthy": True}
+    assert read["hosts"][2]["clusterDns"] == ""
+    assert read["cluster"]["dns"] == {"ready": 2, "wanted": 2}
+    assert read["cluster"]["nodes"][0]["pods"] == {"Running": 3}
 
 
 def test_the_probe_asks_for_the_units_of_all_roles_once() -> None:
     script = status.probe_script(["etcd", "kube-master", "kube-node"], 6443)
-    for unit in ("etcd", "flanneld", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+    for unit in status.CHECKS:
         assert script.count(f'echo "{unit} ') == 1
+    assert script.count("cluster-dns") == 1
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_a_host_of_etcd_alone_is_asked_of_nothing_else() -> None:
+    assert set(re.findall(r'echo "([a-z-]+) ', status.probe_script(["etcd"], 6443))) == {"etcd"}
 
 
 def test_the_probe_reports_a_unit_that_does_not_run(tmp_path: Path) -> None:
@@ -115,12 +164,10 @@ def test_the_probe_reports_a_unit_that_does_not_run(tmp_path: Path) -> None:
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    services = status.parse_probe(done.stdout.replace("scheduler  ", "scheduler x "))
-    assert [(found.name, found.active, found.healthy) for found in services][-1] == (
-        "kube-scheduler",
-        "inactive",
-        False,
-    )
+    services = status.parse_probe(done.stdout)
+    assert [(found.name, found.version, found.active, found.healthy) for found in services] == [
+        (unit, "none", "inactive", False) for unit in status.SERVICES["kube-master"]
+    ]
 
 
 def test_other_lines_of_a_host_are_not_taken_for_services() -> None:

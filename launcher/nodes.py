@@ -1,0 +1,163 @@
+"""The cluster as its own API tells of it: the nodes, what runs on them, and the name service of the pods."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dnslib  # type: ignore[import-untyped]
+
+from launcher.access import Node
+from launcher.errors import LauncherError
+from model import paths
+from model.certificates import CLUSTER_DOMAIN
+from model.roles import LABEL_PREFIX
+
+KUBELETS = frozenset({"kube-master", "kube-node"})
+"""Roles of the hosts that are Kubernetes nodes."""
+
+QUESTION = dnslib.DNSRecord.question(f"kubernetes.default.svc.{CLUSTER_DOMAIN}")
+"""Every cluster has this service."""
+
+DNS_PROBE = rf"""
+server=$(sed -n '/^clusterDNS:/{{n;s/^[ "-]*//;s/".*//;p}}' {paths.KUBELET_CONFIGURATION} 2>/dev/null)
+answer=$(exec 3<>"/dev/udp/$server/53" && printf %s {base64.b64encode(QUESTION.pack()).decode()} | base64 -d >&3 &&
+  timeout 4 dd bs=512 count=1 <&3 2>/dev/null | base64 -w 0) 2>/dev/null
+echo "cluster-dns ${{answer:--}}"
+"""
+"""Asks, in bash on a host, the server that the host's pods ask; prints `cluster-dns`, and the answer in base64 or -."""
+
+_PRESSURE = frozenset({"MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"})
+"""Conditions of a node that are amiss where they hold (kubernetes.io, Node Status)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KubernetesNode:
+    """A node, as the API has it."""
+
+    name: str
+    host: str
+    """The graph's host of this name; empty where there is none."""
+    trouble: str = ""
+    """Why it is not ready, or what else is amiss."""
+    cordoned: bool = False
+    roles: tuple[str, ...] = ()
+    taints: tuple[str, ...] = ()
+    version: str = ""
+    pods: Mapping[str, int]
+    """Phase → pods on it."""
+
+    @property
+    def state(self) -> str:
+        """In a few words, as `kubectl get nodes` has them."""
+        return (self.trouble or "Ready") + (", cordoned" if self.cordoned else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cluster:
+    """What the API told, or why it did not."""
+
+    trouble: str = ""
+    nodes: tuple[KubernetesNode, ...] = ()
+    dns_ready: int = 0
+    dns_wanted: int = 0
+
+    @property
+    def dns_well(self) -> bool:
+        """Whether the name service has all its replicas; a rollout has more."""
+        return 0 < self.dns_wanted <= self.dns_ready
+
+    @property
+    def well(self) -> bool:
+        """Whether every host is a ready node, every node a host, and the name service complete."""
+        return not self.trouble and not any(node.trouble for node in self.nodes) and self.dns_well
+
+
+def parse_dns(output: str) -> str | None:
+    """Read what `DNS_PROBE` printed: nothing where the name resolves, else why not; None where it was not asked."""
+    for line in output.splitlines():
+        match line.split():
+            case ["cluster-dns", "-"]:
+                return "no answer"
+            case ["cluster-dns", answer]:
+                try:
+                    record = dnslib.DNSRecord.parse(base64.b64decode(answer, validate=True))
+                except (dnslib.DNSError, binascii.Error):
+                    return "no DNS answer"
+                code = str(dnslib.RCODE.get(record.header.rcode))
+                return "" if record.rr else "an empty answer" if code == "NOERROR" else code
+    return None
+
+
+def ask(kubectl: Sequence[str], hosts: Iterable[Node]) -> Cluster:
+    """Ask the API, as the administrator, and hold what it says against the hosts that there should be."""
+    command = [*kubectl, "--request-timeout=10s", "get", "nodes,pods,deployments.apps", "--all-namespaces"]
+    done = subprocess.run(
+        [*command, "--output=json"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        return Cluster(trouble=(done.stderr.strip().splitlines() or ["no answer"])[-1])
+    try:
+        items = json.loads(done.stdout)["items"]
+    except (ValueError, KeyError) as error:
+        raise LauncherError(f"kubectl did not print a list of objects: {error}") from error
+    return read(items, hosts)
+
+
+def read(objects: Iterable[Mapping[str, Any]], hosts: Iterable[Node]) -> Cluster:
+    """Sort what the API has by node; hosts that are none of its nodes are among them."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {"Node": [], "Pod": [], "Deployment": []}
+    for item in objects:
+        kinds[item["kind"]].append(item)
+    phases: dict[str, Counter[str]] = {}
+    for pod in kinds["Pod"]:
+        phases.setdefault(pod["spec"].get("nodeName", ""), Counter())[pod["status"].get("phase", "Unknown")] += 1
+    registered = {node["metadata"]["name"]: node for node in kinds["Node"]}
+    wanted = {host["privateName"]: host["name"] for host in hosts if KUBELETS.intersection(host["roles"])}
+    names = [*wanted, *(name for name in registered if name not in wanted)]
+    dns = next((found for found in kinds["Deployment"] if _is_dns(found)), None)
+    return Cluster(
+        nodes=tuple(_node(name, wanted.get(name, ""), registered.get(name), phases.get(name, {})) for name in names),
+        dns_ready=dns["status"].get("readyReplicas", 0) if dns else 0,
+        dns_wanted=dns["spec"].get("replicas", 1) if dns else 0,
+    )
+
+
+def _is_dns(deployment: Mapping[str, Any]) -> bool:
+    metadata = deployment["metadata"]
+    return (metadata["namespace"], metadata["name"]) == ("kube-system", "coredns")
+
+
+def _node(name: str, host: str, found: Mapping[str, Any] | None, pods: Mapping[str, int]) -> KubernetesNode:
+    if found is None:
+        return KubernetesNode(name=name, host=host, trouble="not registered", pods=pods)
+    labels, spec, status = found["metadata"].get("labels", {}), found["spec"], found["status"]
+    return KubernetesNode(
+        name=name,
+        host=host,
+        trouble=_trouble(status.get("conditions", [])) if host else "no host of the graph: kubectl delete node",
+        cordoned=spec.get("unschedulable", False),
+        roles=tuple(sorted(label.removeprefix(LABEL_PREFIX) for label in labels if label.startswith(LABEL_PREFIX))),
+        taints=tuple(_taint(taint) for taint in spec.get("taints", [])),
+        version=status.get("nodeInfo", {}).get("kubeletVersion", "").removeprefix("v"),
+        pods=pods,
+    )
+
+
+def _trouble(conditions: Iterable[Mapping[str, str]]) -> str:
+    by_type = {condition["type"]: condition for condition in conditions}
+    ready = by_type.get("Ready")
+    if ready is None or ready["status"] != "True":
+        return f"NotReady: {ready['message'] if ready else 'its kubelet has not reported yet'}"
+    return ", ".join(sorted(kind for kind in _PRESSURE & by_type.keys() if by_type[kind]["status"] == "True"))
+
+
+def _taint(taint: Mapping[str, str]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint['key']}{value}:{taint['effect']}"
