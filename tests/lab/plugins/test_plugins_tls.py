@@ -191,6 +191,17 @@ def test_an_authority_certificate_says_what_it_is_and_signs_itself(plugin: tls.T
     assert ca.outputs["readyForRenewal"] is False
 
 
+@pytest.mark.filterwarnings("ignore:Attribute's length must be")
+def test_a_common_name_may_be_longer_than_x509_says_as_gos_may(plugin):
+    name = f"system:node:{'n' * 63}"
+    ca = authority(plugin)
+    certificate = parsed(
+        leaf(plugin, ca, request(plugin, subject={"commonName": name, "organization": "system:nodes"}))
+    )
+    certificate.verify_directly_issued_by(parsed(ca))
+    assert [each.value for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == [name]
+
+
 def test_a_signed_certificate_has_the_requests_names_and_exactly_the_allowed_uses(plugin: tls.TlsPlugin) -> None:
     ca = authority(plugin)
     asked = request(plugin)
