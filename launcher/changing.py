@@ -15,7 +15,7 @@ from launcher import repair, stacks
 from launcher.desk import Desk, become
 from launcher.engine import Engine
 from launcher.errors import InterruptedByUserError, LauncherError
-from launcher.preparation import ENGINE, RELEASES, Preparation, official_plugins
+from launcher.preparation import ENGINE, IMAGES, RELEASES, Preparation, official_plugins
 from launcher.report import console
 
 CHANGING = frozenset({"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"})
@@ -78,7 +78,8 @@ def show_next(outputs: Mapping[str, Any]) -> None:
     first = outputs["nodes"][0]["name"].split(".")[0]
     for command, purpose in (
         ("./triplane status", "what runs where, and how it is"),
-        ("./triplane kubectl get namespaces", "the cluster's API, as its administrator"),
+        ("./triplane kubectl get nodes -o wide", "the nodes, by the cluster's API, as its administrator"),
+        ("./triplane kubectl get pods -A -o wide", "what runs on them"),
         ("./triplane etcdctl member list -w table", "the members of etcd"),
         (f"./triplane ssh {first}", "a shell on a host"),
         ("./triplane pulumi preview --diff", "what a change in Pulumi.lab.yaml would do"),
@@ -164,7 +165,7 @@ def version() -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("PROGRAM", "VERSION", "HERE"):
         table.add_column(heading)
-    for name in (*ENGINE, *RELEASES):
+    for name in (*ENGINE, *RELEASES, *IMAGES):
         for number in toolchain.PROGRAMS[name].versions:
             built = toolchain.cached(name, number)
             table.add_row(name, number, "not built yet" if built is None else str(built.directory))

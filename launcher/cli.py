@@ -21,7 +21,7 @@ PASSING = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_inte
 
 app = typer.Typer(
     name="./triplane",
-    help="A highly available Kubernetes control plane in a local cloud on this machine.",
+    help="A highly available Kubernetes cluster in a local cloud on this machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -88,7 +88,7 @@ def test(context: typer.Context) -> None:
 def bench(
     runs: Annotated[int, typer.Option(min=1, help="How often; the tables show medians.")] = 1,
 ) -> None:
-    """Measure `up` from nothing, with nothing to do, a preview of prod, and memory. Takes the cluster down first."""
+    """Measure `up`, a preview of prod, how fast 50 pods start, and memory. Takes the cluster down first."""
     from launcher import bench as benchmark  # noqa: PLC0415 - see above
 
     sys.exit(benchmark.bench(_desk(), runs))
@@ -104,7 +104,7 @@ def pulumi(context: typer.Context) -> None:
 
 @app.command(context_settings=PASSING)
 def kubectl(context: typer.Context) -> None:
-    """Run kubectl as the cluster's administrator."""
+    """Run kubectl as the cluster's administrator; logs, exec -it and port-forward as anywhere."""
     from launcher import looking  # noqa: PLC0415 - see above
 
     looking.kubectl(_desk(), context.args)
@@ -134,7 +134,7 @@ def status(
     *,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what runs where, and how it is. Exit code 1 where something is amiss."""
+    """Show what runs where, hosts, services and nodes, and how it is. Exit code 1 where something is amiss."""
     from launcher import looking  # noqa: PLC0415 - see above
 
     sys.exit(looking.status(_desk(), json=json))

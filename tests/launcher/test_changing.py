@@ -69,15 +69,29 @@ def test_an_up_ends_with_what_runs_where_and_what_to_type_next(capsys: pytest.Ca
     node = {"name": "etcd-0", "roles": ["etcd"], "publicAddress": "198.18.0.10", "privateAddress": "10.240.0.2"}
     changing.show_next({"nodes": [node], "apiEndpoint": "https://api.lab.triplane.test:6443"})
     said = capsys.readouterr().out
-    for word in ("198.18.0.10", "https://api.lab.triplane.test:6443", "./triplane status", "./triplane ssh etcd-0"):
+    for word in (
+        "198.18.0.10",
+        "https://api.lab.triplane.test:6443",
+        "./triplane status",
+        "kubectl get nodes",
+        "./triplane ssh etcd-0",
+    ):
         assert word in said
 
 
 def run(seconds: float, memory: int = 1 << 30) -> bench.Run:
     return bench.Run(
-        seconds={bench.FROM_NOTHING: seconds, bench.NOTHING_TO_DO: 20.0, bench.PREVIEW: 5.0},
+        seconds={
+            bench.CONTROL_PLANE: seconds - 40,
+            bench.NODES: 30.0,
+            bench.FROM_NOTHING: seconds,
+            bench.NOTHING_TO_DO: 20.0,
+            bench.PREVIEW: 5.0,
+            bench.POD_START: 2.5,
+        },
         phases=[("lab", 0.0, 2.0, 0), ("engine", 2.0, 4.0, 0), ("etcd:Cluster", 4.0, seconds, 3)],
         path=[("etcd:Cluster", "etcd-0", 4.5, seconds)],
+        pods=[1.5, 2.5],
         memory=memory,
     )
 
@@ -93,14 +107,33 @@ def table(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, list[st
 
 
 def test_the_median_of_the_runs_is_set_against_the_target(table: Any) -> None:
-    shown = table(run(100.0), run(110.0), run(500.0))
-    assert shown[bench.FROM_NOTHING] == ["110.0 s", "120 s", "ok"]
+    shown = table(run(140.0), run(150.0), run(500.0))
+    assert shown[bench.CONTROL_PLANE] == ["110.0 s", "120 s", "ok"]
+    assert shown[bench.NODES] == ["30.0 s", "60 s", "ok"]
+    assert shown[bench.FROM_NOTHING] == ["150.0 s"]
     assert shown[bench.NOTHING_TO_DO] == ["20.0 s", "15 s", "too slow"]
-    assert shown[bench.MEMORY] == ["1.00 GiB", "6 GiB", "ok"]
+    assert shown[bench.POD_START] == ["2.5 s", "5 s", "ok"]
+    assert shown[bench.MEMORY] == ["1.00 GiB", "10 GiB", "ok"]
+
+
+def test_all_percentiles_of_each_run_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    bench.show([run(140.0), run(150.0)], console())
+    assert capsys.readouterr().out.count("p50 1.50 s, p90 2.50 s, p99 2.50 s, slowest 2.50 s") == 2
+
+
+def test_the_control_plane_ends_with_its_last_gate_whatever_goes_on_beside_it() -> None:
+    phases = [
+        ("kubernetes:Apiservers", 10.0, 60.0, 6),
+        ("kubernetes:Schedulers", 50.0, 70.0, 6),
+        ("kubernetes:Kubelets", 40.0, 90.0, 5),
+        ("dns:Names", 5.0, 95.0, 5),
+    ]
+    assert bench.ends(phases, bench.CONTROL_PLANE_PHASES) == 70.0
+    assert bench.ends(phases, bench.NODE_PHASES) == 90.0
 
 
 def test_too_much_memory_is_told(table: Any) -> None:
-    assert table(run(100.0, memory=7 << 30))[bench.MEMORY] == ["7.00 GiB", "6 GiB", "too much"]
+    assert table(run(100.0, memory=11 << 30))[bench.MEMORY] == ["11.00 GiB", "10 GiB", "too much"]
 
 
 def test_the_phases_and_the_critical_path_are_those_of_the_median_run(table: Any) -> None:

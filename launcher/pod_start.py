@@ -1,0 +1,165 @@
+"""How long pods take to start, as upstream's service level objective counts it.
+
+Startup latency of stateless, schedulable pods, without pulling images and init containers: from the pod's creation to
+all its containers reported as started, and observed by a watch; the 99th percentile is to be 5 s at most
+(kubernetes/community, sig-scalability/slos/pod_startup_latency.md).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from launcher.errors import LauncherError
+
+PODS = 50
+PER_SECOND = 2
+"""How fast they are asked for, whether or not those before them have started."""
+NAMESPACE = "triplane-bench"
+_NAMESPACES = "/api/v1/namespaces"
+_PODS = f"{_NAMESPACES}/{NAMESPACE}/pods"
+PATIENCE = 120.0
+"""Seconds after which a pod that has not started will not."""
+
+Pod = Mapping[str, Any]
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the smallest value that `percent` of all values do not exceed (nearest rank, as upstream's load tests)."""
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+
+
+def started(pod: Pod) -> bool:
+    """Whether all its containers have been started, at least once."""
+    states = [status.get("state", {}) for status in pod["status"].get("containerStatuses", [])]
+    return len(states) == len(pod["spec"]["containers"]) and all(
+        "running" in state or "terminated" in state for state in states
+    )
+
+
+def pod(name: str, image: str) -> dict[str, Any]:
+    """Compose a pod like any other, but for what it does: nothing."""
+    container = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+    }
+
+
+@contextmanager
+def running(kubectl: Sequence[str], image: str) -> Iterator[list[float]]:
+    """Start the pods and yield the seconds that each took; they run until the block ends, and are removed then.
+
+    `image` is one that every node has: what holds a pod's namespaces.
+    """
+    with _api(kubectl) as api:
+        _answer(api.post(_NAMESPACES, json={"metadata": {"name": NAMESPACE}}))
+        try:
+            # A pod cannot be made before its namespace's account is.
+            _watch(api, f"{_NAMESPACES}/{NAMESPACE}/serviceaccounts", {"default"}, lambda _account: True)
+            yield _start(api, [pod(f"pod-{number}", image) for number in range(PODS)], PER_SECOND)
+        finally:
+            subprocess.run(
+                [*kubectl, "delete", "namespace", NAMESPACE, "--wait", f"--timeout={PATIENCE:.0f}s"],
+                capture_output=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+
+
+@contextmanager
+def _api(kubectl: Sequence[str]) -> Iterator[httpx.Client]:
+    """Speak HTTP to the API as the administrator: kubectl has the certificates, and resolves the names."""
+    with tempfile.TemporaryDirectory(prefix="triplane-") as folder:
+        socket = Path(folder, "api")
+        with subprocess.Popen(
+            [*kubectl, "proxy", f"--unix-socket={socket}"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        ) as proxy:
+            try:
+                assert proxy.stdout is not None
+                if not proxy.stdout.readline():  # it says where it serves, once it does
+                    raise LauncherError("kubectl proxy ended; what it said stands above")
+                with httpx.Client(
+                    base_url="http://localhost", transport=httpx.HTTPTransport(uds=str(socket)), timeout=PATIENCE
+                ) as client:
+                    yield client
+            finally:
+                proxy.terminate()
+
+
+def _answer(response: httpx.Response) -> Any:  # noqa: ANN401 - as the API has it
+    if response.is_error:
+        raise LauncherError(f"the API refused {response.request.url.path}: {response.json().get('message')}")
+    return response.json()
+
+
+def _watch(
+    api: httpx.Client, path: str, names: set[str], wanted: Callable[[Pod], bool], version: str = ""
+) -> dict[str, float]:
+    """Watch a list until `wanted` has been true of all `names`; return when each first was so."""
+    seen: dict[str, float] = {}
+    last: dict[str, Pod] = {}
+    parameters = {"watch": "1", "timeoutSeconds": f"{PATIENCE:.0f}"} | ({"resourceVersion": version} if version else {})
+    with api.stream("GET", path, params=parameters, timeout=PATIENCE + 10) as stream:
+        for line in stream.iter_lines():
+            now = time.monotonic()
+            found = json.loads(line)["object"]
+            name = found.get("metadata", {}).get("name")
+            if name not in names:
+                continue
+            last[name] = found
+            if wanted(found):
+                seen.setdefault(name, now)
+            if len(seen) == len(names):
+                return seen
+    missing = sorted(names - seen.keys())
+    states = "; ".join(f"{name} ({_state(last[name]) if name in last else 'not seen'})" for name in missing[:3])
+    raise LauncherError(f"after {PATIENCE:.0f} s, {len(missing)} of {len(names)} have not started: {states}")
+
+
+def _state(pod: Pod) -> str:
+    """Say why it has not started, as far as its status tells."""
+    status = pod.get("status", {})
+    waiting = [found.get("state", {}).get("waiting", {}) for found in status.get("containerStatuses", [])]
+    unmet = [found for found in status.get("conditions", []) if found["status"] != "True"]
+    words = [f"{found.get('reason', '')} {found.get('message', '')}".strip() for found in (*waiting, *unmet)]
+    return next(filter(None, words), status.get("phase", "unknown"))
+
+
+def _start(api: httpx.Client, pods: Sequence[Pod], per_second: float) -> list[float]:
+    """Ask for pods at a steady rate; return what each took from before it was asked for until it was seen started."""
+    names = {found["metadata"]["name"] for found in pods}
+    version = _answer(api.get(_PODS))["metadata"]["resourceVersion"]
+    with ThreadPoolExecutor(max_workers=len(pods) + 1) as pool:
+        watching = pool.submit(_watch, api, _PODS, names, started, version)
+        began = time.monotonic()
+        asked = {
+            found["metadata"]["name"]: pool.submit(_create, api, found, began + number / per_second)
+            for number, found in enumerate(pods)
+        }
+        try:
+            seen = watching.result()
+        except LauncherError:
+            for creation in asked.values():  # the better reason, if the API did not take one
+                creation.result()
+            raise
+        return [seen[name] - creation.result() for name, creation in asked.items()]
+
+
+def _create(api: httpx.Client, found: Pod, due: float) -> float:
+    time.sleep(max(0.0, due - time.monotonic()))
+    asked = time.monotonic()
+    _answer(api.post(_PODS, json=found))
+    return asked
