@@ -44,6 +44,8 @@ class Group:
             )
         self._names = names
         self._folders = tuple(root.joinpath("triplane", *names) for root in found)
+        self.roots = found
+        """Where the machine's hierarchies are mounted; the first is cgroup2's."""
 
     @property
     def folders(self) -> tuple[Path, ...]:

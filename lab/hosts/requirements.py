@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 from lab.config import LabConfig
 from lab.hosts.cgroups import Group
@@ -11,6 +12,7 @@ from lab.hosts.commands import missing, remedy, run
 from lab.machines import MachineError
 
 _FREE_BYTES = 1 << 30
+_BRIDGES = Path("/proc/sys/net/bridge")
 
 
 def check(config: LabConfig) -> None:
@@ -19,7 +21,16 @@ def check(config: LabConfig) -> None:
         raise MachineError("the lab makes network namespaces and boots hosts: it must be run as root (`sudo`)")
     if lacking := missing():
         raise MachineError(f"missing {', '.join(lacking)}: {'; '.join(remedy(program) for program in lacking)}")
-    Group(config.name)
+    for root in Group(config.name).roots:
+        if not os.access(root, os.W_OK):
+            raise MachineError(
+                f"hosts get control groups of their own, and {root} cannot be written to: is this a privileged machine?"
+            )
+    if not _BRIDGES.exists():
+        raise MachineError(
+            "pods of one host talk over a bridge, and this kernel shows no packet filter what passes there: "
+            "`modprobe br_netfilter`"
+        )
     free = shutil.disk_usage(config.directory).free
     if free < _FREE_BYTES:
         raise MachineError(

@@ -189,6 +189,19 @@ def test_a_machine_without_root_or_without_the_programs_is_told_what_to_do(
         requirements.check(config)
 
 
+def test_a_machine_on_which_pods_could_not_run_is_refused_with_what_to_type(
+    config: LabConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(requirements, "missing", list)
+    monkeypatch.setattr(requirements, "_BRIDGES", config.directory / "bridge")
+    with pytest.raises(MachineError, match="`modprobe br_netfilter`"):
+        requirements.check(config)
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    with pytest.raises(MachineError, match=r"/sys/fs/cgroup\S* cannot be written to: is this a privileged machine\?"):
+        requirements.check(config)
+
+
 def test_a_failed_program_is_an_error_that_names_step_program_and_what_it_said() -> None:
     with pytest.raises(MachineError, match=r"laying the wire: `sh -c .*` ended with 3: no such wire"):
         commands.run("laying the wire", "sh", "-c", "echo no such wire >&2; exit 3")
