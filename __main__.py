@@ -1,4 +1,4 @@
-"""A highly available Kubernetes control plane, top to bottom."""
+"""A highly available Kubernetes cluster, top to bottom."""
 
 from __future__ import annotations
 
@@ -20,13 +20,20 @@ from components.etcd import Etcd
 from components.firewall import Firewalls
 from components.flannel import Flannel
 from components.kubeconfig import kubeconfig
+from components.kubectl import Kubectl
+from components.kubelet import Kubelets
 from components.network import Network
+from components.objects import Objects
 from components.pki import Pki
+from components.proxy import Proxies
+from components.registration import Registrations
 from components.scheduler import Schedulers
 from components.secret import secret
 from model import certificates
 from model.firewalls import firewalls
+from model.objects import coredns, rbac
 from model.releases import Releases, load
+from model.steps.objects import Rollout
 from model.topology import Topology
 
 # Where a step fails, the engine interrupts the program: an end like any other, without a traceback.
@@ -40,6 +47,7 @@ releases = Releases(
     mirror=settings.mirror.url if settings.mirror else None,
     digests=settings.mirror.digests if settings.mirror else {},
 )
+registry = settings.mirror.registry if settings.mirror else None
 
 # The ground: a private network, and firewalls that are there before the first host is.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
@@ -51,7 +59,9 @@ walls = Firewalls(
         api_port=settings.api_port,
         ssh_allowed=settings.ssh_allowed,
         api_allowed=settings.api_allowed,
+        node_ports_allowed=settings.node_ports_allowed,
         mirror=releases.mirror,
+        registry=registry,
     ),
     scoped_tags=network.scoped_tags,
 )
@@ -79,6 +89,7 @@ droplets = Droplets(
     after=[walls],
 )
 masters = droplets.of(topology.masters)
+nodes = droplets.of(topology.kubelets)
 
 # What runs on them, each behind the gate of what it stands on.
 etcd = Etcd(
@@ -135,18 +146,8 @@ Schedulers(
     apiservers=apiservers.ready,
 )
 
-# What pods stand on.
-containerds = Containerds(
-    "containerds",
-    hosts=droplets.of(topology.kubelets),
-    releases=releases,
-    pause=settings.images.pause,
-    registry=settings.mirror.registry if settings.mirror else None,
-    flannel=flannel.ready,
-)
-
 # The API's names hold each master whose API server has answered once.
-Names(
+api = Names(
     "api",
     zone_id=settings.zone.id,
     records=[
@@ -162,6 +163,62 @@ Names(
             ("api-internal", topology.api_private_name, host.private_address),
         )
     ],
+)
+
+# What runs pods, on masters and nodes alike.
+containerds = Containerds(
+    "containerds",
+    hosts=nodes,
+    releases=releases,
+    pause=settings.images.pause,
+    registry=registry,
+    flannel=flannel.ready,
+)
+kubelets = Kubelets(
+    "kubelets",
+    hosts=nodes,
+    topology=topology,
+    releases=releases,
+    pki=pki,
+    cluster=settings.cluster,
+    services=settings.service_cidr,
+    api_port=settings.api_port,
+    extra_flags=settings.extra_flags.get("kubelet", {}),
+    containerds=containerds.ready,
+    api=api.records,
+)
+proxies = Proxies(
+    "proxies",
+    hosts=nodes,
+    topology=topology,
+    releases=releases,
+    pki=pki,
+    cluster=settings.cluster,
+    pods=settings.pod_cidr,
+    services=settings.service_cidr,
+    api_port=settings.api_port,
+    extra_flags=settings.extra_flags.get("kube-proxy", {}),
+    kubelets=kubelets.ready,
+)
+
+# What stands in the API: who may do what, what each node is for, and names for services.
+kubectl = Kubectl(
+    "kubectl",
+    host=masters[0],
+    releases=releases,
+    pki=pki,
+    cluster=settings.cluster,
+    api_port=settings.api_port,
+    apiserver=apiservers.ready[masters[0].node.name],
+)
+Objects("rbac", kubectl=kubectl, objects=rbac.rbac())
+registrations = Registrations("registrations", hosts=nodes, kubectl=kubectl, nodes=proxies.ready, vpc=network.vpc)
+Objects(
+    "coredns",
+    kubectl=kubectl,
+    objects=coredns.coredns(image=settings.images.coredns, services=settings.service_cidr),
+    rollout=Rollout(deployment=coredns.NAME, labels=coredns.LABELS),
+    after=registrations.ready.values(),
 )
 
 # What an operator needs next.
@@ -194,8 +251,11 @@ pulumi.export(
         "known hosts": "pulumi stack output knownHosts > known_hosts",
         "API health": "kubectl --kubeconfig kubeconfig get --raw '/readyz?verbose'",
         "leaders": "kubectl --kubeconfig kubeconfig --namespace kube-system get leases",
+        "nodes": "kubectl --kubeconfig kubeconfig get nodes --output wide",
+        "pods": "kubectl --kubeconfig kubeconfig get pods --all-namespaces --output wide",
         "etcd members": f"{ssh} root@{topology.etcd[0].fqdn} '{etcdctl} member list -w table'",
         "etcd health": f"{ssh} root@{topology.etcd[0].fqdn} '{etcdctl} endpoint health --cluster'",
         "pod subnet": f"{ssh} root@{topology.masters[0].fqdn} cat /run/flannel/subnet.env",
+        "containers": f"{ssh} root@{topology.kubelets[0].fqdn} ctr --namespace k8s.io containers list",
     },
 )
