@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from lab import cloud, mirror, plugins, toolchain
+from lab import cloud, images, mirror, plugins, toolchain
 from lab.hosts import image, operator
 from lab.machines import MachineError
 from launcher import lab, stacks
@@ -22,8 +22,11 @@ from launcher.report import Progress, Report
 from launcher.workspace import Workspace
 
 ENGINE = ("pulumi", "pulumi-language-python")
-RELEASES = ("etcd", "kubernetes", "flannel")
+RELEASES = ("etcd", "kubernetes", "flannel", "containerd", "runc", "cni-plugins")
 """The components that hosts install, in the order in which their builds are waited for."""
+
+IMAGES = ("coredns", "kubernetes-images")
+"""The programs that container images are made of."""
 
 DEFAULT_IMAGE = "debian-12-x64"
 
@@ -47,10 +50,11 @@ def releases(versions: object) -> dict[str, str]:
     found = {}
     for name in RELEASES:
         known = toolchain.PROGRAMS[name].versions
-        found[name] = str(chosen.get(name) or known[0])
+        setting = "cniPlugins" if name == "cni-plugins" else name
+        found[name] = str(chosen.get(setting) or known[0])
         if found[name] not in known:
             raise MistakeError(
-                f"triplane:versions.{name} = {found[name]} is none that the lab's mirror can have. "
+                f"triplane:versions.{setting} = {found[name]} is none that the lab's mirror can have. "
                 f"Write {' or '.join(known)}."
             )
     return found
@@ -155,6 +159,8 @@ class Preparation:
         stacks.write_files(self.workspace, stack, self._machine())
         settings = stacks.settings(self.workspace, stack)
         wanted = releases(settings.get("triplane:versions"))
+        # The images' programs: agnhost has the version of the Kubernetes that is tested with it.
+        wanted |= {"coredns": toolchain.PROGRAMS["coredns"].versions[0], "kubernetes-images": wanted["kubernetes"]}
         slug = settings.get("triplane:image") or DEFAULT_IMAGE
         if slug not in image.RELEASES:
             raise MistakeError(f"triplane:image = {slug} is none that the lab can boot. Write {DEFAULT_IMAGE}.")
@@ -162,11 +168,16 @@ class Preparation:
             self.report.say(f"making {', '.join(missing)}: minutes, once; kept in {self.workspace.lab.cache}")
         with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
             image_made = pool.submit(self._image, slug, progress)
+            tools_made = pool.submit(self._tools, progress)
             self._place_engine(progress)
             builds = {name: self._built(name, version, progress) for name, version in wanted.items()}
             mirror.publish(self._mirror, builds.values())
             place(builds["kubernetes"].path("kubectl"), self.workspace.bin / "kubectl")
             image_made.result()
+            store = images.Store(self._mirror / mirror.IMAGES)
+            images.publish(
+                store, kubernetes=builds["kubernetes-images"], dns=builds["coredns"], tools=tools_made.result()
+            )
 
     @contextmanager
     def _building(self) -> Iterator[Progress]:
@@ -180,6 +191,17 @@ class Preparation:
     @property
     def _mirror(self) -> Path:
         return self.workspace.lab.cache / "mirror"
+
+    def _tools(self, progress: Progress) -> Path:
+        """Have the file system of the one container image that is more than a binary."""
+        name, folder = "the test image", self.workspace.lab.images
+        if not images.TOOLS.path(folder).is_dir():
+            try:
+                images.TOOLS.ensure(folder, lambda line: progress.update(name, line))
+            except MachineError as error:
+                raise LauncherError(str(error)) from error
+            progress.done(name)
+        return images.TOOLS.path(folder)
 
     def _image(self, slug: str, progress: Progress) -> None:
         name = "the hosts' image"
@@ -206,6 +228,7 @@ class Preparation:
             api_url=self.workspace.lab.api_url,
             mirror_url=self.workspace.lab.mirror_url,
             digests=mirror.digests(catalog) if catalog.exists() else {},
+            images=images.references(images.Store(self._mirror / mirror.IMAGES)),
             ssh_ca_public_key=ca_public_key(self.workspace),
             operator=f"{self.workspace.lab.services}/32",
             zone={"id": cloud.ZONE_ID, "name": cloud.ZONE_NAME},

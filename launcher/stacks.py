@@ -32,6 +32,8 @@ KUBECONFIG_STAMP = ".kubeconfig.of"
 LAB_STACK = "lab"
 DEFAULT_OPERATOR = "198.18.0.1/32"
 """What Pulumi.lab.yaml calls this machine; a lab on another block has another address."""
+FOR_OPERATORS = ("triplane:sshAllowed", "triplane:nodePortsAllowed")
+"""Settings of Pulumi.lab.yaml that let this machine in."""
 
 Config = dict[str, Any]
 
@@ -44,6 +46,8 @@ class Machine:
     mirror_url: str
     digests: Mapping[str, Any]
     """File → version → architecture → SHA-256; empty as long as nothing is built."""
+    images: Mapping[str, str]
+    """Setting → reference, with a digest; empty as long as nothing is built."""
     ssh_ca_public_key: str
     operator: str
     """The network of this machine alone, as the lab's hosts see it."""
@@ -55,23 +59,36 @@ class Machine:
         here = {
             "digitalocean:apiEndpoint": self.api_url,
             "cloudflare:baseUrl": f"{self.api_url}/client/v4",
-            "triplane:mirror": {"url": self.mirror_url, "digests": dict(self.digests)},
+            "triplane:images": dict(self.images),
+            "triplane:mirror": {"url": self.mirror_url, "registry": self.mirror_url, "digests": dict(self.digests)},
             "triplane:sshCaPublicKey": self.ssh_ca_public_key,
         }
         if stack == LAB_STACK:
-            allowed = tracked.get("triplane:sshAllowed") or []
-            ours = [self.operator if network == DEFAULT_OPERATOR else network for network in allowed]
-            return dict(tracked) | here | ({"triplane:sshAllowed": ours} if allowed else {})
+            ours = {
+                setting: [self.operator if network == DEFAULT_OPERATOR else network for network in tracked[setting]]
+                for setting in FOR_OPERATORS
+                if tracked.get(setting)
+            }
+            return dict(tracked) | here | ours
         return (
             dict(tracked)
             | here
             | {
                 "triplane:apiAllowed": [self.operator],
                 "triplane:domain": f"{stack}.{self.zone['name']}",
+                "triplane:nodePortsAllowed": [self.operator],
                 "triplane:sshAllowed": [self.operator],
                 "triplane:zone": dict(self.zone),
             }
         )
+
+    def _allowed(self, tracked: Config) -> Config:
+        """Let this machine in wherever the tracked settings mean it."""
+        return {
+            key: [self.operator if network == DEFAULT_OPERATOR else network for network in tracked[key]]
+            for key in ("triplane:nodePortsAllowed", "triplane:sshAllowed")
+            if tracked.get(key)
+        }
 
 
 def merged(*, last: Config, current: Config, new: Config) -> Config:

@@ -1,8 +1,8 @@
-"""Serves release binaries under the paths upstream uses, with a catalog of their digests."""
+"""Serves release binaries under the paths upstream uses, with a catalog of their digests, and container images."""
 
 from __future__ import annotations
 
 from lab.mirror.publishing import CATALOG, digests, publish
-from lab.mirror.serving import app
+from lab.mirror.serving import IMAGES, app
 
-__all__ = ["CATALOG", "app", "digests", "publish"]
+__all__ = ["CATALOG", "IMAGES", "app", "digests", "publish"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lab import catalog
-from lab.mirror.archive import pack
+from lab.archive import pack
 from lab.toolchain.programs import PROGRAMS, Download
 from lab.toolchain.store import Build, digest, locked
 
@@ -59,7 +59,7 @@ def _publish(directory: Path, build: Build, download: Download, known: Mapping[s
         new = directory / ".new"  # one that was left behind is written over: we hold the lock
         new.unlink(missing_ok=True)
         if download.is_archive:
-            pack(new, place.name.removesuffix(".tar.gz"), members)
+            pack(new, download.folder or place.name.removesuffix(".tar.gz"), members)
             os.utime(new, ns=(made, made))
         else:
             _link(members[0], new)

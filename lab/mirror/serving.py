@@ -1,4 +1,4 @@
-"""The mirror's HTTP side: whole files and ranges of them, to anyone who asks."""
+"""The mirror's HTTP side: whole files and ranges of them, and images, to anyone who asks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
+
+from lab.images import Store
+from lab.mirror import images
+
+IMAGES = ".images"
+"""The folder of images in a mirror's directory; hidden, for they are no downloads."""
 
 
 class _Downloads(StaticFiles):
@@ -32,4 +38,4 @@ class _Downloads(StaticFiles):
 def app(directory: Path) -> ASGIApp:
     """Serve a mirror's directory, which may be filled later. GET and HEAD, with ranges."""
     directory.mkdir(parents=True, exist_ok=True)
-    return Starlette(routes=[Mount("/", _Downloads(directory=directory))])
+    return Starlette(routes=[*images.routes(Store(directory / IMAGES)), Mount("/", _Downloads(directory=directory))])

@@ -231,7 +231,9 @@ _PROGRAMS = (
         module="k8s.io/kubernetes",
         packages={"agnhost": "k8s.io/kubernetes/test/images/agnhost"},
         c_sources={"pause": "build/pause/linux/pause.c"},
-        scripts=("test/images/agnhost/porter/localhost.crt", "test/images/agnhost/porter/localhost.key"),
+        scripts=tuple(
+            f"test/images/agnhost/{name}" for name in ("VERSION", "porter/localhost.crt", "porter/localhost.key")
+        ),
         stamps=_KUBERNETES_STAMPS,
     ),
     Program(

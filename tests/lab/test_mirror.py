@@ -18,8 +18,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from lab import catalog
+from lab.archive import pack
 from lab.mirror import app, digests, publish
-from lab.mirror.archive import pack
 from lab.toolchain import PROGRAMS, Build
 from lab.toolchain.store import digest
 
@@ -144,6 +144,28 @@ def test_the_archive_is_shaped_like_upstreams(mirror: Path) -> None:
         *(f"etcd-v3.6.14-linux-amd64/{name}" for name in ("etcd", "etcdctl", "etcdutl")),
     ]
     assert {member.mode for member in members} == {0o755}
+
+
+@pytest.mark.parametrize(
+    ("program", "archive", "folder"),
+    [
+        (
+            "containerd",
+            "github.com/containerd/containerd/releases/download/v2.3.4/containerd-2.3.4-linux-amd64.tar.gz",
+            "bin",
+        ),
+        (
+            "cni-plugins",
+            "github.com/containernetworking/plugins/releases/download/v1.9.1/cni-plugins-linux-amd64-v1.9.1.tgz",
+            ".",
+        ),
+    ],
+)
+def test_an_archive_has_the_folder_that_upstreams_has(tmp_path: Path, program: str, archive: str, folder: str) -> None:
+    publish(tmp_path / "mirror", [built(tmp_path, program, PROGRAMS[program].versions[0])])
+    with tarfile.open(tmp_path / "mirror" / archive) as tar:
+        names = [member.name for member in tar.getmembers()]
+    assert names == [folder, *(f"{folder}/{name}" for name in sorted(PROGRAMS[program].binaries))]
 
 
 def test_an_archive_is_the_same_whenever_and_by_whomever_it_is_packed(tmp_path: Path) -> None:

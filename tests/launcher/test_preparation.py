@@ -97,7 +97,7 @@ def test_stand_ins_and_official_plugins_take_turns_and_the_users_own_are_not_tou
 
 
 def test_the_newest_release_of_what_is_not_named_is_made() -> None:
-    newest = {name: PROGRAMS[name].versions[0] for name in ("etcd", "kubernetes", "flannel")}
+    newest = {name: PROGRAMS[name].versions[0] for name in preparation.RELEASES}
     older = PROGRAMS["kubernetes"].versions[1]
     assert preparation.releases(None) == newest
     assert preparation.releases({"kubernetes": older}) == newest | {"kubernetes": older}
@@ -106,6 +106,8 @@ def test_the_newest_release_of_what_is_not_named_is_made() -> None:
 def test_a_version_that_cannot_be_had_is_refused_with_those_that_can() -> None:
     with pytest.raises(MistakeError, match=r"triplane:versions\.etcd = 2\.0\.0 .* Write 3\.\d+\.\d+ or 3"):
         preparation.releases({"etcd": "2.0.0"})
+    with pytest.raises(MistakeError, match=r"triplane:versions\.cniPlugins = 0\.1\.0 .* Write 1\."):
+        preparation.releases({"cniPlugins": "0.1.0"})
 
 
 def test_an_image_that_cannot_boot_is_refused_with_one_that_can(workspace: Workspace) -> None:

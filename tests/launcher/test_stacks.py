@@ -13,6 +13,7 @@ MACHINE = stacks.Machine(
     api_url="http://198.19.7.1:8000",
     mirror_url="http://198.19.7.1:8001",
     digests={"etcd": {"3.6.14": {"amd64": "ab" * 32}}},
+    images={"pause": f"registry.k8s.io/pause:3.10.2@sha256:{'cd' * 32}"},
     ssh_ca_public_key="ssh-ed25519 AAAA",
     operator="198.19.7.1/32",
     zone={"id": "f" * 32, "name": "triplane.test"},
@@ -43,6 +44,8 @@ def test_the_copy_takes_the_tracked_settings_and_this_machines(workspace: Worksp
     assert made["digitalocean:apiEndpoint"] == "http://198.19.7.1:8000"
     assert made["cloudflare:baseUrl"] == "http://198.19.7.1:8000/client/v4"
     assert made["triplane:mirror"]["digests"]["etcd"]["3.6.14"]["amd64"] == "ab" * 32
+    assert made["triplane:mirror"]["registry"] == made["triplane:mirror"]["url"] == "http://198.19.7.1:8001"
+    assert made["triplane:images"] == {"pause": f"registry.k8s.io/pause:3.10.2@sha256:{'cd' * 32}"}
     assert made["triplane:sshCaPublicKey"] == "ssh-ed25519 AAAA"
 
 
@@ -63,7 +66,8 @@ def test_a_stack_for_a_real_account_gets_the_labs_zone_and_lets_this_machine_in(
     made = config(workspace, "prod")
     assert made["triplane:zone"] == {"id": "f" * 32, "name": "triplane.test"}
     assert made["triplane:domain"] == "prod.triplane.test"
-    assert made["triplane:sshAllowed"] == made["triplane:apiAllowed"] == ["198.19.7.1/32"]
+    for allowed in ("sshAllowed", "apiAllowed", "nodePortsAllowed"):
+        assert made[f"triplane:{allowed}"] == ["198.19.7.1/32"]
 
 
 def test_the_program_is_the_checkouts(workspace: Workspace) -> None:

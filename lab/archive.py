@@ -6,6 +6,7 @@ import gzip
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 _LEVEL = 1  # a local network is faster than a better compressor
 
@@ -14,7 +15,7 @@ def pack(target: Path, folder: str, files: Iterable[Path]) -> None:
     """Write a tar.gz with the files in one folder, owned by root, executable, and dated 1970."""
     with (
         target.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as zipped,
+        compressed(raw) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
     ):
         top = tarfile.TarInfo(folder)
@@ -25,3 +26,8 @@ def pack(target: Path, folder: str, files: Iterable[Path]) -> None:
             member.size, member.mode = file.stat().st_size, 0o755
             with file.open("rb") as stream:
                 tar.addfile(member, stream)
+
+
+def compressed(raw: IO[bytes]) -> gzip.GzipFile:
+    """Compress what is written, with no date or name in it."""
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0)

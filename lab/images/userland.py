@@ -1,0 +1,77 @@
+"""A small Debian to put into an image: a shell, and the tools that people and tests call in a container."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.hosts import commands, image
+from lab.hosts.commands import missing, remedy
+from lab.machines import MachineError
+from lab.toolchain.store import locked
+
+_RELEASE = "bookworm"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Userland:
+    """Packages of Debian's, unpacked into a folder but not set up: nothing in a container needs that."""
+
+    name: str
+    packages: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Of what decides its content, but for the packages' versions: those are the day's on which it is made."""
+        return hashlib.sha256(json.dumps([_RELEASE, self.packages]).encode()).hexdigest()
+
+    def path(self, folder: Path) -> Path:
+        """Say where it lies once unpacked."""
+        return folder / f"{self.name}-{self.digest[:12]}"
+
+    def ensure(self, folder: Path, say: Callable[[str], None]) -> Path:
+        """Return its root, unpacked unless it is there. Half a minute, once.
+
+        Errors: `MachineError` where a program is missing or packages cannot be had.
+        """
+        target = self.path(folder)
+        if target.is_dir():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / f".{self.name}.lock"):
+            if not target.is_dir():
+                say("unpacking Debian's packages")
+                self._unpack(target)
+        return target
+
+    def _unpack(self, target: Path) -> None:
+        what = f"making the {self.name} image's file system"
+        for program in missing(["mmdebstrap", "unshare"]):
+            raise MachineError(f"{what}: {program!r} is not installed; {remedy(program)}")
+        unfinished = target.with_name(f".{target.name}.unfinished")
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        command = [
+            *("unshare", "--mount", "--propagation", "private"),
+            *("mmdebstrap", "--mode=root", "--variant=extract", "--format=directory"),
+            *(f"--aptopt={option}" for option in image.apt_options()),
+            f"--include={','.join(self.packages)}",
+            *(_RELEASE, str(unfinished), *image.sources(_RELEASE)),
+        ]
+        environment = {"PATH": commands.environment()["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+        ran = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, check=False
+        )
+        if ran.returncode:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            said = ran.stderr.splitlines()
+            errors = [line for line in said if line.startswith("E: ")][:2] or said[-2:]
+            raise MachineError(
+                f"{what} failed: {' / '.join(errors)}. Are Debian's packages reachable (`apt-get update`)?"
+            )
+        unfinished.rename(target)

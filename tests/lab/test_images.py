@@ -1,0 +1,258 @@
+"""Images: the same bytes from the same files, upstream's names and settings, and a registry to pull them from."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lab import images, toolchain
+from lab.images import Store
+from lab.mirror import IMAGES, app
+from lab.toolchain import PROGRAMS, Build
+from lab.toolchain.store import digest
+from model.images import COREDNS, PAUSE
+from tests.lab.test_mirror import served
+
+TAGS = {name: image.partition("@")[0].rpartition(":")[2] for name, image in (("pause", PAUSE), ("coredns", COREDNS))}
+
+
+def built(folder: Path, program: str, mark: str = "") -> Build:
+    """A build with a few readable bytes for each binary."""
+    directory = folder / program
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAMS[program].binaries:
+        (directory / name).write_text("2.66.1\n" if name == "VERSION" else f"{name}{mark}")
+    return Build(
+        program=program,
+        version=PROGRAMS[program].versions[0],
+        arch="amd64",
+        directory=directory,
+        sha256={name: digest(directory / name) for name in PROGRAMS[program].binaries},
+        built_from="a test",
+    )
+
+
+def tools(folder: Path) -> Path:
+    """A file system with one of everything."""
+    root = folder / "tools"
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "usr/share/doc").mkdir(parents=True)
+    (root / "usr/share/doc/words").write_text("words")
+    (root / "usr/bin/dash").write_text("dash")
+    (root / "usr/bin/dash").chmod(0o755)
+    (root / "usr/bin/sh").symlink_to("dash")
+    (root / "bin").symlink_to("usr/bin")
+    return root
+
+
+def published(folder: Path, mark: str = "") -> Store:
+    store = Store(folder / "mirror" / IMAGES)
+    programs = built(folder, "kubernetes-images", mark), built(folder, "coredns")
+    root = folder / "tools" if (folder / "tools").exists() else tools(folder)
+    images.publish(store, kubernetes=programs[0], dns=programs[1], tools=root)
+    return store
+
+
+def manifest(store: Store, path: str, reference: str) -> dict[str, Any]:
+    found = store.manifest(path, reference)
+    assert found
+    return dict(json.loads(found[0].read_text()))
+
+
+def config(store: Store, path: str, reference: str) -> dict[str, Any]:
+    blob = store.blob(manifest(store, path, reference)["config"]["digest"])
+    assert blob
+    return dict(json.loads(blob.read_text()))
+
+
+def members(store: Store, path: str, reference: str) -> dict[str, tarfile.TarInfo]:
+    """All that the layers of an image have, from the first to the last."""
+    found = {}
+    for layer in manifest(store, path, reference)["layers"]:
+        blob = store.blob(layer["digest"])
+        assert blob
+        with tarfile.open(blob) as tar:
+            found.update({member.name: member for member in tar})
+    return found
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store that is only read."""
+    return published(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def client(store: Store) -> Iterator[httpx.Client]:
+    with served(app(store.directory.parent)) as client:
+        yield client
+
+
+def test_images_go_by_upstreams_names_and_versions(store: Store) -> None:
+    ours = images.references(store)
+    assert ours.keys() == {"pause", "coredns"}
+    for name, theirs in (("pause", PAUSE), ("coredns", COREDNS)):
+        assert ours[name].partition("@")[0] == theirs.partition("@")[0]
+        assert ours[name] != theirs
+    assert store.manifest("e2e-test-images/agnhost", "2.66.1")
+
+
+@pytest.mark.engine
+def test_upstreams_tests_ask_for_the_images_that_are_made() -> None:
+    build = toolchain.build("kubernetes-images")
+    modules = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    wanted = (Path(modules) / f"k8s.io/kubernetes@v{build.version}/test/utils/image/manifest.go").read_text()
+    assert f'"agnhost", "{build.path("VERSION").read_text().strip()}"' in wanted
+    assert f'"pause", "{TAGS["pause"]}"' in wanted
+
+
+def test_the_same_files_are_the_same_image_wherever_and_whenever_they_lie(tmp_path: Path) -> None:
+    references = []
+    for name, date in (("one", 1_000_000_000), ("two", 1_700_000_000)):
+        folder = tmp_path / name
+        for file in tools(folder).rglob("*"):
+            os.utime(file, (date, date), follow_symlinks=False)
+        store = published(folder)
+        references.append([*images.references(store).values(), store.manifest("e2e-test-images/agnhost", "2.66.1")[1]])  # type: ignore[index]
+    assert references[0] == references[1]
+
+
+def test_another_binary_is_another_image_and_the_old_one_can_still_be_pulled(tmp_path: Path) -> None:
+    store = published(tmp_path)
+    before = images.references(store)
+    after = images.references(published(tmp_path, mark=" rebuilt"))
+    assert after["pause"] != before["pause"]
+    assert after["coredns"] == before["coredns"]
+    assert store.manifest("pause", before["pause"].rpartition("@")[2])
+
+
+def test_what_is_there_is_not_built_again_and_what_is_damaged_is(tmp_path: Path) -> None:
+    store = published(tmp_path)
+    blobs = {file: file.stat().st_ino for file in (store.directory / "blobs").iterdir()}
+    references = images.references(store)
+    published(tmp_path)
+    assert {file: file.stat().st_ino for file in (store.directory / "blobs").iterdir()} == blobs
+    lost = store.blob(manifest(store, "pause", "3.10.2")["layers"][0]["digest"])
+    assert lost
+    lost.unlink()
+    published(tmp_path)
+    assert images.references(store) == references
+    assert lost.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "tag", "expected"),
+    [
+        ("pause", "3.10.2", {"Entrypoint": ["/pause"], "User": "65535:65535"}),
+        ("coredns/coredns", TAGS["coredns"], {"Entrypoint": ["/coredns"], "User": "nonroot:nonroot"}),
+        ("e2e-test-images/agnhost", "2.66.1", {"Entrypoint": ["/agnhost"], "Cmd": ["pause"]}),
+    ],
+)  # fmt: skip
+def test_an_image_starts_what_upstreams_starts_as_the_user_that_upstreams_has(
+    store: Store, path: str, tag: str, expected: dict[str, Any]
+) -> None:
+    made = config(store, path, tag)
+    assert (made["os"], made["architecture"]) == ("linux", "amd64")
+    assert {key: value for key, value in made["config"].items() if key in {"Entrypoint", "Cmd", "User"}} == expected
+    assert members(store, path, tag)[expected["Entrypoint"][0].removeprefix("/")].mode == 0o755
+
+
+def test_the_configuration_names_the_layers_as_they_are_unpacked(store: Store) -> None:
+    layers = manifest(store, "e2e-test-images/agnhost", "2.66.1")["layers"]
+    blobs = [store.blob(layer["digest"]) for layer in layers]
+    plain = [f"sha256:{hashlib.sha256(gzip.decompress(blob.read_bytes())).hexdigest()}" for blob in blobs if blob]
+    assert config(store, "e2e-test-images/agnhost", "2.66.1")["rootfs"]["diff_ids"] == plain
+    assert [layer["size"] for layer in layers] == [blob.stat().st_size for blob in blobs if blob]
+
+
+def test_the_dns_server_may_bind_its_port_as_anyone(store: Store, tmp_path: Path) -> None:
+    member = members(store, "coredns/coredns", "v1.14.6")["coredns"]
+    capability = member.pax_headers["SCHILY.xattr.security.capability"].encode()
+    file = tmp_path / "coredns"
+    file.touch()
+    os.setxattr(file, "security.capability", capability)  # the kernel refuses what is none
+    if getcap := shutil.which("getcap"):
+        said = subprocess.run([getcap, file], capture_output=True, text=True, check=True).stdout
+        assert "cap_net_bind_service=ep" in said
+
+
+def test_tools_come_as_roots_own_with_their_links_and_without_what_nobody_calls(store: Store) -> None:
+    found = members(store, "e2e-test-images/agnhost", "2.66.1")
+    assert found["bin"].linkname == "usr/bin"
+    assert found["usr/bin/sh"].linkname == "dash"
+    assert found["usr/bin/dash"].mode == 0o755
+    assert found["agnhost-2"].linkname == "agnhost"
+    assert not [name for name in found if name.startswith("usr/share/doc/")]
+    assert {(member.uid, member.gid, member.mtime) for member in found.values()} == {(0, 0, 0)}
+
+
+def test_a_manifest_is_served_by_its_tag_and_by_its_digest_whatever_registry_is_meant(
+    store: Store, client: httpx.Client
+) -> None:
+    reference = images.references(store)["coredns"].rpartition("@")[2]
+    assert client.get("/v2/").status_code == 200
+    for wanted in ("v1.14.6", reference):
+        for namespace in ({}, {"ns": "registry.k8s.io"}):
+            got = client.get(f"/v2/coredns/coredns/manifests/{wanted}", params=namespace)
+            head = client.head(f"/v2/coredns/coredns/manifests/{wanted}", params=namespace)
+            assert got.status_code == head.status_code == 200
+            assert head.content == b""
+            for response in (got, head):
+                assert response.headers["docker-content-digest"] == reference
+                assert response.headers["content-type"] == "application/vnd.oci.image.manifest.v1+json"
+                assert response.headers["content-length"] == str(len(got.content))
+            assert f"sha256:{hashlib.sha256(got.content).hexdigest()}" == reference
+
+
+def test_a_blob_is_served_whole_and_in_part(store: Store, client: httpx.Client) -> None:
+    layer = manifest(store, "pause", "3.10.2")["layers"][0]
+    address = f"/v2/pause/blobs/{layer['digest']}"
+    whole = client.get(address)
+    assert f"sha256:{hashlib.sha256(whole.content).hexdigest()}" == layer["digest"]
+    assert client.head(address).headers["content-length"] == str(layer["size"]) == str(len(whole.content))
+    part = client.get(address, headers={"Range": "bytes=4-9"})
+    assert (part.status_code, part.content) == (206, whole.content[4:10])
+    with tarfile.open(fileobj=io.BytesIO(whole.content)) as tar:
+        assert tar.extractfile("pause").read() == b"pause"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("library/nginx/manifests/latest", 404, "NAME_UNKNOWN"),
+        ("coredns/manifests/v1.14.6", 404, "NAME_UNKNOWN"),
+        ("Pause/manifests/3.10.2", 404, "NAME_UNKNOWN"),
+        ("pause/manifests/9.9", 404, "MANIFEST_UNKNOWN"),
+        (f"pause/manifests/sha256:{'0' * 64}", 404, "MANIFEST_UNKNOWN"),
+        ("pause/manifests/sha256:short", 404, "MANIFEST_UNKNOWN"),
+        ("pause/manifests/%2e%2e", 404, "MANIFEST_UNKNOWN"),
+        (f"pause/blobs/sha256:{'0' * 64}", 404, "BLOB_UNKNOWN"),
+        ("pause/blobs/..", 404, "UNSUPPORTED"),
+        ("pause/tags", 404, "UNSUPPORTED"),
+    ],
+)
+def test_what_is_not_there_is_said_in_the_registrys_own_words(
+    client: httpx.Client, path: str, status: int, code: str
+) -> None:
+    response = client.get(f"/v2/{path}")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (status, code)
+    assert response.json()["errors"][0]["message"]
+
+
+def test_a_registry_takes_no_uploads_and_shows_no_files(client: httpx.Client) -> None:
+    refused = client.post("/v2/pause/blobs/uploads/")
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (405, "UNSUPPORTED")
+    assert client.put("/v2/pause/manifests/3.10.2", content=b"{}").status_code == 405
+    assert client.get(f"/{IMAGES}/repositories/pause/_tags/3.10.2").status_code == 404
