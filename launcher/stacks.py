@@ -32,8 +32,6 @@ KUBECONFIG_STAMP = ".kubeconfig.of"
 LAB_STACK = "lab"
 DEFAULT_OPERATOR = "198.18.0.1/32"
 """What Pulumi.lab.yaml calls this machine; a lab on another block has another address."""
-FOR_OPERATORS = ("triplane:sshAllowed", "triplane:nodePortsAllowed")
-"""Settings of Pulumi.lab.yaml that let this machine in."""
 
 Config = dict[str, Any]
 
@@ -64,12 +62,7 @@ class Machine:
             "triplane:sshCaPublicKey": self.ssh_ca_public_key,
         }
         if stack == LAB_STACK:
-            ours = {
-                setting: [self.operator if network == DEFAULT_OPERATOR else network for network in tracked[setting]]
-                for setting in FOR_OPERATORS
-                if tracked.get(setting)
-            }
-            return dict(tracked) | here | ours
+            return dict(tracked) | here | self._allowed(tracked)
         return (
             dict(tracked)
             | here
