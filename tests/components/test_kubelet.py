@@ -121,7 +121,8 @@ def test_a_flag_of_one_touches_its_steps_alone(service: str) -> None:
 
 
 def test_who_may_come_to_node_ports_is_the_firewalls_alone() -> None:
-    before, after = graph_of("prod"), graph_of("prod", nodePortsAllowed='["203.0.113.0/24"]')
+    before = graph_of("prod", nodePortsAllowed="[]")
+    after = graph_of("prod", nodePortsAllowed='["203.0.113.0/24"]')
     assert changed(before, after) == {"firewall-nodes"}
     rules = after.named(":Firewall", "firewall-nodes").inputs["inboundRules"]
     assert {
