@@ -22,7 +22,6 @@ class Kubectl(pulumi.ComponentResource):
     """
 
     host: Host
-    version: str
     ready: pulumi.Resource
 
     def __init__(
@@ -39,7 +38,6 @@ class Kubectl(pulumi.ComponentResource):
     ) -> None:
         super().__init__("triplane:kubernetes:Kubectl", name, None, opts)
         self.host = host
-        self.version = releases.versions["kubernetes"]
         self._apiserver = apiserver
         self._kubeconfig = kubeconfig(
             pki=pki,

@@ -33,7 +33,7 @@ class Objects(pulumi.ComponentResource):
         super().__init__("triplane:kubernetes:Objects", name, None, opts)
         self.ready = kubectl.step(
             name,
-            create=objects_step.script(name=name, objects=objects, version=kubectl.version, rollout=rollout),
+            create=objects_step.script(name=name, objects=objects, rollout=rollout),
             parent=self,
             depends_on=after,
         )

@@ -37,7 +37,7 @@ class Registrations(pulumi.ComponentResource):
             ready[node.name] = kubectl.step(
                 registration.REGISTRATION,
                 about=node,
-                create=registration.script(node=node, version=kubectl.version),
+                create=registration.script(node=node),
                 parent=self,
                 depends_on=[nodes[node.name]],
             )
@@ -46,7 +46,7 @@ class Registrations(pulumi.ComponentResource):
             kubectl.step(
                 registration.REMOVAL,
                 about=node,
-                delete=registration.removal(node=node, version=kubectl.version),
+                delete=registration.removal(node=node),
                 parent=self,
                 depends_on=[host.ready],
                 # Where everything goes there is nobody left to drain a node for.

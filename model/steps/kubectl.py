@@ -8,16 +8,16 @@ from model.objects import FIELD_MANAGER
 from model.steps import step
 
 
-def kubectl_step(template: str, /, *, name: str, version: str, **values: object) -> str:
-    """A step with kubectl of this version on PATH, and the administrator's kubeconfig where kubectl looks for it.
+def kubectl_step(template: str, /, *, name: str, **values: object) -> str:
+    """A step with the administrator's kubeconfig where kubectl looks for it.
 
-    `name` is no other step's on that master: those of several nodes run there side by side.
+    `name` is no other step's on that master: those of several nodes run there side by side. kubectl is the one that is
+    installed when the step runs, so that another version of it is no change of the step.
     """
     return step(
         template,
         files=(),
         name=name,
-        kubectl=paths.installed("kubernetes", version),
         kubeconfig=paths.passing_kubeconfig(name),
         manager=FIELD_MANAGER,
         mark=END_OF_FILE,

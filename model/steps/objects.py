@@ -20,12 +20,11 @@ class Rollout:
     labels: Mapping[str, str]
 
 
-def script(*, name: str, objects: Iterable[Object], version: str, rollout: Rollout | None = None) -> str:
+def script(*, name: str, objects: Iterable[Object], rollout: Rollout | None = None) -> str:
     """Apply the objects of the set `name`, until they are there and, with a rollout, until its pods are available."""
     return kubectl_step(
         "objects",
         name=name,
-        version=version,
         manifests=as_yaml(objects, labels={"app.kubernetes.io/managed-by": "triplane", SET_LABEL: name}),
         set_label=SET_LABEL,
         kinds=",".join(KINDS),

@@ -15,12 +15,11 @@ TAINTS_ANNOTATION = "triplane/taints"
 DRAIN_SECONDS = 600
 
 
-def script(*, node: Node, version: str) -> str:
+def script(*, node: Node) -> str:
     """Give the node its labels and taints, and take away those that settings once gave it."""
     return kubectl_step(
         "registration",
         name=f"{node.name}-{REGISTRATION}",
-        version=version,
         node=node.node_name,
         taints=" ".join(quote(str(taint)) for taint in node.taints),
         ids=" ".join(f"{taint.key}:{taint.effect}" for taint in node.taints),
@@ -41,8 +40,6 @@ def script(*, node: Node, version: str) -> str:
     )
 
 
-def removal(*, node: Node, version: str) -> str:
+def removal(*, node: Node) -> str:
     """Move the node's pods elsewhere, in bounded time, and let the API forget it."""
-    return kubectl_step(
-        "removal", name=f"{node.name}-{REMOVAL}", version=version, node=node.node_name, drain_seconds=DRAIN_SECONDS
-    )
+    return kubectl_step("removal", name=f"{node.name}-{REMOVAL}", node=node.node_name, drain_seconds=DRAIN_SECONDS)

@@ -59,6 +59,7 @@ class Resource:
     depends_on: frozenset[str]
     ignore_changes: tuple[str, ...]
     delete_before_replace: bool
+    deleted_with: str
     protect: bool
 
 
@@ -129,6 +130,7 @@ class RecordingMonitor(mocks.MockMonitor):
                 depends_on=frozenset(request.dependencies),
                 ignore_changes=tuple(request.ignoreChanges),
                 delete_before_replace=request.deleteBeforeReplace,
+                deleted_with=request.deletedWith,
                 protect=request.protect,
             )
         )

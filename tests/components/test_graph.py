@@ -28,8 +28,13 @@ def files(step: Resource) -> dict[str, str]:
     return {path: b64decode(content).decode() for path, _, _, content in lines}
 
 
-def test_the_lab_has_three_members_and_three_masters_and_nothing_else(lab: Graph) -> None:
-    assert names(lab.of(":Droplet")) == {f"{pool}-{i}" for pool in ("etcd", "k8s-master") for i in range(3)}
+LAB = [f"{pool}-{i}" for pool, count in (("etcd", 3), ("k8s-master", 3), ("k8s-node", 2)) for i in range(count)]
+"""The lab's hosts."""
+MASTERS, NODES = LAB[3:6], LAB[6:]
+
+
+def test_the_lab_has_three_members_three_masters_and_two_nodes_and_nothing_else(lab: Graph) -> None:
+    assert names(lab.of(":Droplet")) == set(LAB)
     assert {r.inputs["name"] for r in lab.of(":Droplet")} >= {
         "etcd-0.lab.triplane.test",
         "k8s-master-2.lab.triplane.test",
@@ -39,20 +44,23 @@ def test_the_lab_has_three_members_and_three_masters_and_nothing_else(lab: Graph
 def test_prod_has_nodes_beside_members_and_masters() -> None:
     graph = graph_of("prod")
     assert len(graph.of(":Droplet")) == 9
-    assert graph.named(":Command", "k8s-node-2-flannel")
-    assert not [r for r in graph.of(":Command") if r.name.startswith("k8s-node") and "kube-" in r.name]
+    services = {r.name.removeprefix("k8s-node-2-") for r in graph.of(":Command") if r.name.startswith("k8s-node-2-")}
+    assert {"flannel", "containerd", "kubelet", "kube-proxy", "registration"} <= services
+    assert not {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} & services
 
 
-def test_stacked_hosts_carry_both_roles_and_run_both() -> None:
+def test_stacked_hosts_carry_all_roles_and_run_what_each_asks_for() -> None:
     graph = graph_of("dev")
     assert names(graph.of(":Droplet")) == {"k8s-0", "k8s-1", "k8s-2"}
     assert sorted(graph.named(":Droplet", "k8s-0").inputs["tags"]) == [
         "dev-etcd",
         "dev-kube-master",
+        "dev-kube-node",
         "etcd",
         "kube-master",
+        "kube-node",
     ]
-    assert {"k8s-0-etcd", "k8s-0-kube-apiserver", "k8s-0-flannel"} <= names(graph.of(":Command"))
+    assert {"k8s-0-etcd", "k8s-0-kube-apiserver", "k8s-0-flannel", "k8s-0-kubelet"} <= names(graph.of(":Command"))
 
 
 def test_every_droplet_has_its_role_tag_and_the_cluster_scoped_one(lab: Graph) -> None:
@@ -116,20 +124,24 @@ def test_every_connection_is_held_to_the_hosts_own_key(graph: Graph) -> None:
         connection = step.inputs["connection"]
         connection = connection.value if isinstance(connection, Secret) else connection
         node = next(d.name for d in graph.of(":Droplet") if step.name.startswith(f"{d.name}-"))
+        if step.name.endswith(("-registration", "-removal")):  # they ask the first master's API server about the node
+            node = next(d.name for d in graph.of(":Droplet") if "kube-master" in d.inputs["tags"])
         key = "bootstrap" if step.name.endswith("-identity") else "host"
         assert connection["hostKey"] == f"ecdsa-sha2-nistp256 {node}-{key}", step.name
 
 
 def test_no_step_is_replaced_or_deletes_anything_on_its_host(graph: Graph) -> None:
     for step in graph.of(":Command"):
-        assert not {"triggers", "delete", "environment"} & set(step.inputs), step.name
+        assert not {"triggers", "environment"} & set(step.inputs), step.name
+        assert ("delete" in step.inputs) == step.name.endswith("-removal"), step.name
 
 
 def test_all_text_that_runs_on_hosts_is_known_in_a_preview(graph: Graph) -> None:
     for step in graph.of(":Command"):
-        assert isinstance(step.inputs["create"], str), step.name
-        assert "id-of-" not in step.inputs["create"], step.name
-        assert "address-of-" not in step.inputs["create"], step.name
+        text = step.inputs["delete" if step.name.endswith("-removal") else "create"]
+        assert isinstance(text, str), step.name
+        assert "id-of-" not in text, step.name
+        assert "address-of-" not in text, step.name
 
 
 def chain(graph: Graph, service: str, hosts: list[str]) -> None:
@@ -204,11 +216,17 @@ def test_no_host_holds_an_authoritys_key_but_the_one_that_signs_for_the_cluster(
     assert all(name.endswith("-kube-controller-manager") for name, _ in held)
 
 
-def test_nodes_hold_nothing_but_flannels_certificate() -> None:
+def test_nodes_hold_what_flannel_kubelet_and_kube_proxy_need_and_nothing_else() -> None:
     graph = graph_of("prod")
-    held = {path for step in graph.of(":Command") if step.name.startswith("k8s-node-0-") and "stdin" in step.inputs
-            and not step.name.endswith("-identity") for path in files(step)}  # fmt: skip
-    assert held == {f"/etc/flannel/pki/{name}" for name in ("etcd-server-ca.crt", "etcd-client.crt", "etcd-client.key")}
+    elsewhere = ("-identity", "-registration", "-removal")  # the first for a moment, the others on a master
+    steps = [r for r in graph.of(":Command") if r.name.startswith("k8s-node-0-") and not r.name.endswith(elsewhere)]
+    held = {path for step in steps if "stdin" in step.inputs for path in files(step)}
+    assert held == {
+        *(f"/etc/flannel/pki/{name}" for name in ("etcd-server-ca.crt", "etcd-client.crt", "etcd-client.key")),
+        *(f"/etc/kubernetes/kubelet/{name}" for name in ("ca.crt", "serving.crt", "serving.key")),
+        "/etc/kubernetes/kubelet.kubeconfig",
+        "/etc/kubernetes/kube-proxy.kubeconfig",
+    }
 
 
 def changed(before: Graph, after: Graph) -> set[str]:
@@ -219,35 +237,47 @@ def changed(before: Graph, after: Graph) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("component", "flag", "suffix", "pool"),
+    ("component", "flag", "hosts"),
     [
-        ("kube-apiserver", "v", "kube-apiserver", "k8s-master"),
-        ("kube-controller-manager", "v", "kube-controller-manager", "k8s-master"),
-        ("kube-scheduler", "v", "kube-scheduler", "k8s-master"),
-        ("flannel", "v", "flannel", "k8s-master"),
-        ("etcd", "snapshot-count", "etcd", "etcd"),
+        ("kube-apiserver", "v", MASTERS),
+        ("kube-controller-manager", "v", MASTERS),
+        ("kube-scheduler", "v", MASTERS),
+        ("flannel", "v", MASTERS + NODES),
+        ("kubelet", "v", MASTERS + NODES),
+        ("kube-proxy", "v", MASTERS + NODES),
+        ("etcd", "snapshot-count", LAB[:3]),
     ],
 )
-def test_a_flag_of_one_component_touches_its_three_steps_alone(
-    component: str, flag: str, suffix: str, pool: str
-) -> None:
+def test_a_flag_of_one_component_touches_its_own_steps_alone(component: str, flag: str, hosts: list[str]) -> None:
     after = graph_of("lab", extraFlags=f'{{"{component}": {{"{flag}": "2"}}}}')
-    assert changed(graph_of("lab"), after) == {f"{pool}-{i}-{suffix}" for i in range(3)}
+    assert changed(graph_of("lab"), after) == {f"{host}-{component}" for host in hosts}
 
 
 def test_another_kubernetes_version_touches_kubernetes_alone() -> None:
     after = graph_of("lab", versions='{"kubernetes": "1.36.3"}')
-    touched = changed(graph_of("lab"), after)
-    assert touched == {
-        f"k8s-master-{i}-{prefix}{name}"
-        for i in range(3)
-        for prefix in ("", "install-")
-        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    on_masters = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    installed = {
+        *((host, name) for host in MASTERS for name in on_masters),
+        *((host, name) for host in MASTERS + NODES for name in ("kubelet", "kube-proxy")),
     }
+    assert changed(graph_of("lab"), after) == {
+        *(f"{host}-{prefix}{name}" for host, name in installed for prefix in ("", "install-")),
+        # what kubectl does, with the new one
+        *(f"k8s-master-0-{name}" for name in ("install-kubectl", "rbac", "coredns")),
+        *(f"{host}-{name}" for host in MASTERS + NODES for name in ("registration", "removal")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("component", "setting", "version"),
+    [("containerd", "containerd", "2.2.4")],
+)
+def test_another_version_of_the_runtime_touches_its_steps_alone(component: str, setting: str, version: str) -> None:
+    after = graph_of("lab", versions=f'{{"{setting}": "{version}"}}')
+    touched = {f"{host}-{prefix}{component}" for host in MASTERS + NODES for prefix in ("", "install-")}
+    assert changed(graph_of("lab"), after) == touched
 
 
 def test_a_new_ssh_authority_rebuilds_no_host() -> None:
     key = '"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4oJmFYZxjDSFbDhTGXQ0IZMkkKVkLzRGKqqvLmZV0c people"'
-    assert changed(graph_of("lab"), graph_of("lab", sshCaPublicKey=key)) == {
-        f"{pool}-{i}-host" for pool in ("etcd", "k8s-master") for i in range(3)
-    }
+    assert changed(graph_of("lab"), graph_of("lab", sshCaPublicKey=key)) == {f"{host}-host" for host in LAB}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
 from model import manifests
+from model.objects import coredns, rbac
 from model.releases import Download
 from model.roles import Role
 from model.steps import (
@@ -19,8 +20,11 @@ from model.steps import (
     install,
     kube_proxy,
     kubelet,
+    objects,
+    registration,
     scheduler,
 )
+from model.steps.objects import Rollout
 from model.taints import Taint
 from model.topology import Topology
 
@@ -100,6 +104,15 @@ def steps() -> dict[str, str]:
             pause=PAUSE,
             registry="https://mirror.example.com",
         ),
+        "rbac.sh": objects.script(name="rbac", objects=rbac.rbac()),
+        "coredns.sh": objects.script(
+            name="coredns",
+            objects=coredns.coredns(image=f"registry.example.com/coredns@sha256:{'0' * 64}", services=SERVICES),
+            rollout=Rollout(deployment=coredns.NAME, labels=coredns.LABELS),
+        ),
+        "registration-master.sh": registration.script(node=node),
+        "registration-node.sh": registration.script(node=WORKERS.nodes[0]),
+        "removal.sh": registration.removal(node=WORKERS.nodes[0]),
     }
 
 

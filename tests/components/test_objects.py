@@ -1,0 +1,59 @@
+"""The shape of the graph where objects of the API come in."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+
+import yaml
+
+from tests.components.graph import Graph, Resource, Secret, graph_of
+
+
+def step(graph: Graph, name: str) -> Resource:
+    return next(r for r in graph.of(":Command") if r.name.endswith(f"-0-{name}"))
+
+
+def first_master(graph: Graph) -> str:
+    return next(d.name for d in graph.of(":Droplet") if "kube-master" in d.inputs["tags"])
+
+
+def changed(before: Graph, after: Graph) -> set[str]:
+    old = {r.urn: r.inputs for r in before.resources}
+    return {r.name for r in after.resources if r.inputs != old[r.urn]}
+
+
+def test_objects_are_applied_on_the_first_master_alone(graph: Graph) -> None:
+    names = {r.name for r in graph.of(":Command") if r.name.endswith(("-rbac", "-coredns", "-install-kubectl"))}
+    assert names == {f"{first_master(graph)}-{name}" for name in ("rbac", "coredns", "install-kubectl")}
+
+
+def test_a_step_brings_the_administrators_kubeconfig_for_that_masters_own_api_server(graph: Graph) -> None:
+    for name in ("rbac", "coredns"):
+        secret = step(graph, name).inputs["stdin"]
+        assert isinstance(secret, Secret)
+        path, owner, mode, content = secret.value.split()
+        assert (path, owner, mode) == (f"/run/triplane/{name}.kubeconfig", "root:root", "600")
+        document = yaml.safe_load(b64decode(content))
+        assert document["users"][0]["name"] == "admin"
+        server = document["clusters"][0]["cluster"]["server"]
+        assert server.startswith(f"https://{first_master(graph)}.internal.")
+
+
+def test_bindings_wait_for_the_first_masters_api_server_and_for_kubectl(graph: Graph) -> None:
+    master = first_master(graph)
+    needs = {graph.named(":Command", f"{master}-{name}").urn for name in ("install-kubectl", "kube-apiserver")}
+    assert needs <= step(graph, "rbac").depends_on
+
+
+def test_dns_comes_when_every_node_is_there_to_spread_it_over(graph: Graph) -> None:
+    registrations = {r.urn for r in graph.of(":Command") if r.name.endswith("-registration")}
+    assert registrations
+    assert registrations <= graph.before(step(graph, "coredns"))
+
+
+def test_another_dns_image_changes_one_step() -> None:
+    image = f"registry.example.com/coredns@sha256:{'1' * 64}"
+    before, after = graph_of("prod"), graph_of("prod", images=json.dumps({"coredns": image}))
+    assert changed(before, after) == {f"{first_master(before)}-coredns"}
+    assert f"image: {image}\n" in step(after, "coredns").inputs["create"]

@@ -1,0 +1,74 @@
+"""The shape of the graph where nodes come and go."""
+
+from __future__ import annotations
+
+import json
+
+from tests.components.graph import Graph, Resource, graph_of
+
+POOL = {"name": "gpu", "roles": ["kube-node"], "count": 1, "size": "s-2vcpu-4gb"}
+POOLS = [
+    {"name": "etcd", "roles": ["etcd"], "count": 3, "size": "s-1vcpu-2gb"},
+    {"name": "k8s-master", "roles": ["kube-master"], "count": 3, "size": "s-2vcpu-4gb"},
+]
+
+
+def with_pool(**changes: object) -> Graph:
+    return graph_of("lab", pools=json.dumps([*POOLS, POOL | changes]))
+
+
+def steps(graph: Graph, kind: str) -> dict[str, Resource]:
+    """By the host that they are about."""
+    suffix = f"-{kind}"
+    return {r.name.removesuffix(suffix): r for r in graph.of(":Command") if r.name.endswith(suffix)}
+
+
+def test_every_master_and_node_has_a_registration_and_a_removal_and_no_other_host(graph: Graph) -> None:
+    tags = {droplet.name: droplet.inputs["tags"] for droplet in graph.of(":Droplet")}
+    nodes = {name for name, own in tags.items() if {"kube-master", "kube-node"} & set(own)}
+    assert set(steps(graph, "registration")) == set(steps(graph, "removal")) == nodes
+
+
+def test_a_node_is_registered_once_its_kubelet_and_its_proxy_run(graph: Graph) -> None:
+    for host, step in steps(graph, "registration").items():
+        needs = {graph.named(":Command", f"{host}-{service}").urn for service in ("kubelet", "kube-proxy")}
+        assert needs <= graph.before(step), host
+
+
+def test_a_removal_only_deletes_and_is_there_before_the_kubelet(graph: Graph) -> None:
+    for host, step in steps(graph, "removal").items():
+        assert not {"create", "update"} & set(step.inputs)
+        before = graph.before(step)
+        assert graph.named(":Command", f"{host}-host").urn in before  # so that it goes before its host does
+        assert graph.named(":Command", f"{host}-kubelet").urn not in before, host
+
+
+def test_nothing_is_drained_when_the_whole_cluster_goes(graph: Graph) -> None:
+    vpc = graph.named(":Vpc", "vpc").urn
+    for step in graph.of(":Command"):
+        assert step.deleted_with == (vpc if step.name.endswith("-removal") else ""), step.name
+
+
+def test_a_label_or_a_taint_changes_the_registration_of_its_pool() -> None:
+    before = with_pool()
+    after = with_pool(labels={"tier": "gpu"}, taints=["dedicated=gpu:NoSchedule"])
+    old = {r.urn: r.inputs for r in before.resources}
+    assert old.keys() == {r.urn for r in after.resources}
+    changed = {r.name for r in after.resources if r.inputs != old[r.urn]}
+    # The kubelet has its taints for its very first registration.
+    assert changed - {"gpu-0-kubelet"} == {"gpu-0-registration"}
+    text = steps(after, "registration")["gpu-0"].inputs["create"]
+    assert "    tier: gpu\n" in text
+    assert "kubectl taint node \"$NODE\" --overwrite 'dedicated=gpu:NoSchedule'\n" in text.replace(
+        "--overwrite dedicated=gpu:NoSchedule", "--overwrite 'dedicated=gpu:NoSchedule'"
+    )
+
+
+def test_one_node_less_takes_away_that_nodes_resources_and_changes_nothing_on_another_host() -> None:
+    before, after = with_pool(count=2), with_pool(count=1)
+    left = {r.urn: r for r in after.resources}
+    gone = {r.name for r in before.resources if r.urn not in left}
+    assert {"gpu-1-registration", "gpu-1-removal"} <= gone
+    assert all("gpu-1" in name for name in gone), gone
+    changed = {r.name for r in before.resources if r.urn in left and left[r.urn].inputs != r.inputs}
+    assert changed == set()
