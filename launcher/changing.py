@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 from rich.table import Table
 
 from lab import plugins, toolchain
+from lab.images.recipes import AGNHOST
 from launcher import lab as daemon
 from launcher import repair, stacks
 from launcher.desk import Desk, become
 from launcher.engine import Engine
 from launcher.errors import InterruptedByUserError, LauncherError
-from launcher.preparation import ENGINE, IMAGES, RELEASES, Preparation, official_plugins
+from launcher.preparation import ENGINE, IMAGES, RELEASES, Preparation, official_plugins, releases
 from launcher.report import console
 
 CHANGING = frozenset({"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"})
@@ -38,8 +39,15 @@ def up(desk: Desk, *, preview: bool, refresh: bool) -> int:
     if outcome.stopped:
         raise InterruptedByUserError("stopped; ./triplane up goes on from here, ./triplane down clears everything away")
     if outcome.code == 0 and not preview:
-        show_next(stacks.outputs(desk.workspace))
+        show_next(stacks.outputs(desk.workspace), _image_for_pods(desk))
     return outcome.code
+
+
+def _image_for_pods(desk: Desk) -> str | None:
+    """Name the one image that the lab's registry has beside the cluster's own: there is no way to another registry."""
+    version = releases(stacks.settings(desk.workspace, desk.workspace.stack).get("triplane:versions"))["kubernetes"]
+    made = toolchain.cached("kubernetes-images", version)
+    return f"{AGNHOST}:{made.path('VERSION').read_text().strip()}" if made else None
 
 
 def ready(desk: Desk, stack: str) -> Engine:
@@ -65,8 +73,8 @@ def wait_for_engine(desk: Desk, stack: str) -> None:
         time.sleep(0.2)
 
 
-def show_next(outputs: Mapping[str, Any]) -> None:
-    """Say what there is now, and what to do with it."""
+def show_next(outputs: Mapping[str, Any], image: str | None) -> None:
+    """Say what there is now, and what to do with it; `image` is one that pods may have."""
     out = console()
     table = Table(box=None, pad_edge=False)
     for heading in ("HOST", "ROLES", "PUBLIC", "PRIVATE"):
@@ -86,6 +94,10 @@ def show_next(outputs: Mapping[str, Any]) -> None:
         ("./triplane down", "everything away again"),
     ):
         out.print(f"  {command:<44}{purpose}", highlight=False)
+    if image:
+        out.print(
+            f"\nA first pod: ./triplane kubectl run web --image={image} -- netexec", highlight=False, soft_wrap=True
+        )
 
 
 def down(desk: Desk) -> None:
