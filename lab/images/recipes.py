@@ -39,11 +39,11 @@ TOOLS = Userland(
 """What upstream's agnhost has of Alpine's."""
 
 # What the packages above bring along and nobody calls in a container.
-_DEAD_WEIGHT = (
+DEAD_WEIGHT = (
     r"boot|dev|proc|sys|(var|usr/share/(bash-completion|doc|i18n|info|locale|man|perl)|usr/lib/\S+/(perl|gconv)\S*)/"
 )
 
-_USERS = """\
+USERS = """\
 root:x:0:0:root:/root:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """
@@ -68,7 +68,7 @@ def pause(made: Build) -> Image:
         repository=PAUSE,
         tag=_PAUSE_TAG,
         arch=made.arch,
-        layers=((_binary(made, "pause"),),),
+        layers=((binary(made, "pause"),),),
         entrypoint=("/pause",),
         user="65535:65535",
     )
@@ -78,12 +78,10 @@ def coredns(made: Build) -> Image:
     """Return the cluster's DNS server. It may bind port 53 though it is nobody in particular, like upstream's."""
     files: tuple[Content, ...] = (
         Folder(path="etc"),
-        File(
-            path="etc/passwd", text=f"{_USERS}nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n", mode=0o644
-        ),
+        File(path="etc/passwd", text=f"{USERS}nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n", mode=0o644),
         File(path="etc/group", text="root:x:0:\nnobody:x:65534:\nnonroot:x:65532:\n", mode=0o644),
         Folder(path="tmp", mode=0o1777),
-        _binary(made, "coredns", binds_low_ports=True),
+        binary(made, "coredns", binds_low_ports=True),
     )
     return Image(
         repository=COREDNS,
@@ -103,7 +101,7 @@ def agnhost(made: Build, tools: Path) -> Image:
     files: tuple[Content, ...] = (
         File(
             path="etc/passwd",
-            text=f"{_USERS}user-defined-in-image:x:1000:1000::/home/user-defined-in-image:/bin/sh\n",
+            text=f"{USERS}user-defined-in-image:x:1000:1000::/home/user-defined-in-image:/bin/sh\n",
             mode=0o644,
         ),
         File(
@@ -114,16 +112,16 @@ def agnhost(made: Build, tools: Path) -> Image:
         ),
         Folder(path="uploads"),
         Link(path="usr/bin/nc", target="nc.openbsd"),
-        _binary(made, "localhost.crt", mode=0o644),
-        _binary(made, "localhost.key", mode=0o644),
-        _binary(made, "agnhost"),
+        binary(made, "localhost.crt", mode=0o644),
+        binary(made, "localhost.key", mode=0o644),
+        binary(made, "agnhost"),
         Link(path="agnhost-2", target="agnhost"),
     )
     return Image(
         repository=AGNHOST,
         tag=made.path("VERSION").read_text().strip(),
         arch=made.arch,
-        layers=((Tree(source=tools, digest=TOOLS.digest, without=_DEAD_WEIGHT),), files),
+        layers=((Tree(source=tools, digest=TOOLS.digest, without=DEAD_WEIGHT),), files),
         entrypoint=("/agnhost",),
         command=("pause",),
     )
@@ -133,5 +131,6 @@ def _coredns_tag(version: str) -> str:
     return f"v{version}"
 
 
-def _binary(made: Build, name: str, *, mode: int = 0o755, binds_low_ports: bool = False) -> File:
+def binary(made: Build, name: str, *, mode: int = 0o755, binds_low_ports: bool = False) -> File:
+    """Return a file of a build, at the image's top."""
     return File(path=name, source=made.path(name), digest=made.sha256[name], mode=mode, binds_low_ports=binds_low_ports)

@@ -43,6 +43,7 @@ replace (
 tool (
 	github.com/onsi/ginkgo/v2/ginkgo
 	k8s.io/kubernetes/test/e2e
+	k8s.io/kubernetes/test/images/nonewprivs
 )
 
 require (
