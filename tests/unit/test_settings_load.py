@@ -157,10 +157,10 @@ def test_a_stack_file_that_comes_with_triplane_is_right_and_holds_no_token(path)
 
 
 def test_lab_and_prod_keep_etcd_and_masters_apart_and_dev_stacks_them():
-    assert hosts("lab") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 0}
+    assert hosts("lab") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 2}
     assert hosts("prod") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 3}
     assert sum(pool.count for pool in settings_of("prod").pools) == 9
-    assert hosts("dev") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 0}
+    assert hosts("dev") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 3}
     assert sum(pool.count for pool in settings_of("dev").pools) == 3
 
 
