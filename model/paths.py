@@ -31,6 +31,7 @@ REGISTRIES = "/etc/containerd/certs.d"
 REGISTRY = "/etc/containerd/certs.d/_default/hosts.toml"
 """For the images of every registry that has no file of its own."""
 
+CNI = "/etc/cni"
 CNI_ETC = "/etc/cni/net.d"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-flannel.conflist"
 CNI_LEASES = "/var/lib/cni/networks"

@@ -45,6 +45,8 @@ def files(*, ctr: str) -> tuple[HostFile, ...]:
                 "pod-network.sh.j2",
                 lease=paths.FLANNEL_SUBNET,
                 template=paths.POD_NETWORK_TEMPLATE,
+                directory=paths.CNI_ETC,
+                drafts=paths.CNI,
                 network=paths.CNI_CONFIGURATION,
                 bridge=BRIDGE,
                 addresses=f"{paths.CNI_LEASES}/{NETWORK}",
@@ -58,7 +60,7 @@ def files(*, ctr: str) -> tuple[HostFile, ...]:
             script=paths.POD_NETWORK,
             lease=paths.FLANNEL_SUBNET,
             # systemd makes it, and lets nothing else be written to.
-            directory=paths.CNI_ETC.removeprefix("/etc/"),
+            directory=paths.CNI.removeprefix("/etc/"),
         ),
         HostFile(path=paths.path_unit(UNIT), content=render("units/pod-network.path.j2", lease=paths.FLANNEL_SUBNET)),
     )

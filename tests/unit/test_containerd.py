@@ -68,14 +68,16 @@ class Lease:
     """The script of the pod network in folders and a network namespace of its own; only ctr is not the real one."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.network = directory / "net.d/10-flannel.conflist"
+        self.network = directory / "cni/net.d/10-flannel.conflist"
         self.addresses = directory / "networks/flannel"
         self.calls = directory / "calls"
         self.lease = directory / "subnet.env"
         self.script = directory / "pod-network"
         ctr = directory / "ctr"
-        for path in (self.network.parent, self.addresses):
-            path.mkdir(parents=True)
+        self.network.parent.parent.mkdir()
+        self.addresses.mkdir(parents=True)
+        monkeypatch.setattr(paths, "CNI", str(self.network.parent.parent))
+        monkeypatch.setattr(paths, "CNI_ETC", str(self.network.parent))
         monkeypatch.setattr(paths, "CNI_CONFIGURATION", str(self.network))
         monkeypatch.setattr(paths, "CNI_LEASES", str(self.addresses.parent))
         monkeypatch.setattr(paths, "FLANNEL_SUBNET", str(self.lease))
@@ -128,12 +130,12 @@ def test_a_lease_that_is_as_it_was_changes_nothing_and_says_nothing(lease: Lease
     lease.subnet("10.200.37.1/24")
     lease.holds("10.200.37.9", "same")
     assert lease.run().returncode == 0
-    written = lease.network.stat()
+    written = lease.network.stat().st_ino
     again = lease.run("ip link add cni0 type bridge; ip address add 10.200.37.1/24 dev cni0")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert lease.network.stat() == written
+    assert lease.network.stat().st_ino == written
     assert not lease.calls.exists()
-    assert list(lease.network.parent.iterdir()) == [lease.network]
+    assert [path for path in lease.network.parent.parent.rglob("*") if path.is_file()] == [lease.network]
 
 
 def test_a_new_lease_moves_the_bridge_and_ends_sandboxes_of_the_old_one_alone(lease: Lease) -> None:

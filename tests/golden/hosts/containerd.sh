@@ -131,12 +131,15 @@ number() {
 }
 in_subnet() { (($(number "$1") >> (32 - length) == $(number "$gateway") >> (32 - length))); }
 
-new=$(mktemp /etc/cni/net.d/10-flannel.conflist.XXXXXX)
+mkdir -p /etc/cni/net.d
+new=$(mktemp /etc/cni/.pod-network.XXXXXX)
 sed -e "s|@SUBNET@|$subnet|" -e "s|\"@MTU@\"|$mtu|" /usr/local/lib/triplane/pod-network.json >"$new"
 if cmp -s "$new" /etc/cni/net.d/10-flannel.conflist; then
   rm -f "$new"
 else
-  mv -f "$new" /etc/cni/net.d/10-flannel.conflist
+  # containerd reads the folder when a file in it is written to or renamed, not when one comes in.
+  mv -f "$new" /etc/cni/net.d/10-flannel.conflist.new
+  mv -f /etc/cni/net.d/10-flannel.conflist.new /etc/cni/net.d/10-flannel.conflist
   printf "this host's pods are in %s, with an MTU of %s\n" "$subnet" "$mtu"
 fi
 
@@ -152,6 +155,7 @@ if ip link show dev cni0 >/dev/null 2>&1; then
   done
 fi
 
+export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 failed=no
 for file in /var/lib/cni/networks/flannel/*; do
   address=${file##*/}
@@ -177,7 +181,6 @@ put /etc/systemd/system/pod-network.service root:root 600 <<'TRIPLANE_END_OF_FIL
 [Unit]
 Description=The pod network on this host, by flannel's lease
 Documentation=https://www.cni.dev/plugins/current/main/bridge/
-Wants=flanneld.service containerd.service
 After=flanneld.service containerd.service
 ConditionPathExists=/run/flannel/subnet.env
 StartLimitIntervalSec=0
@@ -187,7 +190,7 @@ Type=oneshot
 ExecStart=/usr/local/lib/triplane/pod-network
 Restart=on-failure
 RestartSec=2
-ConfigurationDirectory=cni/net.d
+ConfigurationDirectory=cni
 # It changes an interface, and asks containerd to end sandboxes.
 CapabilityBoundingSet=CAP_NET_ADMIN
 ProtectKernelTunables=yes
@@ -233,6 +236,8 @@ grep --quiet --word-regexp overlay /proc/filesystems || modprobe overlay || fail
 [ -e /proc/sys/net/bridge ] || modprobe br_netfilter || fail 'the kernel has no br_netfilter, without which services do not work between pods of one host'
 sysctl --quiet --load /etc/sysctl.d/80-triplane-containers.conf
 
+# containerd's log has those as well.
+export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
 ctr() { /opt/triplane/containerd/2.3.4/ctr --namespace k8s.io "$@"; }
 cri_is_up() {
   local answer
@@ -241,7 +246,12 @@ cri_is_up() {
   [[ $answer =~ cri\ .*\ ok ]]
 }
 image() { ctr images list "name==$PAUSE"; }
-pull() { ctr images pull --hosts-dir /etc/containerd/certs.d --skip-metadata "$PAUSE" >/dev/null; }
+# A registry is asked a few times, and not as often as a host of our own.
+pull() {
+  ctr images pull --hosts-dir /etc/containerd/certs.d --skip-metadata "$PAUSE" >/dev/null && return
+  sleep 3
+  return 1
+}
 is_pinned() { [[ $(image) == *io.cri-containerd.pinned=pinned* ]]; }
 
 if needs_restart containerd "${DEPENDS_ON[@]}"; then
@@ -250,7 +260,7 @@ fi
 wait_until 60 'containerd to answer' ctr version
 wait_until 60 'its plugin for kubelet' cri_is_up
 if [[ $(image) != *"$PAUSE"* ]]; then
-  wait_until 60 "the image $PAUSE" pull
+  wait_until 15 "the image $PAUSE" pull
 fi
 wait_until 30 "the image $PAUSE to be pinned" is_pinned
 passed containerd "${DEPENDS_ON[@]}"
