@@ -55,7 +55,6 @@ walls = Firewalls(
     "firewalls",
     cluster=settings.cluster,
     firewalls=firewalls(
-        topology=topology,
         api_port=settings.api_port,
         ssh_allowed=settings.ssh_allowed,
         api_allowed=settings.api_allowed,

@@ -13,7 +13,7 @@ from model.topology import Topology
 
 
 class Network(pulumi.ComponentResource):
-    """One VPC for the cluster, and a tag per role: the role's own, and one of this cluster alone.
+    """One VPC for the cluster, and a tag per role, hosts or none: the role's own, and one of this cluster alone.
 
     It makes no firewall: those come before the droplets, and after the tags.
     """
@@ -39,10 +39,10 @@ class Network(pulumi.ComponentResource):
         self.vpc = vpc
         self.vpc_id = vpc.id
         self.role_tags = {
-            role: digitalocean.Tag(f"tag-{role}", name=str(role), opts=child).name for role in topology.roles
+            role: digitalocean.Tag(f"tag-{role}", name=str(role), opts=child).name for role in Role
         }
         self.scoped_tags = {
             role: digitalocean.Tag(f"tag-{topology.scoped_tag(role)}", name=topology.scoped_tag(role), opts=child).name
-            for role in topology.roles
+            for role in Role
         }
         self.register_outputs({"vpc_id": self.vpc_id})

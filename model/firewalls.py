@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from model import ports
 from model.ports import Port
 from model.roles import Role
-from model.topology import Topology
 
 ANYWHERE = (IPv4Network("0.0.0.0/0"),)
 
@@ -36,7 +35,6 @@ class Firewall:
 
 def firewalls(
     *,
-    topology: Topology,
     api_port: int,
     ssh_allowed: Iterable[IPv4Network],
     api_allowed: Iterable[IPv4Network],
@@ -48,10 +46,10 @@ def firewalls(
 
     `mirror` and `registry` are the URLs that releases and images come from, where those are not upstream's.
 
-    Roles without a host have no tag, so they stand in no rule.
+    Roles that no host has stand in them as well: firewalls change before hosts go, and the last hosts of a role must
+    reach the others until they are drained.
     """
-    present = topology.roles
-    overlay = tuple(role for role in (Role.KUBE_MASTER, Role.KUBE_NODE) if role in present)
+    overlay = (Role.KUBE_MASTER, Role.KUBE_NODE)
     ssh, api, services = tuple(ssh_allowed), tuple(api_allowed), tuple(node_ports_allowed)
     kube_api = Port(number=api_port)
     node_ports = (ports.NODE_PORTS_TCP, ports.NODE_PORTS_UDP)
@@ -59,7 +57,7 @@ def firewalls(
     return (
         Firewall(
             name="hosts",
-            roles=present,
+            roles=tuple(Role),
             inbound=(Allow(port=ports.SSH, ranges=ssh), Allow(port=ports.SSH_BOOTSTRAP, ranges=ssh)),
             outbound=(
                 Allow(port=ports.DNS_UDP, ranges=ANYWHERE),

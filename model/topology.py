@@ -138,11 +138,6 @@ class Topology:
         return tuple(tuple(pool) for _, pool in groupby(nodes, key=lambda node: node.pool))
 
     @property
-    def roles(self) -> tuple[Role, ...]:
-        """The roles that some host has."""
-        return tuple(role for role in Role if self.having(role))
-
-    @property
     def api_name(self) -> str:
         """The API's name for people: the masters' public addresses."""
         return f"api.{self.domain}"

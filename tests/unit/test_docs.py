@@ -77,7 +77,6 @@ def allowance(allow: Allow) -> tuple[str, str]:
 
 def port_rows() -> Iterator[list[str]]:
     for firewall in firewalls(
-        topology=TOPOLOGY,
         api_port=API_PORT,
         ssh_allowed=[SSH_ALLOWED],
         api_allowed=[API_ALLOWED],

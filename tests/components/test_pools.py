@@ -1,0 +1,152 @@
+"""What a change of pools touches: the hosts that it is about, and what must know of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.components.graph import ROOT, Graph, graph_of, texts
+
+POOLS = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]["triplane:pools"]
+NODES = next(position for position, pool in enumerate(POOLS) if pool["roles"] == ["kube-node"])
+ON_HOSTS = ":Command"
+
+
+def lab_with(position: int = NODES, **changes: Any) -> Graph:
+    """The lab's graph with a pool changed."""
+    pools = [pool | changes if at == position else pool for at, pool in enumerate(POOLS)]
+    return graph_of("lab", pools=json.dumps(pools))
+
+
+def lab_and(*pools: dict[str, Any]) -> Graph:
+    """The lab's graph with more pools."""
+    return graph_of("lab", pools=json.dumps([*POOLS, *pools]))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Names of resources, as an update would tell them."""
+
+    made: set[str]
+    changed: set[str]
+    gone: set[str]
+
+
+def difference(before: Graph, after: Graph) -> Difference:
+    old, new = ({r.urn: r for r in graph.resources} for graph in (before, after))
+    return Difference(
+        made={new[urn].name for urn in new.keys() - old.keys()},
+        changed={new[urn].name for urn in new.keys() & old.keys() if new[urn].inputs != old[urn].inputs},
+        gone={old[urn].name for urn in old.keys() - new.keys()},
+    )
+
+
+def steps(graph: Graph, host: str) -> set[str]:
+    return {r.name.removeprefix(f"{host}-") for r in graph.of(ON_HOSTS) if r.name.startswith(f"{host}-")}
+
+
+def test_one_node_more_is_made_and_no_other_resource_hears_of_it(lab: Graph) -> None:
+    after = lab_with(count=3)
+    found = difference(lab, after)
+    assert found.made
+    assert all("k8s-node-2" in name for name in found.made)
+    assert (found.changed, found.gone) == (set(), set())
+    assert steps(after, "k8s-node-2") == steps(lab, "k8s-node-0")
+
+
+def test_one_node_less_goes_and_no_other_resource_hears_of_it(lab: Graph) -> None:
+    found = difference(lab, lab_with(count=1))
+    assert found.gone
+    assert all("k8s-node-1" in name for name in found.gone)
+    assert (found.changed, found.made) == (set(), set())
+
+
+@pytest.mark.parametrize("pools", [[*POOLS[:NODES], POOLS[NODES] | {"count": 0}], POOLS[:NODES]], ids=["empty", "gone"])
+def test_the_last_nodes_go_while_all_firewalls_stay_so_that_they_can_be_drained(lab: Graph, pools: list[Any]) -> None:
+    after = graph_of("lab", pools=json.dumps(pools))
+    found = difference(lab, after)
+    assert all("k8s-node-" in name for name in found.gone)
+    assert (found.changed, found.made) == (set(), set())
+    assert not [r.name for r in after.resources if "k8s-node" in r.name]
+
+
+def test_a_node_is_drained_before_anything_of_its_host_goes(lab: Graph) -> None:
+    for node in ("k8s-node-0", "k8s-node-1"):
+        removal = lab.named(ON_HOSTS, f"{node}-removal")
+        assert {lab.named(":Droplet", node).urn, lab.named(ON_HOSTS, f"{node}-host").urn} <= lab.before(removal)
+        assert removal.deleted_with == lab.named(":Vpc", "vpc").urn
+
+
+def test_one_master_more_is_on_firewalls_and_names_and_touches_no_other_host(lab: Graph) -> None:
+    masters = next(position for position, pool in enumerate(POOLS) if pool["roles"] == ["kube-master"])
+    found = difference(lab, lab_with(masters, count=4))
+    assert all("k8s-master-3" in name for name in found.made)
+    assert (found.changed, found.gone) == (set(), set())
+
+
+def test_labels_touch_registrations_alone(lab: Graph) -> None:
+    found = difference(lab, lab_with(labels={"example.com/disk": "nvme"}))
+    assert found.changed == {"k8s-node-0-registration", "k8s-node-1-registration"}
+    assert (found.made, found.gone) == (set(), set())
+
+
+def test_taints_touch_registrations_and_what_kubelets_register_with(lab: Graph) -> None:
+    found = difference(lab, lab_with(taints=["dedicated=ci:NoSchedule"]))
+    assert found.changed == {f"k8s-node-{i}-{step}" for i in range(2) for step in ("kubelet", "registration")}
+
+
+def test_a_size_touches_the_droplets_and_the_steps_that_wait_for_them(lab: Graph) -> None:
+    found = difference(lab, lab_with(size="s-2vcpu-4gb"))
+    assert found.changed == {f"k8s-node-{i}{suffix}" for i in range(2) for suffix in ("", "-host")}
+
+
+def test_a_second_pool_has_a_size_labels_and_taints_of_its_own(lab: Graph) -> None:
+    gpu = {
+        "name": "gpu",
+        "roles": ["kube-node"],
+        "count": 1,
+        "size": "g-2vcpu-8gb",
+        "labels": {"example.com/accelerator": "a100"},
+        "taints": ["dedicated=gpu:NoSchedule"],
+    }
+    after = lab_and(gpu)
+    found = difference(lab, after)
+    assert all("gpu-0" in name for name in found.made)
+    assert (found.changed, found.gone) == (set(), set())
+    assert after.named(":Droplet", "gpu-0").inputs["size"] == "g-2vcpu-8gb"
+    registration = after.named(ON_HOSTS, "gpu-0-registration").inputs["create"]
+    assert "example.com/accelerator: a100" in registration
+    assert "dedicated=gpu:NoSchedule" in registration
+    assert steps(after, "gpu-0") == steps(after, "k8s-node-0")
+
+
+def test_pools_change_side_by_side_and_their_hosts_one_after_the_other() -> None:
+    after = lab_and({"name": "other", "roles": ["kube-node"], "count": 2, "size": "s-1vcpu-2gb"})
+    for step in ("containerd", "kubelet", "kube-proxy"):
+        first, second = (after.named(ON_HOSTS, f"other-{i}-{step}") for i in range(2))
+        assert first.urn in second.depends_on, step
+        for elsewhere in (r for r in after.of(ON_HOSTS) if r.name.startswith("k8s-") and r.name.endswith(f"-{step}")):
+            assert elsewhere.urn not in first.depends_on, step
+
+
+def test_masters_that_are_no_nodes_have_the_taint_and_stacked_ones_have_not() -> None:
+    taint = "node-role.kubernetes.io/control-plane:NoSchedule"
+    for stack, host, tainted in (("lab", "k8s-master-0", True), ("dev", "k8s-0", False), ("lab", "k8s-node-0", False)):
+        step = graph_of(stack).named(ON_HOSTS, f"{host}-registration")
+        assert (taint in step.inputs["create"]) == tainted, f"{stack} {host}"
+
+
+def test_no_image_of_the_clusters_own_goes_without_its_digest(graph: Graph) -> None:
+    found = {
+        word.strip("\"',")
+        for step in graph.of(ON_HOSTS)
+        for text in texts(step.inputs)
+        for word in text.split()
+        if "registry.k8s.io/" in word and not word.startswith("http")
+    }
+    assert found
+    assert all("@sha256:" in image for image in found), found
