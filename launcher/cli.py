@@ -94,6 +94,22 @@ def bench(
     sys.exit(benchmark.bench(_desk(), runs))
 
 
+@app.command()
+def conformance(
+    *,
+    focus: Annotated[str, typer.Option(help="Only specs whose name has this regular expression in it.")] = "",
+    parallel: Annotated[int, typer.Option(min=1, max=16, help="How many specs at a time.")] = 4,
+    listing: Annotated[bool, typer.Option("--list", help="Say which specs would run, and run none.")] = False,
+) -> None:
+    """Run upstream's conformance specs for nodes, pods and services against the cluster.
+
+    Builds upstream's test program first (a quarter of an hour, once). Exit code 1 where a spec fails.
+    """
+    from launcher import conformance as judge  # noqa: PLC0415 - see above
+
+    sys.exit(judge.conformance(_desk(), focus=focus, parallel=parallel, listing=listing))
+
+
 @app.command(context_settings=PASSING)
 def pulumi(context: typer.Context) -> None:
     """Run the engine on the lab's stack (--stack NAME for another one), in the lab's cloud."""

@@ -179,6 +179,11 @@ class Preparation:
                 store, kubernetes=builds["kubernetes-images"], dns=builds["coredns"], tools=tools_made.result()
             )
 
+    def built(self, program: str, version: str) -> toolchain.Build:
+        """Have one program, built unless it is there."""
+        with self._building() as progress:
+            return self._built(program, version, progress)
+
     @contextmanager
     def _building(self) -> Iterator[Progress]:
         progress = self.report.progress()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -180,18 +181,24 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
             compiled.add(line)
             tell(Step.COMPILING, len(compiled), len(stale), line)
         if compiled == stale:
-            tell(Step.LINKING, detail=", ".join(program.packages))
+            tell(Step.LINKING, detail=", ".join((*program.packages, *program.tests)))
 
     count("")
-    # `go test -c` does not say how far it is: what a test is made of is compiled before, like the rest.
-    command = ["build", "-v", *flags, "-o", f"{staging}/", *packages, *(sorted(stale) if program.tests else [])]
+    command = ["build", "-v", *flags, "-o", f"{staging}/", *packages]
     compiler.run(command, folder=folder, what=what, step="compiling", environment=environment, on_line=count)
     for name, package in program.packages.items():
         (staging / _output_name(package)).rename(staging / name)
     for name, package in program.tests.items():
-        tell(Step.LINKING, detail=name)
-        command = ["test", "-c", *flags, "-o", str(staging / name), package]
-        compiler.run(command, folder=folder, what=what, step="compiling its tests", environment=environment)
+        # `go test -c` has no -v, but -x says which package each run of the compiler is for.
+        command = ["test", "-c", "-x", *flags, "-o", str(staging / name), package]
+        compiler.run(
+            command,
+            folder=folder,
+            what=what,
+            step="compiling its tests",
+            environment=environment,
+            on_line=lambda line: count(_compiled(line)),
+        )
 
     if program.scripts or program.c_sources:
         query = ["list", "-m", "-f", "{{.Dir}}", program.module]
@@ -200,6 +207,12 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
             shutil.copyfile(source / script, staging / Path(script).name)
         for name, file in program.c_sources.items():
             gcc.build(source / file, staging / name, what=what)
+
+
+def _compiled(line: str) -> str:
+    """Tell which package the compiler is called for, if it is."""
+    found = re.search(r"/compile .* -p (\S+) ", line)
+    return found[1] if found else ""
 
 
 def _with_tests(program: Program) -> list[str]:

@@ -1,0 +1,192 @@
+"""Upstream's conformance specs, run against the lab's cluster by upstream's own test program."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab import images, mirror, toolchain
+from lab.hosts import operator
+from lab.images.testing import Workshop
+from lab.machines import MachineError
+from launcher import looking, specs, stacks, suite
+from launcher.desk import Desk
+from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
+from launcher.preparation import Preparation, releases
+from launcher.report import Progress, console
+from launcher.specs import Selection, State
+from launcher.suite import Suite
+
+_TASK = "conformance"
+_OURS = "e2e-run"
+"""The label of every namespace that upstream's tests make."""
+
+_POLITE_SECONDS = 60.0
+
+
+def conformance(desk: Desk, *, focus: str, parallel: int, listing: bool) -> int:
+    """Run the specs, or list them; 1 where one failed."""
+    try:
+        re.compile(focus)
+    except re.error as error:
+        raise MistakeError(f"--focus {focus!r} is no regular expression: {error}") from error
+    desk.workspace.prepare()
+    if not listing:
+        looking.cluster(desk)
+    chosen = specs.selection()
+    tests = Suite(build=_built(desk), directory=_directory(desk))
+    tests.plan(chosen, focus)
+    planned = specs.read(tests.directory / suite.PLAN)
+    wanted = [spec for spec in planned if spec.state is State.PASSED]  # what a dry run says of all that it would run
+    if not wanted:
+        raise MistakeError(f"no spec is left: nothing in {' '.join(chosen.groups)} has a name like {focus!r}")
+    if listing:
+        return _list(planned, chosen)
+    _publish(desk, tests)
+    _run(desk, tests, chosen, focus=focus, parallel=parallel, total=len(wanted))
+    return _show(desk, tests, chosen)
+
+
+def _built(desk: Desk) -> toolchain.Build:
+    """Have the test program of the cluster's Kubernetes version."""
+    version = _version(desk)
+    if toolchain.cached("kubernetes-e2e", version) is None:
+        desk.report.say(f"making upstream's test program {version}: a quarter of an hour, once")
+    return Preparation(workspace=desk.workspace, report=desk.report).built("kubernetes-e2e", version)
+
+
+def _version(desk: Desk) -> str:
+    settings = stacks.settings(desk.workspace, desk.workspace.stack)
+    return releases(settings.get("triplane:versions"))["kubernetes"]
+
+
+def _directory(desk: Desk) -> Path:
+    directory = desk.workspace.directory / "conformance" / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    directory.mkdir(parents=True)
+    return directory
+
+
+def _list(planned: list[specs.Spec], chosen: Selection) -> int:
+    for spec in planned:
+        exclusion = chosen.excluded(spec.name)
+        if spec.state is State.PASSED:
+            print(spec.name)
+        elif exclusion and spec.group in chosen.groups:
+            print(f"{spec.name}  (skipped: {exclusion.why})")
+    return 0
+
+
+def _publish(desk: Desk, tests: Suite) -> None:
+    """Have the tests' images in the mirror, as far as the lab can make them."""
+    progress = desk.report.progress()
+    workshop = Workshop(
+        folder=desk.workspace.lab.images,
+        say=lambda line: progress.update("images", line),
+        programs=Preparation(workspace=desk.workspace, report=desk.report).built("kubernetes-images", _version(desk)),
+        tests=tests.build,
+    )
+    store = images.Store(desk.workspace.lab.cache / "mirror" / mirror.IMAGES)
+    try:
+        with progress.shown():
+            workshop.publish(store, tests.images())
+    except MachineError as error:
+        raise LauncherError(str(error)) from error
+
+
+def _run(desk: Desk, tests: Suite, chosen: Selection, *, focus: str, parallel: int, total: int) -> None:
+    """Run the specs to their end, and leave no namespace of theirs behind."""
+    workspace = desk.workspace
+    kubectl = looking.kubectl_command(desk)  # writes the kubeconfig, too
+    shown = desk.report.progress()
+    tally = _Tally(desk, shown, total)
+    desk.report.say(f"running {total} specs, {parallel} at a time; reports: {tests.directory}")
+    try:
+        with shown.shown(), suite.progress(tally.count) as address:
+            arguments = [
+                f"--kubeconfig={workspace.kubeconfig}",
+                f"--kubectl-path={workspace.bin / 'kubectl'}",
+                "--provider=skeleton",
+                "--disable-log-dump",
+                f"--progress-report-url={address}",
+            ]
+            tally.begin()
+            with tests.running(
+                chosen,
+                focus,
+                arguments,
+                parallel=parallel,
+                wrap=lambda command: operator.command(workspace.lab, command),
+            ) as process:
+                _wait(desk, process)
+        tests.check()
+    except KeyboardInterrupt:
+        raise InterruptedByUserError(f"stopped; what was run so far: {tests.directory}") from None
+    finally:
+        _sweep(desk, kubectl)
+
+
+def _wait(desk: Desk, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the tests. On Ctrl-C they get the time to remove what they made; on a second one they do not."""
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        desk.report.say("stopping: specs under way remove what they made; Ctrl-C again does not wait for that")
+        suite.stop(process, signal.SIGINT)
+        try:
+            process.wait(timeout=_POLITE_SECONDS)
+        except subprocess.TimeoutExpired:
+            desk.report.say(f"they have not ended after {_POLITE_SECONDS:.0f} s: they are killed")
+        raise
+
+
+def _sweep(desk: Desk, kubectl: list[str]) -> None:
+    """Delete the namespaces that are left of tests that were interrupted."""
+    ask = [*kubectl, "get", "namespaces", f"--selector={_OURS}", "--output=name"]
+    found = subprocess.run(ask, capture_output=True, text=True, check=False)
+    if not found.stdout.strip():
+        return
+    desk.report.say(f"deleting {len(found.stdout.split())} namespaces that the tests left")
+    delete = [*kubectl, "delete", "namespaces", f"--selector={_OURS}", "--timeout=180s"]
+    deleted = subprocess.run(delete, capture_output=True, text=True, check=False)
+    if deleted.returncode:
+        desk.report.warn(
+            f"not all are deleted: {deleted.stderr.strip()}; "
+            f"./triplane kubectl delete namespaces --selector={_OURS} tries again"
+        )
+
+
+def _show(desk: Desk, tests: Suite, chosen: Selection) -> int:
+    report = tests.directory / suite.REPORT
+    found = specs.read(report)
+    console().print(specs.render(found, chosen), highlight=False)
+    desk.report.say(f"reports (JUnit, JSON, log): {tests.directory}")
+    broken = specs.suite_failures(report)
+    for failure in broken:
+        desk.report.warn(failure)
+    return 1 if broken or any(spec.state in {State.FAILED, State.INTERRUPTED} for spec in found) else 0
+
+
+class _Tally:
+    """Counts the specs that have ended; called from the threads of the server that is told of them."""
+
+    def __init__(self, desk: Desk, progress: Progress, total: int) -> None:
+        self._report = desk.report
+        self._progress = progress
+        self._total = total
+        self._lock = threading.Lock()
+        self._counts = {"PASSED": 0, "FAILED": 0}
+
+    def begin(self) -> None:
+        self._progress.update(_TASK, f"0 of {self._total}: waiting for the cluster to be whole")
+
+    def count(self, state: str, name: str) -> None:
+        with self._lock:
+            self._counts[state] += 1
+            ended, failed = sum(self._counts.values()), self._counts["FAILED"]
+        if state == "FAILED":
+            self._report.warn(f"failed: {name}")
+        self._progress.update(_TASK, f"{ended} of {self._total}, {failed} failed; last: {name}")

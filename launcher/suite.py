@@ -1,0 +1,140 @@
+"""Running upstream's test binary: its command line, its progress, and its end, also an early one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from lab.toolchain import Build
+from launcher.errors import LauncherError
+from launcher.specs import Selection
+
+PLAN = "plan.json"
+REPORT = "report.json"
+JUNIT = "junit.xml"
+LOG = "e2e.log"
+
+_TIMEOUT = "6h"
+_TAIL = 15
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """The tests of one Kubernetes version."""
+
+    build: Build
+    """Of kubernetes-e2e."""
+    directory: Path
+    """Where the reports go."""
+
+    def images(self) -> set[str]:
+        """Every image that any of the tests may ask for."""
+        command = [str(self.build.path("e2e.test")), "--list-images"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=self.directory).stdout
+        return set(said.split())
+
+    def plan(self, chosen: Selection, focus: str) -> None:
+        """Write a report of what would be run, without a cluster."""
+        log = self.directory / LOG
+        command = self._ginkgo(
+            chosen, focus, ["--dry-run", f"--json-report={PLAN}"], ["--kubeconfig=/dev/null", "--provider=skeleton"]
+        )
+        with log.open("w") as output:
+            ran = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=self.directory, check=False)
+        if ran.returncode:
+            raise self._failed("cannot list its specs")
+
+    @contextmanager
+    def running(
+        self,
+        chosen: Selection,
+        focus: str,
+        arguments: Sequence[str],
+        *,
+        parallel: int,
+        wrap: Callable[[list[str]], list[str]],
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the specs; `arguments` are the test binary's own. It is in a process group of its own."""
+        flags = [f"--procs={parallel}", f"--json-report={REPORT}", f"--junit-report={JUNIT}"]
+        command = wrap(self._ginkgo(chosen, focus, flags, arguments))
+        with (
+            (self.directory / LOG).open("wb") as output,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                process_group=0,
+            ) as process,
+        ):
+            try:
+                yield process
+            finally:
+                stop(process, signal.SIGKILL)
+
+    def check(self) -> None:
+        """Raise an error where the tests ended without a report."""
+        if not (self.directory / REPORT).exists():
+            raise self._failed("ended without a report")
+
+    def _ginkgo(self, chosen: Selection, focus: str, flags: Sequence[str], arguments: Sequence[str]) -> list[str]:
+        return [
+            str(self.build.path("ginkgo")),
+            "run",
+            "--no-color",
+            "--silence-skips",
+            f"--timeout={_TIMEOUT}",
+            f"--output-dir={self.directory}",
+            f"--label-filter={chosen.label_filter}",
+            *([f"--focus={focus}"] if focus else []),
+            *(f"--skip={exclusion.pattern}" for exclusion in chosen.exclusions),
+            *flags,
+            str(self.build.path("e2e.test")),
+            "--",
+            *arguments,
+        ]
+
+    def _failed(self, what: str) -> LauncherError:
+        log = self.directory / LOG
+        tail = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-_TAIL:])
+        return LauncherError(f"upstream's test program {what}; all it said is in {log}, the last of it:\n{tail}")
+
+
+def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """Send a signal to a process that runs, and to its children."""
+    if process.poll() is None:
+        os.killpg(process.pid, how)
+
+
+@contextmanager
+def progress(listener: Callable[[str, str], None]) -> Iterator[str]:
+    """Give an address for the tests to report to; the listener gets PASSED or FAILED, and the spec's name."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state, _, name = str(content["msg"]).partition(" ")
+            if state in {"PASSED", "FAILED"}:
+                listener(state, name)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the base class's signature
+            """Say nothing: the listener does."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
