@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from model import paths
-from model.files import HostFile
+from model.files import HostFile, as_script
 from model.steps import cni, step, unit
 
 NAME = "containerd"
@@ -88,7 +88,8 @@ def script(*, versions: Mapping[str, str], pause: str, registry: str | None) -> 
     modules = HostFile(path="/etc/modules-load.d/triplane.conf", content="overlay\nbr_netfilter\n", mode="644")
     return step(
         NAME,
-        files=(modules, sysctls, *mirror, *daemon, *cni.files(ctr=f"{installed}/ctr")),
+        files=(modules, sysctls, *mirror, *cni.files(ctr=f"{installed}/ctr")),
+        daemon="\n".join(map(as_script, daemon)),
         sysctls=sysctls.path,
         unused=None if mirror else paths.REGISTRY,
         registries=paths.REGISTRIES,

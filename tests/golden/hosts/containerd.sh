@@ -20,60 +20,6 @@ capabilities = [
 ]
 TRIPLANE_END_OF_FILE
 
-put /etc/containerd/config.toml root:root 600 <<'TRIPLANE_END_OF_FILE'
-version = 3
-imports = [
-    "/etc/containerd/conf.d/*.toml",
-]
-
-[plugins."io.containerd.cri.v1.images".pinned_images]
-sandbox = "registry.example.com:5000/pause@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-
-[plugins."io.containerd.cri.v1.images".registry]
-config_path = "/etc/containerd/certs.d"
-
-[plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = [
-    "/opt/triplane/cni-plugins/1.9.1",
-]
-conf_dir = "/etc/cni/net.d"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-BinaryName = "/opt/triplane/runc/1.4.3/runc.amd64"
-SystemdCgroup = true
-TRIPLANE_END_OF_FILE
-
-put /etc/systemd/system/containerd.service root:root 600 <<'TRIPLANE_END_OF_FILE'
-[Unit]
-Description=containerd, the container runtime
-Documentation=https://containerd.io
-After=network.target dbus.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=notify
-# Its own shim, before one that a package of the host may have brought.
-Environment=PATH=/opt/triplane/containerd/2.3.4:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-ExecStart=/opt/triplane/containerd/2.3.4/containerd
-Restart=always
-RestartSec=2
-# Containers live through its end: it has their cgroups to itself, and only it is stopped.
-Delegate=yes
-KillMode=process
-LimitNPROC=infinity
-LimitCORE=infinity
-TasksMax=infinity
-OOMScoreAdjust=-999
-# None of the limits that other services have: pods would inherit those of privileges, system calls and capabilities, and
-# with mounts of its own nobody else would see what it mounts for them.
-
-[Install]
-WantedBy=multi-user.target
-TRIPLANE_END_OF_FILE
-
 put /usr/local/lib/triplane/pod-network.json root:root 644 <<'TRIPLANE_END_OF_FILE'
 {
   "cniVersion": "1.0.0",
@@ -253,15 +199,72 @@ pull() {
   return 1
 }
 is_pinned() { [[ $(image) == *io.cri-containerd.pinned=pinned* ]]; }
+has_image() { [[ $(image) == *"$PAUSE"* ]] || wait_until 15 "the image $PAUSE" pull; }
+
+# Where one runs already, an image that cannot be had leaves it as it is.
+if ctr version >/dev/null 2>&1; then
+  has_image
+fi
+put /etc/containerd/config.toml root:root 600 <<'TRIPLANE_END_OF_FILE'
+version = 3
+imports = [
+    "/etc/containerd/conf.d/*.toml",
+]
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "registry.example.com:5000/pause@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "/etc/containerd/certs.d"
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = [
+    "/opt/triplane/cni-plugins/1.9.1",
+]
+conf_dir = "/etc/cni/net.d"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "/opt/triplane/runc/1.4.3/runc.amd64"
+SystemdCgroup = true
+TRIPLANE_END_OF_FILE
+
+put /etc/systemd/system/containerd.service root:root 600 <<'TRIPLANE_END_OF_FILE'
+[Unit]
+Description=containerd, the container runtime
+Documentation=https://containerd.io
+After=network.target dbus.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+# Its own shim, before one that a package of the host may have brought.
+Environment=PATH=/opt/triplane/containerd/2.3.4:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ExecStart=/opt/triplane/containerd/2.3.4/containerd
+Restart=always
+RestartSec=2
+# Containers live through its end: it has their cgroups to itself, and only it is stopped.
+Delegate=yes
+KillMode=process
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+OOMScoreAdjust=-999
+# None of the limits that other services have: pods would inherit those of privileges, system calls and capabilities, and
+# with mounts of its own nobody else would see what it mounts for them.
+
+[Install]
+WantedBy=multi-user.target
+TRIPLANE_END_OF_FILE
 
 if needs_restart containerd "${DEPENDS_ON[@]}"; then
   restart containerd
 fi
 wait_until 60 'containerd to answer' ctr version
 wait_until 60 'its plugin for kubelet' cri_is_up
-if [[ $(image) != *"$PAUSE"* ]]; then
-  wait_until 15 "the image $PAUSE" pull
-fi
+has_image
 wait_until 30 "the image $PAUSE to be pinned" is_pinned
 passed containerd "${DEPENDS_ON[@]}"
 
