@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,49 @@ def test_a_registry_takes_no_uploads_and_shows_no_files(client: httpx.Client) ->
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (405, "UNSUPPORTED")
     assert client.put("/v2/pause/manifests/3.10.2", content=b"{}").status_code == 405
     assert client.get(f"/{IMAGES}/repositories/pause/_tags/3.10.2").status_code == 404
+
+
+@pytest.fixture
+def containerd(tmp_path: Path) -> Iterator[list[str]]:
+    """A containerd of our own, and the command that talks to it."""
+    build = toolchain.build("containerd")
+    without = ["grpc.v1.cri", "cri.v1.images", "cri.v1.runtime"]
+    (tmp_path / "config.toml").write_text(
+        f'version = 3\nroot = "{tmp_path}/root"\nstate = "{tmp_path}/state"\n'
+        f"disabled_plugins = {[f'io.containerd.{name}' for name in without]}\n"
+        f'[grpc]\naddress = "{tmp_path}/containerd.sock"\n'
+    )
+    ctr = [str(build.path("ctr")), f"--address={tmp_path}/containerd.sock"]
+    with (
+        (tmp_path / "containerd.log").open("wb") as log,
+        subprocess.Popen(
+            [build.path("containerd"), f"--config={tmp_path}/config.toml"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PATH": f"{build.directory}:{os.environ['PATH']}"},
+        ) as process,
+    ):
+        deadline = time.monotonic() + 60
+        while subprocess.run([*ctr, "version"], capture_output=True, check=False).returncode:
+            assert process.poll() is None, (tmp_path / "containerd.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield ctr
+        process.terminate()
+
+
+@pytest.mark.engine
+def test_containerd_pulls_from_the_mirror_what_it_would_pull_from_upstreams_registry(
+    containerd: list[str], store: Store, client: httpx.Client, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts/_default").mkdir(parents=True)
+    (tmp_path / "hosts/_default/hosts.toml").write_text(
+        f'[host."{client.base_url}"]\n  capabilities = ["pull", "resolve"]\n'
+    )
+    pull = [*containerd, "images", "pull", "--local", f"--hosts-dir={tmp_path}/hosts", "--snapshotter=native"]
+    for reference in (*images.references(store).values(), "registry.k8s.io/e2e-test-images/agnhost:2.66.1"):
+        ran = subprocess.run([*pull, reference], capture_output=True, text=True, check=False, timeout=120)
+        assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr
+    missing = subprocess.run([*pull, "docker.io/library/nginx:1.27"], capture_output=True, text=True, check=False)
+    assert missing.returncode == 1
+    assert "not found" in missing.stderr
