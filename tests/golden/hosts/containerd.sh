@@ -80,14 +80,13 @@ in_subnet() { (($(number "$1") >> (32 - length) == $(number "$gateway") >> (32 -
 mkdir -p /etc/cni/net.d
 new=$(mktemp /etc/cni/.pod-network.XXXXXX)
 sed -e "s|@SUBNET@|$subnet|" -e "s|\"@MTU@\"|$mtu|" /usr/local/lib/triplane/pod-network.json >"$new"
-if cmp -s "$new" /etc/cni/net.d/10-flannel.conflist; then
-  rm -f "$new"
-else
-  # containerd reads the folder when a file in it is written to or renamed, not when one comes in.
-  mv -f "$new" /etc/cni/net.d/10-flannel.conflist.new
-  mv -f /etc/cni/net.d/10-flannel.conflist.new /etc/cni/net.d/10-flannel.conflist
+if ! cmp -s "$new" /etc/cni/net.d/10-flannel.conflist; then
   printf "this host's pods are in %s, with an MTU of %s\n" "$subnet" "$mtu"
 fi
+# containerd reads the folder when a file in it is written to or renamed, not when one comes in. It is made to each time,
+# lest it miss a network that came while it was not looking.
+mv -f "$new" /etc/cni/net.d/10-flannel.conflist.new
+mv -f /etc/cni/net.d/10-flannel.conflist.new /etc/cni/net.d/10-flannel.conflist
 
 # Whoever has the old subnet next would not be reached from here as long as the bridge says that it is here.
 if ip link show dev cni0 >/dev/null 2>&1; then
