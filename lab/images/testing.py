@@ -19,8 +19,8 @@ from lab.images.userland import Userland
 from lab.toolchain import Build
 
 _REGISTRY = "registry.k8s.io/e2e-test-images"
-_BUSYBOX = Userland(name="busybox", packages=("busybox-static",))
-_NGINX = Userland(name="nginx", packages=("libc6", "nginx-light"))
+BUSYBOX = Userland(name="busybox", packages=("busybox-static",))
+NGINX = Userland(name="nginx", packages=("libc6", "nginx-light"))
 
 _NGINX_CONFIGURATION = """\
 daemon off;
@@ -85,12 +85,12 @@ class Workshop:
         return replace(agnhost, layers=(*agnhost.layers, cats), command=("test-webserver",))
 
     def _busybox(self, extra: tuple[Content, ...] = (), user: str = "", command: str = "sh") -> Image:
-        root = _BUSYBOX.ensure(self.folder, self.say)
+        root = BUSYBOX.ensure(self.folder, self.say)
         program = root / "bin/busybox"
         listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
         files: tuple[Content, ...] = (
             Folder(path="bin"),
-            File(path="bin/busybox", source=program, digest=_BUSYBOX.digest),
+            File(path="bin/busybox", source=program, digest=BUSYBOX.digest),
             *(Link(path=f"bin/{name}", target="busybox") for name in listed if name != "busybox"),
             Folder(path="etc"),
             File(path="etc/passwd", text=recipes.USERS, mode=0o644),
@@ -111,7 +111,7 @@ class Workshop:
         return self._busybox(extra=(program,), command="nnp")
 
     def _nginx(self) -> Image:
-        root = _NGINX.ensure(self.folder, self.say)
+        root = NGINX.ensure(self.folder, self.say)
         files: tuple[Content, ...] = (
             File(path="etc/passwd", text=recipes.USERS, mode=0o644),
             File(path="etc/group", text="root:x:0:\nnogroup:x:65534:\n", mode=0o644),
@@ -122,7 +122,7 @@ class Workshop:
             repository="",
             tag="",
             arch=self.programs.arch,
-            layers=((Tree(source=root, digest=_NGINX.digest, without=recipes.DEAD_WEIGHT),), files),
+            layers=((Tree(source=root, digest=NGINX.digest, without=recipes.DEAD_WEIGHT),), files),
             entrypoint=(),
             command=("nginx",),
         )

@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from lab import images, toolchain
-from lab.images import Store
+from lab.images import TOOLS, Store
+from lab.images.testing import BUSYBOX, NGINX, Workshop
 from lab.mirror import IMAGES, app
 from lab.toolchain import PROGRAMS, Build
 from lab.toolchain.store import digest
@@ -303,3 +304,45 @@ def test_containerd_pulls_from_the_mirror_what_it_would_pull_from_upstreams_regi
     missing = subprocess.run([*pull, "docker.io/library/nginx:1.27"], capture_output=True, text=True, check=False)
     assert missing.returncode == 1
     assert "not found" in missing.stderr
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    """Debian's packages are unpacked already, a file or two of each."""
+    folder = tmp_path / "debian"
+    for userland in (TOOLS, BUSYBOX, NGINX):
+        (userland.path(folder) / "bin").mkdir(parents=True)
+    busybox = BUSYBOX.path(folder) / "bin/busybox"
+    busybox.write_text("#!/bin/sh\nprintf '%s\\n' '[' busybox sh\n")
+    busybox.chmod(0o755)
+    programs, tests = built(tmp_path, "kubernetes-images"), built(tmp_path, "kubernetes-e2e")
+    return Workshop(folder=folder, say=lambda _: None, programs=programs, tests=tests)
+
+
+def test_what_upstreams_tests_ask_for_is_made_under_the_tag_that_they_ask_for(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    ours = {
+        "registry.k8s.io/e2e-test-images/agnhost:2.55",
+        "registry.k8s.io/e2e-test-images/agnhost:2.66.1",
+        "registry.k8s.io/e2e-test-images/busybox:1.37.0-2",
+        "registry.k8s.io/e2e-test-images/glibc-dns-testing:2.1.1",
+        "registry.k8s.io/e2e-test-images/kitten:1.8",
+        "registry.k8s.io/e2e-test-images/nginx:1.27.0-2",
+        "registry.k8s.io/e2e-test-images/nonewprivs:1.4",
+        "registry.k8s.io/e2e-test-images/nonroot:1.5",
+        "registry.k8s.io/pause:3.10.2",
+    }
+    store = Store(tmp_path / "store")
+    assert (
+        workshop.publish(store, {*ours, "registry.k8s.io/etcd:3.7.0-0", "invalid.registry.k8s.io/alpine:3.1"}) == ours
+    )
+    for reference in ours:
+        assert store.reference(*reference.rsplit(":", 1))
+    shell = members(store, "e2e-test-images/busybox", "1.37.0-2")
+    assert {shell[f"bin/{name}"].linkname for name in ("[", "sh")} == {"busybox"}
+    assert config(store, "e2e-test-images/nonroot", "1.5")["config"]["User"] == "1234"
+    asks_for_root = members(store, "e2e-test-images/nonewprivs", "1.4")["usr/local/bin/nnp"]
+    assert asks_for_root.mode == 0o6755
+    assert {"agnhost", "data.json"} <= members(store, "e2e-test-images/kitten", "1.8").keys()
+    assert config(store, "e2e-test-images/nginx", "1.27.0-2")["config"]["Cmd"] == ["nginx"]
