@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from policy.resource import Intent, Resource, Rule, StackRule, items
 
 CURVES = ("P256", "P384", "P521")
 SIGNING = {"cert_signing", "crl_signing"}
 SERVER, CLIENT = "server_auth", "client_auth"
+EVERYTHING, ADMINISTRATOR = "system:masters", "admin"
+NODES, NODE = "system:nodes", "system:node:"
+"""By group and name the Node authorizer and NodeRestriction hold a kubelet to its own node."""
 
 
 def _key(resource: Resource, _: Intent) -> Iterator[str]:
@@ -43,6 +46,17 @@ def _leaf(resource: Resource, _: Intent) -> Iterator[str]:
     life, window = resource.get("validityPeriodHours"), resource.get("earlyRenewalHours")
     if isinstance(life, int | float) and isinstance(window or 0, int | float) and not 0 < (window or 0) < life:
         yield f"is renewed {window or 0} hours before its {life} are over. Choose a window inside its life."
+
+
+def _group(resource: Resource, _: Intent) -> Iterator[str]:
+    subject = resource.get("subject")
+    if not isinstance(subject, Mapping):
+        return
+    name, group = str(subject.get("commonName")), subject.get("organization")
+    if group == EVERYTHING and resource.name != ADMINISTRATOR:
+        yield f"makes {name} one of {EVERYTHING}, whom no authorizer stops. Give it a group of its own, or none."
+    if name.startswith(NODE) != (group == NODES):
+        yield f"is {name} in the group {group}: a node is called {NODE}NAME and is in {NODES}, and nobody else is."
 
 
 def _trust(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
@@ -91,6 +105,12 @@ RULES = (
         description="A leaf signs nothing, is for a server or for a client, and is renewed inside its life.",
         types=(":LocallySignedCert",),
         check=_leaf,
+    ),
+    Rule(
+        name="groups-as-narrow-as-can-be",
+        description="The administrator alone is in system:masters, and nodes alone are in system:nodes.",
+        types=(":CertRequest",),
+        check=_group,
     ),
 )
 STACK_RULES = (

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from model import ports
 from model.addresses import is_world
 from model.roles import Role
-from policy.resource import Intent, Resource, Rule, items
+from policy.resource import Intent, Resource, Rule, Unknown, items
 
 EVERYTHING = {"", "0", "all", "1-65535", "0-65535"}
 """What DigitalOcean takes for "any port"."""
@@ -34,6 +34,7 @@ CLOSED_PORTS = {
     )
 }
 """For hosts of the cluster at most, never for an address range."""
+NODE_PORTS = set(range(ports.NODE_PORTS_TCP.number, (ports.NODE_PORTS_TCP.last or 0) + 1))
 
 
 def _rules(resource: Resource, direction: str) -> list[Mapping[str, Any]]:
@@ -79,6 +80,37 @@ def _closed(resource: Resource, _: Intent) -> Iterator[str]:
             yield f"opens {_list(numbers)} to nobody that it names. Name tags."
 
 
+def _kubelets(resource: Resource, _: Intent) -> Iterator[str]:
+    for rule in _rules(resource, "inboundRules"):
+        others = [tag for tag in items(rule.get("sourceTags")) if not str(tag).endswith(f"-{Role.KUBE_MASTER}")]
+        if others and _covers(rule, {ports.KUBELET.number}) and not any(isinstance(tag, Unknown) for tag in others):
+            yield (
+                f"opens the kubelets' port to {', '.join(map(str, others))}: whoever reaches it may ask for logs and "
+                "exec. Name the masters' tag alone."
+            )
+
+
+def _node_ports(resource: Resource, intent: Intent) -> Iterator[str]:
+    asked = [ip_network(network) for network in intent.node_ports]
+    for rule in _rules(resource, "inboundRules"):
+        if not _covers(rule, NODE_PORTS):
+            continue
+        for address in items(rule.get("sourceAddresses")):
+            if not isinstance(address, Unknown) and not _within(str(address), asked):
+                yield f"opens NodePorts to {address}, whom triplane:nodePortsAllowed does not name. Name it there."
+
+
+def _within(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
+    try:
+        network = ip_network(address)
+    except ValueError:
+        return False
+    return any(
+        isinstance(network, IPv4Network) and isinstance(each, IPv4Network) and network.subnet_of(each)
+        for each in networks
+    )
+
+
 def _scoped(resource: Resource, _: Intent) -> Iterator[str]:
     if not resource.get("tags"):
         yield "is on no tag, so that new hosts are open. Give it the cluster's own role tags."
@@ -110,9 +142,21 @@ RULES = (
     ),
     Rule(
         name="cluster-ports-by-tag",
-        description="etcd, the controllers and the overlay are reached by hosts of the cluster, never by address.",
+        description="etcd, controllers, kubelets and overlay are reached by hosts of the cluster, never by address.",
         types=(":Firewall",),
         check=_closed,
+    ),
+    Rule(
+        name="kubelets-for-masters",
+        description="A kubelet's port is open to masters alone, whose API servers ask it for logs and exec.",
+        types=(":Firewall",),
+        check=_kubelets,
+    ),
+    Rule(
+        name="node-ports-as-asked",
+        description="NodePorts are open from outside to those alone whom the settings name.",
+        types=(":Firewall",),
+        check=_node_ports,
     ),
     Rule(
         name="firewalls-by-scoped-tag",

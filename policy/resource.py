@@ -41,6 +41,8 @@ class Intent:
     """What a stack's settings ask for that is otherwise refused."""
 
     world_ssh: bool = False
+    node_ports: tuple[str, ...] = ()
+    """Ranges of those who may reach NodePorts from outside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

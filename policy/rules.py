@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from policy import certificates, commands, firewalls, hosts
+from policy import certificates, commands, firewalls, hosts, nodes
 from policy.resource import Intent, Resource
 
-RULES = (*firewalls.RULES, *hosts.RULES, *certificates.RULES, *commands.RULES)
-STACK_RULES = certificates.STACK_RULES
+RULES = (*firewalls.RULES, *hosts.RULES, *certificates.RULES, *commands.RULES, *nodes.RULES)
+STACK_RULES = (*certificates.STACK_RULES, *nodes.STACK_RULES)
 
 
 def violations(resources: Sequence[Resource], intent: Intent) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from policy.resource import Intent, Resource, Secret
-from policy.rules import RULES, violations
+from policy.rules import RULES, STACK_RULES, violations
 from tests.components import graph as recorded
 
 
@@ -32,9 +33,32 @@ def marked(value):
     return [marked(item) for item in value] if isinstance(value, list) else value
 
 
+def intent(stack: str, **more) -> Intent:
+    """What a stack's file asks for, as the pack reads it."""
+    return Intent(
+        node_ports=tuple(json.loads(recorded.config_of(stack).get("triplane:nodePortsAllowed", "[]"))), **more
+    )
+
+
 @pytest.mark.parametrize("stack", ["dev", "lab", "prod"])
 def test_a_stack_breaks_no_rule(stack):
-    assert list(violations(seen(recorded.graph_of(stack)), Intent())) == []
+    assert list(violations(seen(recorded.graph_of(stack)), intent(stack))) == []
+
+
+@pytest.mark.parametrize("rule", STACK_RULES, ids=lambda rule: rule.name)
+def test_a_rule_of_the_whole_stack_finds_what_it_looks_for_gone(rule):
+    """Each one is broken by taking away from the lab's graph what it holds."""
+    broken = {
+        "etcd-trust-domains": lambda each: replace(
+            each, properties=each.properties | ({"caCertPem": "one CA"} if "caCertPem" in each.properties else {})
+        ),
+        "masters-kept-free": lambda each: replace(
+            each, properties=each.properties | ({"create": ""} if each.name == "k8s-master-1-registration" else {})
+        ),
+    }
+    graph = seen(recorded.graph_of("lab"))
+    assert list(rule.check(graph)) == []
+    assert list(rule.check([broken[rule.name](each) for each in graph]))
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.types], ids=lambda rule: rule.name)
@@ -44,5 +68,9 @@ def test_a_rule_has_something_to_look_at_in_the_lab(rule):
 
 def test_a_stack_that_opens_ssh_to_the_world_breaks_the_rule_unless_it_says_so():
     graph = seen(recorded.graph_of("lab", sshAllowed=json.dumps(["0.0.0.0/0"]), allowWorldSsh="true"))
-    assert [line for line in violations(graph, Intent()) if "ssh-not-for-the-world" in line]
-    assert list(violations(graph, Intent(world_ssh=True))) == []
+    assert [line for line in violations(graph, intent("lab")) if "ssh-not-for-the-world" in line]
+    assert list(violations(graph, intent("lab", world_ssh=True))) == []
+
+
+def test_node_ports_that_the_settings_do_not_name_break_the_rule():
+    assert [line for line in violations(seen(recorded.graph_of("lab")), Intent()) if "(node-ports-as-asked)" in line]

@@ -18,6 +18,7 @@ TYPES = {
     "key": "tls:index/privateKey:PrivateKey",
     "authority": "tls:index/selfSignedCert:SelfSignedCert",
     "leaf": "tls:index/locallySignedCert:LocallySignedCert",
+    "request": "tls:index/certRequest:CertRequest",
     "command": "command:remote:Command",
 }
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n"
@@ -52,8 +53,12 @@ RIGHT = {
         "earlyRenewalHours": 2880,
         "caPrivateKeyPem": Secret(PEM),
     },
+    "request": {
+        "subject": {"commonName": "system:node:k8s-node-0.internal.k8s.example.com", "organization": "system:nodes"},
+        "privateKeyPem": Secret(PEM),
+    },
     "command": {
-        "create": "systemctl restart etcd",
+        "create": f"systemctl restart etcd\n  image: registry.k8s.io/pause@sha256:{'0' * 64}\n",
         "stdin": Secret(PEM),
         "connection": {"hostKey": "ecdsa-sha2-nistp256 AAAA", "privateKey": Secret(OPENSSH)},
         "addPreviousOutputInEnv": False,
@@ -67,7 +72,7 @@ def resource(kind: str, *, name: str = "it", ignore_changes: tuple[str, ...] = (
 
 
 def found(*resources: Resource, world_ssh: bool = False) -> list[str]:
-    return list(violations(resources, Intent(world_ssh=world_ssh)))
+    return list(violations(resources, Intent(world_ssh=world_ssh, node_ports=("203.0.113.0/24",))))
 
 
 def inbound(port: str, *, protocol: str = "tcp", **peers) -> dict:
@@ -120,6 +125,30 @@ WRONG = [
         "opens 2380 to nobody that it names",
     ),
     (
+        "kubelets open to the office",
+        resource("firewall", **inbound("10250", sourceAddresses=["203.0.113.0/24"])),
+        "cluster-ports-by-tag",
+        "opens 10250 to 203.0.113.0/24",
+    ),
+    (
+        "kubelets open to each other",
+        resource("firewall", **inbound("10000-11000", sourceTags=["lab-kube-master", "lab-kube-node"])),
+        "kubelets-for-masters",
+        "opens the kubelets' port to lab-kube-node",
+    ),
+    (
+        "node ports open to nobody that the settings name",
+        resource("firewall", **inbound("30000-32767", sourceAddresses=["203.0.113.0/24", "198.51.100.0/23"])),
+        "node-ports-as-asked",
+        "opens NodePorts to 198.51.100.0/23",
+    ),
+    (
+        "one node port open to the world over IPv6",
+        resource("firewall", **inbound("30080", sourceAddresses=["::/0"])),
+        "node-ports-as-asked",
+        "opens NodePorts to ::/0",
+    ),
+    (
         "a firewall for every cluster's etcd",
         resource("firewall", tags=["etcd"]),
         "firewalls-by-scoped-tag",
@@ -150,9 +179,9 @@ WRONG = [
     ("a droplet without a role", resource("droplet", tags=["lab"]), "droplets-in-their-place", "has no role's tag"),
     (
         "a droplet without the cluster's own tag",
-        resource("droplet", tags=["etcd", "lab-etcd", "kube-master"]),
+        resource("droplet", tags=["etcd", "lab-etcd", "kube-node"]),
         "droplets-in-their-place",
-        "has the tag kube-master, but not the cluster's own",
+        "has the tag kube-node, but not the cluster's own",
     ),
     (
         "a private key in user data",
@@ -239,6 +268,36 @@ WRONG = [
         resource("leaf", earlyRenewalHours=8760),
         "leaves-do-one-thing",
         "is renewed 8760 hours before its 8760 are over",
+    ),
+    (
+        "a kubelet that may do everything",
+        resource("request", subject={"commonName": "kubelet", "organization": "system:masters"}),
+        "groups-as-narrow-as-can-be",
+        "makes kubelet one of system:masters",
+    ),
+    (
+        "a node without its group",
+        resource("request", subject={"commonName": "system:node:a"}),
+        "groups-as-narrow-as-can-be",
+        "is system:node:a in the group None",
+    ),
+    (
+        "somebody else among the nodes",
+        resource("request", subject={"commonName": "system:kube-proxy", "organization": "system:nodes"}),
+        "groups-as-narrow-as-can-be",
+        "is system:kube-proxy in the group system:nodes",
+    ),
+    (
+        "an image by its tag in a manifest",
+        resource("command", create="kubectl apply <<'.'\n  - image: registry.k8s.io/coredns/coredns:v1.14.6\n.\n"),
+        "images-by-digest",
+        "runs the image registry.k8s.io/coredns/coredns:v1.14.6,",
+    ),
+    (
+        "a sandbox's image by its tag",
+        resource("command", create='sandbox = "registry.k8s.io/pause:3.10"\n'),
+        "images-by-digest",
+        "runs the image registry.k8s.io/pause:3.10,",
     ),
     (
         "a host whose key is not checked",
@@ -385,4 +444,28 @@ def test_a_certificate_in_another_trust_domain_is_found(stray, wronged):
     lines = [line for line in found(PEER, SERVER, CONTROL, stray) if "(etcd-trust-domains)" in line]
     assert lines
     assert {line.split("is one of etcd's ")[1].split(",")[0] for line in lines} == wronged
-    assert [rule.name for rule in STACK_RULES] == ["etcd-trust-domains"]
+
+
+# --- masters that no other pod shall run on ---------------------------------------------------------------------------
+
+
+def registered(host: str, script: str) -> Resource:
+    return resource("command", name=f"{host}-registration", create=script)
+
+
+MASTER = resource("droplet", name="m-0", tags=["kube-master", "lab-kube-master"])
+STACKED = resource("droplet", name="s-0", tags=["kube-master", "kube-node", "lab-kube-master", "lab-kube-node"])
+TAINT = "kubectl taint node m-0 node-role.kubernetes.io/control-plane:NoSchedule"
+
+
+def test_a_master_with_its_taint_and_one_that_is_a_node_too_are_right():
+    assert found(MASTER, registered("m-0", TAINT), STACKED, registered("s-0", "kubectl get nodes")) == []
+
+
+@pytest.mark.parametrize("script", ["kubectl get nodes", None])
+def test_a_master_that_any_pod_may_run_on_is_found(script):
+    others = [registered("m-0", script)] if script else []
+    [line] = found(MASTER, *others)
+    assert line.startswith(
+        "m-0 (masters-kept-free) is a master without the taint node-role.kubernetes.io/control-plane"
+    )
