@@ -120,6 +120,7 @@ _GONE: Mapping[str, Mapping[str, str]] = {
         "allow-privileged": "went in Kubernetes 1.15: admission decides about privileged pods",
         "keep-terminated-pod-volumes": "went in Kubernetes 1.31",
         **dict.fromkeys(("cadvisor-port", "require-kubeconfig", "register-schedulable"), "went long ago"),
+        **dict.fromkeys(("azure-container-registry-config", "master-service-namespace"), "went long ago"),
     },
     "kube-proxy": {},
 }
