@@ -242,7 +242,7 @@ def _resolution(asked: Sequence[Host]) -> list[Text]:
     """Say from which hosts the pods' name service answers."""
     failed = [host for host in asked if host.dns]
     if asked and not failed:
-        return [Text(f"names of the cluster resolve on all {len(asked)} nodes", style="green")]
+        return [Text(f"names of the cluster resolve on {len(asked)} of {len(asked)} nodes", style="green")]
     return [
         Text(f"{host.node['name']}: names of the cluster do not resolve: {host.dns}", style="red") for host in failed
     ]

@@ -103,7 +103,7 @@ def test_a_master_that_is_not_ready_spoils_the_verdict() -> None:
 def test_nodes_are_shown_with_their_pods_and_the_name_service() -> None:
     text = shown(snapshot())
     assert "CoreDNS: 2 of 2 replicas are ready" in text
-    assert "names of the cluster resolve on all 1 nodes" in text
+    assert "names of the cluster resolve on 1 of 1 nodes" in text
     (line,) = [line.split() for line in text.splitlines() if "3 running" in line]
     assert line == ["k8s-node-0", "Ready", "node", "1.37.1", "3", "running"]
 
