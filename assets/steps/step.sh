@@ -52,6 +52,15 @@ put_bundle() {
   BUNDLE=''
 }
 
+# last_lines UNITS: what each of them, parted by spaces, said last.
+last_lines() {
+  local unit
+  for unit in $1; do
+    printf '\nlast lines of %s:\n' "$unit"
+    journalctl --unit "$unit" --no-pager --lines 15 --output cat 2>/dev/null || true
+  done
+}
+
 # wait_until SECONDS WHAT COMMAND...: the condition, or an error that says what was waited for and how it last answered.
 wait_until() {
   local seconds=$1 what=$2 deadline answer
@@ -59,9 +68,7 @@ wait_until() {
   deadline=$((SECONDS + seconds))
   until answer=$(trap - ERR && "$@" 2>&1); do
     if ((SECONDS >= deadline)); then
-      fail "waited $seconds s in vain for $what${answer:+; last answer: ${answer:0:400}}${UNIT:+
-last lines of $UNIT:
-$(journalctl --unit "$UNIT" --no-pager --lines 15 --output cat 2>/dev/null)}"
+      fail "waited $seconds s in vain for $what${answer:+; last answer: ${answer:0:400}}${UNIT:+$(last_lines "$UNIT")}"
     fi
     sleep 0.2
   done
@@ -154,7 +161,6 @@ restart() {
   systemctl daemon-reload
   systemctl enable --quiet "$1"
   systemctl reset-failed "$1" 2>/dev/null || true
-  systemctl restart "${@:2}" "$1" || fail "$1 does not start:
-$(journalctl --unit "$1" --no-pager --lines 15 --output cat 2>/dev/null)"
+  systemctl restart "${@:2}" "$1" || fail "$1 does not start$(last_lines "${UNIT:-$1}")"
   say "restarted $1"
 }

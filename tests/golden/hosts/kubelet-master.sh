@@ -1,6 +1,7 @@
 . /usr/local/lib/triplane/step.sh
 step kubelet
-UNIT=kubelet
+# What keeps a node from being Ready is in the log of the one or of the other.
+UNIT="kubelet containerd"
 
 put_bundle
 put /etc/sysctl.d/80-triplane-kubelet.conf root:root 644 <<'TRIPLANE_END_OF_FILE'
