@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from shlex import quote
-
-from model.objects import as_yaml
 from model.steps.kubectl import kubectl_step
 from model.topology import Node
 
 REGISTRATION = "registration"
 REMOVAL = "removal"
+LABELS_ANNOTATION = "triplane/labels"
+"""Keys of what settings asked for last, so that what is gone from them is told from what is an operator's own."""
 TAINTS_ANNOTATION = "triplane/taints"
-"""The taints that settings asked for last, so that one that is gone from them is told from an operator's own."""
+"""The same for taints, as `key:effect`, of which a node has no two."""
 DRAIN_SECONDS = 600
+ATTEMPT_SECONDS = 30
+"""After which it is asked again whether the node is ready, and whether another one could take its pods."""
 
 
 def script(*, node: Node) -> str:
@@ -21,25 +22,19 @@ def script(*, node: Node) -> str:
         "registration",
         name=f"{node.name}-{REGISTRATION}",
         node=node.node_name,
-        taints=" ".join(quote(str(taint)) for taint in node.taints),
-        ids=" ".join(f"{taint.key}:{taint.effect}" for taint in node.taints),
-        annotation=TAINTS_ANNOTATION,
-        manifest=as_yaml(
-            [
-                {
-                    "apiVersion": "v1",
-                    "kind": "Node",
-                    "metadata": {
-                        "name": node.node_name,
-                        "labels": dict(node.labels),
-                        "annotations": {TAINTS_ANNOTATION: ",".join(map(str, node.taints))},
-                    },
-                }
-            ]
-        ),
+        labels=node.labels,
+        labels_annotation=LABELS_ANNOTATION,
+        taints={f"{taint.key}:{taint.effect}": taint for taint in node.taints},
+        taints_annotation=TAINTS_ANNOTATION,
     )
 
 
 def removal(*, node: Node) -> str:
     """Move the node's pods elsewhere, in bounded time, and let the API forget it."""
-    return kubectl_step("removal", name=f"{node.name}-{REMOVAL}", node=node.node_name, drain_seconds=DRAIN_SECONDS)
+    return kubectl_step(
+        "removal",
+        name=f"{node.name}-{REMOVAL}",
+        node=node.node_name,
+        drain_seconds=DRAIN_SECONDS,
+        attempt_seconds=ATTEMPT_SECONDS,
+    )

@@ -7,28 +7,32 @@ put_bundle >/dev/null
 PATH=/usr/local/bin:$PATH
 
 NODE=k8s-master-0.internal.k8s.example.com
+LABELS=(node-role.kubernetes.io/control-plane)
+TAINTS=(node-role.kubernetes.io/control-plane:NoSchedule)
 
-id_of() { printf '%s:%s' "${1%%[=:]*}" "${1##*:}"; }
+annotation() { kubectl get node "$NODE" --output="jsonpath={.metadata.annotations.$1}"; }
 
 wait_until 60 "$NODE to register with the API, which its kubelet does when it starts" kubectl get node "$NODE" --output=name
-# Taints that settings once had and have no more; those of operators and of Kubernetes itself are not ours to touch.
-earlier=$(kubectl get node "$NODE" --output='jsonpath={.metadata.annotations.triplane/taints}')
+
+# What settings once asked for and ask for no more; what operators and Kubernetes itself set is not ours to touch.
+earlier=$(annotation triplane/labels)
+for key in ${earlier//,/ }; do
+  if [[ " ${LABELS[*]} " != *" $key "* ]]; then
+    kubectl label node "$NODE" "$key-"
+  fi
+done
+earlier=$(annotation triplane/taints)
 present=$(kubectl get node "$NODE" --output='jsonpath={range .spec.taints[*]}{.key}:{.effect} {end}')
-for taint in ${earlier//,/ }; do
-  id=$(id_of "$taint")
-  if [[ " node-role.kubernetes.io/control-plane:NoSchedule " != *" $id "* && " $present" == *" $id "* ]]; then
+for id in ${earlier//,/ }; do
+  if [[ " ${TAINTS[*]} " != *" $id "* && " $present" == *" $id "* ]]; then
     kubectl taint node "$NODE" "$id-"
   fi
 done
-# Labels need no such memory: the API knows which ones we applied, and takes away what we apply no more.
-kubectl apply --server-side --field-manager=triplane --force-conflicts --filename=- <<'TRIPLANE_END_OF_FILE'
-apiVersion: v1
-kind: Node
-metadata:
-  name: k8s-master-0.internal.k8s.example.com
-  labels:
-    node-role.kubernetes.io/control-plane: ''
-  annotations:
-    triplane/taints: node-role.kubernetes.io/control-plane:NoSchedule
-TRIPLANE_END_OF_FILE
-kubectl taint node "$NODE" --overwrite node-role.kubernetes.io/control-plane:NoSchedule
+
+IFS=,
+kubectl annotate node "$NODE" --overwrite "triplane/labels=${LABELS[*]}" "triplane/taints=${TAINTS[*]}"
+kubectl label node "$NODE" --overwrite \
+  node-role.kubernetes.io/control-plane=
+kubectl taint node "$NODE" --overwrite \
+  node-role.kubernetes.io/control-plane:NoSchedule
+
