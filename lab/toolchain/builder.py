@@ -190,7 +190,7 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
         (staging / _output_name(package)).rename(staging / name)
     for name, package in program.tests.items():
         # `go test -c` has no -v, but -x says which package each run of the compiler is for.
-        command = ["test", "-c", "-x", *flags, "-o", str(staging / name), package]
+        command = ["test", "-c", "-x", "-vet=off", *flags, "-o", str(staging / name), package]
         compiler.run(
             command,
             folder=folder,
