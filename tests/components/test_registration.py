@@ -58,10 +58,8 @@ def test_a_label_or_a_taint_changes_the_registration_of_its_pool() -> None:
     # The kubelet has its taints for its very first registration.
     assert changed - {"gpu-0-kubelet"} == {"gpu-0-registration"}
     text = steps(after, "registration")["gpu-0"].inputs["create"]
-    assert "    tier: gpu\n" in text
-    assert "kubectl taint node \"$NODE\" --overwrite 'dedicated=gpu:NoSchedule'\n" in text.replace(
-        "--overwrite dedicated=gpu:NoSchedule", "--overwrite 'dedicated=gpu:NoSchedule'"
-    )
+    assert '\nkubectl label node "$NODE" --overwrite \\\n  tier=gpu \\\n' in text
+    assert '\nkubectl taint node "$NODE" --overwrite \\\n  dedicated=gpu:NoSchedule\n' in text
 
 
 def test_one_node_less_takes_away_that_nodes_resources_and_changes_nothing_on_another_host() -> None:
