@@ -81,7 +81,7 @@ def files(
         "etc/systemd/journald.conf.d/lab.conf": File("[Journal]\nReadKMsg=no\nForwardToConsole=no\n"),
         f"etc/systemd/system/{kernel.SERVICE}": File(kernel.UNIT),
         kernel.SCRIPT_PATH.removeprefix("/"): File(kernel.SCRIPT),
-        **{name: File(text) for name, text in containers.drop_ins(shortfalls).items()},
+        **{name: File(text, 0o600) for name, text in containers.drop_ins(shortfalls).items()},
         # JSON is YAML too, and no name or key can break out of it.
         "var/lib/cloud/seed/nocloud/meta-data": File(json.dumps(meta_data, indent=1) + "\n", 0o600),
         "var/lib/cloud/seed/nocloud/user-data": File(machine.user_data or "#cloud-config\n{}\n", 0o600),

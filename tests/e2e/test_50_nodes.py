@@ -148,8 +148,10 @@ def test_a_kubelet_refuses_who_does_not_say_who_it_is(cluster: Cluster) -> None:
 
 
 def test_a_kubelet_refuses_who_has_no_right(cluster: Cluster) -> None:
-    own = f"{paths.KUBELET_RENEWED}/kubelet-client-current.pem"
-    assert cluster.ssh("k8s-master-0", f"{ASK} --cert {own} --key {own}").strip() == "403"
+    # Another kubelet: believed to be who it is, and nothing more.
+    field = f"kubeconfig_field {paths.KUBELET_KUBECONFIG}"
+    own = f"--cert <({field} client-certificate-data) --key <({field} client-key-data)"
+    assert cluster.ssh("k8s-master-0", f". {paths.STEP_LIBRARY}; {ASK} {own}").strip() == "403"
 
 
 def test_a_kubelet_answers_the_api_server(cluster: Cluster) -> None:
