@@ -243,8 +243,6 @@ def changed(before: Graph, after: Graph) -> set[str]:
         ("kube-controller-manager", "v", MASTERS),
         ("kube-scheduler", "v", MASTERS),
         ("flannel", "v", MASTERS + NODES),
-        ("kubelet", "v", MASTERS + NODES),
-        ("kube-proxy", "v", MASTERS + NODES),
         ("etcd", "snapshot-count", LAB[:3]),
     ],
 )

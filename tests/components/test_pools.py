@@ -22,9 +22,9 @@ def lab_with(position: int = NODES, **changes: Any) -> Graph:
     return graph_of("lab", pools=json.dumps(pools))
 
 
-def lab_and(*pools: dict[str, Any]) -> Graph:
-    """The lab's graph with more pools."""
-    return graph_of("lab", pools=json.dumps([*POOLS, *pools]))
+def lab_and(pool: dict[str, Any]) -> Graph:
+    """The lab's graph with one pool more."""
+    return graph_of("lab", pools=json.dumps([*POOLS, pool]))
 
 
 @dataclass(frozen=True)
@@ -104,30 +104,32 @@ def test_a_size_touches_the_droplets_and_the_steps_that_wait_for_them(lab: Graph
     assert found.changed == {f"k8s-node-{i}{suffix}" for i in range(2) for suffix in ("", "-host")}
 
 
+GPU = {
+    "name": "gpu",
+    "roles": ["kube-node"],
+    "count": 2,
+    "size": "g-2vcpu-8gb",
+    "labels": {"example.com/accelerator": "a100"},
+    "taints": ["dedicated=gpu:NoSchedule"],
+}
+
+
 def test_a_second_pool_has_a_size_labels_and_taints_of_its_own(lab: Graph) -> None:
-    gpu = {
-        "name": "gpu",
-        "roles": ["kube-node"],
-        "count": 1,
-        "size": "g-2vcpu-8gb",
-        "labels": {"example.com/accelerator": "a100"},
-        "taints": ["dedicated=gpu:NoSchedule"],
-    }
-    after = lab_and(gpu)
+    after = lab_and(GPU)
     found = difference(lab, after)
-    assert all("gpu-0" in name for name in found.made)
+    assert all("gpu-0" in name or "gpu-1" in name for name in found.made)
     assert (found.changed, found.gone) == (set(), set())
     assert after.named(":Droplet", "gpu-0").inputs["size"] == "g-2vcpu-8gb"
     registration = after.named(ON_HOSTS, "gpu-0-registration").inputs["create"]
-    assert "example.com/accelerator: a100" in registration
+    assert "example.com/accelerator=a100" in registration
     assert "dedicated=gpu:NoSchedule" in registration
     assert steps(after, "gpu-0") == steps(after, "k8s-node-0")
 
 
 def test_pools_change_side_by_side_and_their_hosts_one_after_the_other() -> None:
-    after = lab_and({"name": "other", "roles": ["kube-node"], "count": 2, "size": "s-1vcpu-2gb"})
+    after = lab_and(GPU)
     for step in ("containerd", "kubelet", "kube-proxy"):
-        first, second = (after.named(ON_HOSTS, f"other-{i}-{step}") for i in range(2))
+        first, second = (after.named(ON_HOSTS, f"gpu-{i}-{step}") for i in range(2))
         assert first.urn in second.depends_on, step
         for elsewhere in (r for r in after.of(ON_HOSTS) if r.name.startswith("k8s-") and r.name.endswith(f"-{step}")):
             assert elsewhere.urn not in first.depends_on, step
