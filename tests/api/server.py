@@ -167,7 +167,9 @@ def serving(folder: Path) -> Iterator[ApiServer]:
     try:
         for command in commands:
             log = (folder / f"{Path(command[0]).name}.log").open("w")
-            running.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)}))
+            # Nothing of it outlives the tests, not even if those are killed.
+            with_us = ["setpriv", "--pdeathsig=KILL", *command]
+            running.append(subprocess.Popen(with_us, stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)}))
         server = ApiServer(folder, yaml.safe_dump(config), kubernetes.path("kubectl").parent)
 
         def ready() -> bool:
