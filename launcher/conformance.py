@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +25,7 @@ _OURS = "e2e-run"
 """The label of every namespace that upstream's tests make."""
 
 _POLITE_SECONDS = 60.0
+_LOOK_SECONDS = 2.0
 
 
 def conformance(desk: Desk, *, focus: str, parallel: int, listing: bool) -> int:
@@ -101,27 +101,19 @@ def _run(desk: Desk, tests: Suite, chosen: Selection, *, focus: str, parallel: i
     """Run the specs to their end, and leave no namespace of theirs behind."""
     workspace = desk.workspace
     kubectl = looking.kubectl_command(desk)  # writes the kubeconfig, too
-    shown = desk.report.progress()
-    tally = _Tally(desk, shown, total)
+    arguments = [
+        f"--kubeconfig={workspace.kubeconfig}",
+        f"--kubectl-path={workspace.bin / 'kubectl'}",
+        "--provider=skeleton",
+        "--disable-log-dump",
+    ]
     desk.report.say(f"running {total} specs, {parallel} at a time; reports: {tests.directory}")
+    running = tests.running(
+        chosen, focus, arguments, parallel=parallel, wrap=lambda command: operator.command(workspace.lab, command)
+    )
     try:
-        with shown.shown(), suite.progress(tally.count) as address:
-            arguments = [
-                f"--kubeconfig={workspace.kubeconfig}",
-                f"--kubectl-path={workspace.bin / 'kubectl'}",
-                "--provider=skeleton",
-                "--disable-log-dump",
-                f"--progress-report-url={address}",
-            ]
-            tally.begin()
-            with tests.running(
-                chosen,
-                focus,
-                arguments,
-                parallel=parallel,
-                wrap=lambda command: operator.command(workspace.lab, command),
-            ) as process:
-                _wait(desk, process)
+        with running as process:
+            _wait(desk, process, tests, total)
         tests.check()
     except KeyboardInterrupt:
         raise InterruptedByUserError(f"stopped; what was run so far: {tests.directory}") from None
@@ -129,10 +121,11 @@ def _run(desk: Desk, tests: Suite, chosen: Selection, *, focus: str, parallel: i
         _sweep(desk, kubectl)
 
 
-def _wait(desk: Desk, process: subprocess.Popen[bytes]) -> None:
+def _wait(desk: Desk, process: subprocess.Popen[bytes], tests: Suite, total: int) -> None:
     """Wait for the tests. On Ctrl-C they get the time to remove what they made; on a second one they do not."""
     try:
-        process.wait()
+        with desk.report.progress().shown() as shown:
+            _follow(desk, process, tests, total, shown)
     except KeyboardInterrupt:
         desk.report.say("stopping: specs under way remove what they made; Ctrl-C again does not wait for that")
         suite.stop(process, signal.SIGINT)
@@ -141,6 +134,22 @@ def _wait(desk: Desk, process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             desk.report.say(f"they have not ended after {_POLITE_SECONDS:.0f} s: they are killed")
         raise
+
+
+def _follow(desk: Desk, process: subprocess.Popen[bytes], tests: Suite, total: int, shown: Progress) -> None:
+    """Tell how far the tests are until they end."""
+    told = 0
+    while True:
+        now = suite.progress((tests.directory / suite.LOG).read_text(errors="replace"))
+        for name in now.failed[told:]:
+            desk.report.warn(f"failed: {name}")
+        told = len(now.failed)
+        shown.update(_TASK, f"{now.ended} of {total} specs have ended, {told} of them failed")
+        try:
+            process.wait(timeout=_LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def _sweep(desk: Desk, kubectl: list[str]) -> None:
@@ -168,25 +177,3 @@ def _show(desk: Desk, tests: Suite, chosen: Selection) -> int:
     for failure in broken:
         desk.report.warn(failure)
     return 1 if broken or any(spec.state in {State.FAILED, State.INTERRUPTED} for spec in found) else 0
-
-
-class _Tally:
-    """Counts the specs that have ended; called from the threads of the server that is told of them."""
-
-    def __init__(self, desk: Desk, progress: Progress, total: int) -> None:
-        self._report = desk.report
-        self._progress = progress
-        self._total = total
-        self._lock = threading.Lock()
-        self._counts = {"PASSED": 0, "FAILED": 0}
-
-    def begin(self) -> None:
-        self._progress.update(_TASK, f"0 of {self._total}: waiting for the cluster to be whole")
-
-    def count(self, state: str, name: str) -> None:
-        with self._lock:
-            self._counts[state] += 1
-            ended, failed = sum(self._counts.values()), self._counts["FAILED"]
-        if state == "FAILED":
-            self._report.warn(f"failed: {name}")
-        self._progress.update(_TASK, f"{ended} of {self._total}, {failed} failed; last: {name}")

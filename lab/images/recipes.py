@@ -111,7 +111,7 @@ def agnhost(made: Build, tools: Path) -> Image:
             mode=0o644,
         ),
         Folder(path="uploads"),
-        Link(path="usr/bin/nc", target="nc.openbsd"),
+        Link(path="bin/nc", target="nc.openbsd"),
         binary(made, "localhost.crt", mode=0o644),
         binary(made, "localhost.key", mode=0o644),
         binary(made, "agnhost"),

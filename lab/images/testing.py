@@ -19,7 +19,8 @@ from lab.images.userland import Userland
 from lab.toolchain import Build
 
 _REGISTRY = "registry.k8s.io/e2e-test-images"
-BUSYBOX = Userland(name="busybox", packages=("busybox-static",))
+# the release that has the version which upstream's tag names
+BUSYBOX = Userland(name="busybox", packages=("busybox-static",), release="trixie")
 NGINX = Userland(name="nginx", packages=("libc6", "nginx-light"))
 
 _NGINX_CONFIGURATION = """\
@@ -86,7 +87,7 @@ class Workshop:
 
     def _busybox(self, extra: tuple[Content, ...] = (), user: str = "", command: str = "sh") -> Image:
         root = BUSYBOX.ensure(self.folder, self.say)
-        program = root / "bin/busybox"
+        program = root / "usr/bin/busybox"
         listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
         files: tuple[Content, ...] = (
             Folder(path="bin"),

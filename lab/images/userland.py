@@ -15,8 +15,6 @@ from lab.hosts.commands import missing, remedy
 from lab.machines import MachineError
 from lab.toolchain.store import locked
 
-_RELEASE = "bookworm"
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Userland:
@@ -24,11 +22,12 @@ class Userland:
 
     name: str
     packages: tuple[str, ...]
+    release: str = "bookworm"
 
     @property
     def digest(self) -> str:
         """Of what decides its content, but for the packages' versions: those are the day's on which it is made."""
-        return hashlib.sha256(json.dumps([_RELEASE, self.packages]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self.release, self.packages]).encode()).hexdigest()
 
     def path(self, folder: Path) -> Path:
         """Say where it lies once unpacked."""
@@ -61,7 +60,7 @@ class Userland:
             *("mmdebstrap", "--mode=root", "--variant=extract", "--format=directory"),
             *(f"--aptopt={option}" for option in image.apt_options()),
             f"--include={','.join(self.packages)}",
-            *(_RELEASE, str(unfinished), *image.sources(_RELEASE)),
+            *(self.release, str(unfinished), *image.sources(self.release)),
         ]
         environment = {"PATH": commands.environment()["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
         ran = subprocess.run(

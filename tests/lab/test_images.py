@@ -311,8 +311,8 @@ def workshop(tmp_path: Path) -> Workshop:
     """Debian's packages are unpacked already, a file or two of each."""
     folder = tmp_path / "debian"
     for userland in (TOOLS, BUSYBOX, NGINX):
-        (userland.path(folder) / "bin").mkdir(parents=True)
-    busybox = BUSYBOX.path(folder) / "bin/busybox"
+        (userland.path(folder) / "usr/bin").mkdir(parents=True)
+    busybox = BUSYBOX.path(folder) / "usr/bin/busybox"
     busybox.write_text("#!/bin/sh\nprintf '%s\\n' '[' busybox sh\n")
     busybox.chmod(0o755)
     programs, tests = built(tmp_path, "kubernetes-images"), built(tmp_path, "kubernetes-e2e")

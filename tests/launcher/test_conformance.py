@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from lab.toolchain import Build
@@ -91,12 +90,23 @@ def test_the_selection_that_comes_with_the_launcher_is_one() -> None:
         assert exclusion.why
 
 
-def test_progress_comes_from_the_tests_themselves() -> None:
-    heard: list[tuple[str, str]] = []
-    with suite.progress(lambda state, name: heard.append((state, name))) as address:
-        for message in ("Test Suite starting", "PASSED [sig-node] runs", "FAILED [sig-node] breaks"):
-            assert httpx.post(address, json={"msg": message, "total": 2}, trust_env=False).status_code == 200
-    assert heard == [("PASSED", "[sig-node] runs"), ("FAILED", "[sig-node] breaks")]
+LOG = """\
+Will run 5 of 3206 specs
+Running in parallel across 2 processes
+••
+------------------------------
+• [FAILED] [23.125 seconds]
+[sig-node] Pods [It] break [Conformance]
+  Timeline >>
+  • not a spec's
+------------------------------
+•
+"""
+
+
+def test_progress_is_read_from_what_is_printed_so_far() -> None:
+    assert suite.progress("Will run") == suite.Progress(ended=0, failed=())
+    assert suite.progress(LOG) == suite.Progress(ended=4, failed=("[sig-node] Pods [It] break [Conformance]",))
 
 
 def made(folder: Path, ginkgo: str) -> Suite:
