@@ -70,6 +70,8 @@ def flags(*, topology: Topology, services: IPv4Network, api_port: int, authoriza
         "service-cluster-ip-range": str(services),
         "service-node-port-range": ports.NODE_PORTS_TCP.range,
         "service-account-issuer": f"https://{topology.api_private_name}:{api_port}",
+        # Left alone it would announce its address, which its certificate does not hold.
+        "service-account-jwks-uri": f"https://{topology.api_private_name}:{api_port}/openid/v1/jwks",
         "service-account-key-file": SERVICE_ACCOUNT_PUBLIC,
         "service-account-signing-key-file": SERVICE_ACCOUNT_KEY,
         "service-account-extend-token-expiration": "false",

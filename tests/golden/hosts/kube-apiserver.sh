@@ -120,6 +120,7 @@ ExecStart=/opt/triplane/kubernetes/1.37.1/kube-apiserver \
     --service-cluster-ip-range=10.32.0.0/24 \
     --service-node-port-range=30000-32767 \
     --service-account-issuer=https://api.internal.k8s.example.com:6443 \
+    --service-account-jwks-uri=https://api.internal.k8s.example.com:6443/openid/v1/jwks \
     --service-account-key-file=/etc/kubernetes/pki/service-account.pub \
     --service-account-signing-key-file=/etc/kubernetes/pki/apiserver-service-account.key \
     --service-account-extend-token-expiration=false \
