@@ -116,7 +116,9 @@ def _run(desk: Desk, tests: Suite, chosen: Selection, *, focus: str, parallel: i
             _wait(desk, process, tests, total)
         tests.check()
     except KeyboardInterrupt:
-        raise InterruptedByUserError(f"stopped; what was run so far: {tests.directory}") from None
+        if tests.has_report():
+            _show(desk, tests, chosen)
+        raise InterruptedByUserError(f"stopped; all that the specs said so far is in {tests.directory}") from None
     finally:
         _sweep(desk, kubectl)
 

@@ -79,9 +79,13 @@ class Suite:
             finally:
                 stop(process, signal.SIGKILL)
 
+    def has_report(self) -> bool:
+        """Whether the tests have ended, or were stopped, in good order."""
+        return (self.directory / REPORT).exists()
+
     def check(self) -> None:
         """Raise an error where the tests ended without a report."""
-        if not (self.directory / REPORT).exists():
+        if not self.has_report():
             raise self._failed("ended without a report")
 
     def _ginkgo(self, chosen: Selection, focus: str, flags: Sequence[str], arguments: Sequence[str]) -> list[str]:
