@@ -90,7 +90,8 @@ class ApiServer:
             script = script.replace(there, here)
         path = paths.passing_kubeconfig(name).replace("/run/triplane/", f"{self.folder}/run/")
         process = subprocess.Popen(
-            ["/bin/bash", "-c", script],
+            # A run under nohup would have steps that no hang-up ends, which sshd's never are.
+            ["env", "--default-signal=HUP", "/bin/bash", "-c", script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
