@@ -63,18 +63,22 @@ def test_a_flag_of_the_kubelet_rolls_the_kubelets_alone_and_no_request_fails_mea
     assert cluster.plan() == {}
 
 
-def test_labels_and_taints_of_a_pool_touch_the_registrations_of_its_nodes_alone(
-    cluster: Cluster, place: Namespace
-) -> None:
+REGISTRATIONS = {f"k8s-node-{i}-registration": "update" for i in range(2)}
+# A node registers with its taints, so that no pod slips in before they are there: its kubelet is told them too.
+WITH_KUBELETS = REGISTRATIONS | {f"k8s-node-{i}-kubelet": "update" for i in range(2)}
+
+
+def test_labels_and_taints_of_a_pool_touch_its_nodes_alone(cluster: Cluster, place: Namespace) -> None:
     cluster.configure(f"{POOL}.labels.tier", "e2e")
+    assert cluster.plan() == REGISTRATIONS
     cluster.configure(f"{POOL}.taints[0]", "dedicated=e2e:NoSchedule")
-    assert cluster.plan() == {f"k8s-node-{i}-registration": "update" for i in range(2)}
+    assert cluster.plan() == WITH_KUBELETS
     cluster.up()
     for host in ("k8s-node-0", "k8s-node-1"):
         found = node(place, host)
         assert found["metadata"]["labels"]["tier"] == "e2e"
         assert found["spec"]["taints"] == [{"key": "dedicated", "value": "e2e", "effect": "NoSchedule"}]
-    place.pod("stranger", run("pause", nodeSelector={"tier": "e2e"}))
+    place.pod("stranger", run("pause", nodeSelector={"node-role.kubernetes.io/node": ""}))
     tolerant = [{"key": "dedicated", "operator": "Equal", "value": "e2e", "effect": "NoSchedule"}]
     place.pod("guest", run("pause", nodeSelector={"tier": "e2e"}, tolerations=tolerant))
     place.all_ready("guest", 1)
@@ -85,7 +89,7 @@ def test_labels_and_taints_of_a_pool_touch_the_registrations_of_its_nodes_alone(
 def test_labels_and_taints_that_are_taken_out_are_gone(cluster: Cluster, place: Namespace) -> None:
     cluster.unset(f"{POOL}.labels")
     cluster.unset(f"{POOL}.taints")
-    assert cluster.plan() == {f"k8s-node-{i}-registration": "update" for i in range(2)}
+    assert cluster.plan() == WITH_KUBELETS
     cluster.up()
     for host in ("k8s-node-0", "k8s-node-1"):
         found = node(place, host)
