@@ -81,7 +81,7 @@ def test_anonymous_requests_get_no_further_than_the_health_checks(cluster: Clust
 
 def test_certificates_have_their_lifetimes(cluster: Cluster) -> None:
     expiries = {name: datetime.fromisoformat(text) for name, text in cluster.outputs["certificates"].items()}
-    assert len(expiries) == 52
+    assert len(expiries) == 54
     year = datetime.now(UTC) + timedelta(hours=8760)
     for name, expiry in expiries.items():
         if not name.endswith("-ca"):
