@@ -38,9 +38,7 @@ class Network(pulumi.ComponentResource):
         vpc = digitalocean.Vpc("vpc", name=topology.cluster, region=region, ip_range=str(vpc_cidr), opts=child)
         self.vpc = vpc
         self.vpc_id = vpc.id
-        self.role_tags = {
-            role: digitalocean.Tag(f"tag-{role}", name=str(role), opts=child).name for role in Role
-        }
+        self.role_tags = {role: digitalocean.Tag(f"tag-{role}", name=str(role), opts=child).name for role in Role}
         self.scoped_tags = {
             role: digitalocean.Tag(f"tag-{topology.scoped_tag(role)}", name=topology.scoped_tag(role), opts=child).name
             for role in Role

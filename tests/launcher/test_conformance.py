@@ -159,7 +159,9 @@ def test_nothing_of_a_run_that_is_left_stays_behind(tmp_path: Path) -> None:
 
 def test_a_first_interruption_lets_the_tests_clean_up(tmp_path: Path) -> None:
     tests = made(tmp_path, "trap 'echo [] >report.json; exit 3' INT; echo ready; while :; do sleep 0.1; done")
-    with tests.running(CHOSEN, "", [], parallel=1, wrap=lambda command: command) as process:
+    # Ginkgo hears interruptions that a shell's background ignores; a script would go on ignoring them.
+    listening = ["env", "--default-signal=INT"]
+    with tests.running(CHOSEN, "", [], parallel=1, wrap=lambda command: [*listening, *command]) as process:
         until(lambda: "ready" in (tmp_path / suite.LOG).read_text())
         suite.stop(process, signal.SIGINT)
         assert process.wait(30) == 3
