@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pulumi
 
-from components.host import Host
+from components.host import Host, in_pools
 from model.releases import Releases
 from model.steps import containerd
 
@@ -31,8 +31,7 @@ class Containerds(pulumi.ComponentResource):
         super().__init__("triplane:containerd:Runtimes", name, None, opts)
         script = containerd.script(versions=releases.versions, pause=pause, registry=registry)
         ready: dict[str, pulumi.Resource] = {}
-        previous: dict[str, pulumi.Resource] = {}
-        for host in hosts:
+        for host, before in in_pools(hosts):
             node = host.node
             installed = [
                 host.install(
@@ -44,12 +43,11 @@ class Containerds(pulumi.ComponentResource):
                 )
                 for release, links in (("containerd", ("ctr",)), ("runc", ()), ("cni-plugins", ()))
             ]
-            before = [previous[node.pool]] if node.pool in previous else []
-            previous[node.pool] = ready[node.name] = host.step(
+            ready[node.name] = host.step(
                 containerd.NAME,
                 create=script,
                 parent=self,
-                depends_on=[*installed, flannel[node.name], *before],
+                depends_on=[*installed, flannel[node.name], *(ready[name] for name in before)],
             )
         self.ready = ready
         self.register_outputs({})

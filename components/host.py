@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import pulumi
@@ -184,6 +184,18 @@ class Host(pulumi.ComponentResource):
             host_key=host_key.apply(str.strip),
             dial_error_limit=dial_error_limit,
         )
+
+
+def in_pools(hosts: Iterable[Host]) -> Iterator[tuple[Host, tuple[str, ...]]]:
+    """Give each host with the name of the one before it in its pool, if any.
+
+    For steps that must not run on two hosts of a pool at a time.
+    """
+    last: dict[str, str] = {}
+    for host in hosts:
+        pool, name = host.node.pool, host.node.name
+        yield host, (last[pool],) if pool in last else ()
+        last[pool] = name
 
 
 def _bundle(files: list[SecretFile]) -> pulumi.Output[str]:

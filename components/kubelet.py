@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 import pulumi
 
-from components.host import Host, SecretFile
+from components.host import Host, SecretFile, in_pools
 from components.kubeconfig import kubeconfig
 from components.pki import Pki
 from model import certificates, paths
@@ -48,8 +48,7 @@ class Kubelets(pulumi.ComponentResource):
         # By the API's name, and so after every API server: a kubelet must not be newer than one that it may meet.
         first = list(api)
         ready: dict[str, pulumi.Resource] = {}
-        last: dict[str, pulumi.Resource] = {}
-        for host in hosts:
+        for host, before in in_pools(hosts):
             node = host.node
             installed = host.install(
                 kubelet.NAME,
@@ -58,7 +57,7 @@ class Kubelets(pulumi.ComponentResource):
                 parent=self,
             )
             serving = pki.leaf(certificates.kubelet_serving(node))
-            step = host.step(
+            ready[node.name] = host.step(
                 kubelet.NAME,
                 create=kubelet.script(
                     node=node,
@@ -77,8 +76,7 @@ class Kubelets(pulumi.ComponentResource):
                     SecretFile(KUBELET_SERVING[1], serving.key),
                 ],
                 parent=self,
-                depends_on=[installed, containerds[node.name], *first, *filter(None, [last.get(node.pool)])],
+                depends_on=[installed, containerds[node.name], *first, *(ready[name] for name in before)],
             )
-            last[node.pool] = ready[node.name] = step
         self.ready = ready
         self.register_outputs({})

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 import pulumi
 
-from components.host import Host, SecretFile
+from components.host import Host, SecretFile, in_pools
 from components.kubeconfig import kubeconfig
 from components.pki import Pki
 from model import certificates, paths
@@ -41,8 +41,7 @@ class Proxies(pulumi.ComponentResource):
         super().__init__("triplane:kubernetes:Proxies", name, None, opts)
         server = f"https://{topology.api_private_name}:{api_port}"
         ready: dict[str, pulumi.Resource] = {}
-        last: dict[str, pulumi.Resource] = {}
-        for host in hosts:
+        for host, before in in_pools(hosts):
             node = host.node
             installed = host.install(
                 kube_proxy.NAME,
@@ -50,7 +49,7 @@ class Proxies(pulumi.ComponentResource):
                 downloads=[releases.download("kubernetes", kube_proxy.NAME)],
                 parent=self,
             )
-            step = host.step(
+            ready[node.name] = host.step(
                 kube_proxy.NAME,
                 create=kube_proxy.script(
                     node=node,
@@ -67,8 +66,7 @@ class Proxies(pulumi.ComponentResource):
                     )
                 ],
                 parent=self,
-                depends_on=[installed, kubelets[node.name], *filter(None, [last.get(node.pool)])],
+                depends_on=[installed, kubelets[node.name], *(ready[name] for name in before)],
             )
-            last[node.pool] = ready[node.name] = step
         self.ready = ready
         self.register_outputs({})

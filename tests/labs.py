@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from lab.hosts import image, limits, remains, requirements
 from lab.hosts.machines import LocalMachines
 from lab.hosts.network import Network
 from lab.machines import Machine
+from tests.waiting import wait_for
 
 # A host that answers on every port a test may ask about, and knows how to ask others.
 USER_DATA = """\
@@ -73,14 +73,6 @@ runcmd:
 - systemctl enable --now echo
 - echo "user data ran" >/root/ran
 """
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Poll until the condition holds; a failure says what did not come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.1)
 
 
 @dataclass

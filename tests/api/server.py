@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from lab.toolchain import PROGRAMS, build
 from model import paths
 from model.assets import read
-from tests.lab.cloud.service import eventually
+from tests.waiting import wait_for
 
 TOKEN = "0123456789abcdef"
 
@@ -182,7 +182,7 @@ def serving(folder: Path) -> Iterator[ApiServer]:
             except AssertionError:
                 return False
 
-        eventually(ready, seconds=120)
+        wait_for("the API server is ready", ready)
         yield server
     finally:
         for process in reversed(running):

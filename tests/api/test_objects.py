@@ -15,7 +15,7 @@ from model.objects.rbac import rbac
 from model.steps import objects as step
 from model.steps.objects import Rollout
 from tests.api.server import ApiServer, Outcome
-from tests.lab.cloud.service import eventually
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -101,7 +101,7 @@ def test_the_administrators_kubeconfig_is_gone_when_a_step_ends_well_or_badly(ap
 def test_a_killed_step_takes_the_kubeconfig_with_it(api: ApiServer, end: signal.Signals) -> None:
     waiting = step.script(name="waiting", objects=DNS, rollout=Rollout(deployment=NAME, labels=LABELS))
     process = api.start(waiting, "waiting")
-    eventually(lambda: "waiting.kubeconfig" in api.left_behind, seconds=20)
+    wait_for("the script has its kubeconfig", lambda: "waiting.kubeconfig" in api.left_behind, 20)
     os.killpg(process.pid, end)
     process.communicate(timeout=20)
     assert process.returncode != 0

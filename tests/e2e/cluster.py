@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +25,8 @@ from typing import Any
 import dnslib
 import httpx
 import yaml
+
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = "198.19.0.0/24"
@@ -190,13 +192,6 @@ class Cluster:
     @contextmanager
     def api(self) -> Iterator[Api]:
         yield Api(self.outputs["apiEndpoint"], self.outputs["kubeconfig"])
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.2)
 
 
 def resolve(name: str) -> list[str]:

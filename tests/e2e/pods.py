@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 import httpx
 
-from tests.e2e.cluster import Api, Cluster, CommandError, wait_for
+from tests.e2e.cluster import Api, Cluster, CommandError
+from tests.waiting import wait_for
 
 Manifest = dict[str, Any]
 

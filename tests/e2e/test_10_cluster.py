@@ -7,7 +7,8 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
-from tests.e2e.cluster import Cluster, Load, resolve, wait_for
+from tests.e2e.cluster import Cluster, Load, resolve
+from tests.waiting import wait_for
 
 PROBE = f"probe-{time.monotonic_ns()}"
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import Cluster, Load, wait_for
+from tests.e2e.cluster import Cluster, Load
 from tests.e2e.pods import namespace, node_name, serve
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import re
 import signal
 
 from lab import registry
-from tests.e2e.cluster import Cluster, Load, wait_for
+from tests.e2e.cluster import Cluster, Load
 from tests.e2e.pods import namespace, node_name, serve
+from tests.waiting import wait_for
 
 
 def test_the_next_up_goes_on_from_there_once_the_hosts_are_back(cluster: Cluster) -> None:

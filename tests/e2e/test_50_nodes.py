@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from model import paths
-from tests.e2e.cluster import Api, Cluster, wait_for
+from tests.e2e.cluster import Api, Cluster
 from tests.e2e.pods import DOMAIN, Namespace, namespace, node_name, run
+from tests.waiting import wait_for
 
 MASTER = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 KUBELET = f"https://k8s-node-0.{DOMAIN}:10250"

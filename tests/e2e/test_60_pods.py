@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.e2e.cluster import Cluster, wait_for
+from tests.e2e.cluster import Cluster
 from tests.e2e.pods import (
     HTTP,
     UDP,
@@ -26,6 +26,7 @@ from tests.e2e.pods import (
     serve,
     spread,
 )
+from tests.waiting import wait_for
 
 ANYWHERE = [{"operator": "Exists"}]
 MASTERS = ("k8s-master-0", "k8s-master-1", "k8s-master-2")

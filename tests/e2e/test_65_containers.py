@@ -8,8 +8,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 
 from model import paths
-from tests.e2e.cluster import Cluster, wait_for
+from tests.e2e.cluster import Cluster
 from tests.e2e.pods import Namespace, namespace, node_name, ready, serve
+from tests.waiting import wait_for
 
 HOST = "k8s-node-1"
 OTHER = "k8s-node-0"

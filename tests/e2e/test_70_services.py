@@ -8,8 +8,9 @@ import dnslib
 import httpx
 import pytest
 
-from tests.e2e.cluster import Cluster, wait_for
+from tests.e2e.cluster import Cluster
 from tests.e2e.pods import Manifest, Namespace, Visitor, evenly, namespace, node_name, ready, serve, spread
+from tests.waiting import wait_for
 
 NAME = "web"
 NODE_PORT = 30080

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.cluster import Cluster, wait_for
+from tests.e2e.cluster import Cluster
 from tests.e2e.pods import Manifest, Namespace, Visitor, evenly, namespace, node_name, ready, serve, spread
+from tests.waiting import wait_for
 
 IMPATIENT = [
     {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 2}

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 
-from tests.e2e.cluster import Cluster, wait_for
+from tests.e2e.cluster import Cluster
+from tests.waiting import wait_for
 
 DIGITALOCEAN = {
     "droplets": "droplets",

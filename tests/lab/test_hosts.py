@@ -15,7 +15,8 @@ import pytest
 from lab.config import LabConfig
 from lab.hosts.machines import LocalMachines
 from lab.machines import Firewall, Machine, MachineError, Power, Rule
-from tests.labs import Bench, hosts_lab, traces, wait_for
+from tests.labs import Bench, hosts_lab, traces
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.hosts
 

@@ -14,7 +14,8 @@ from lab.config import LabConfig
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
 from lab.machines import Machine, Power
-from tests.labs import Bench, hosts_lab, traces, wait_for
+from tests.labs import Bench, hosts_lab, traces
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.hosts
 

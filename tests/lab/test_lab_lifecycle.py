@@ -25,7 +25,8 @@ from lab import registry
 from lab.config import LabConfig
 from lab.hosts import operator
 from lab.hosts.cgroups import Group
-from tests.labs import ssh, traces, wait_for
+from tests.labs import ssh, traces
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.hosts
 

@@ -13,7 +13,7 @@ import pytest
 
 from lab import registry
 from lab.config import LabConfig
-from tests.labs import wait_for
+from tests.waiting import wait_for
 
 
 @pytest.fixture

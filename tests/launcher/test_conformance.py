@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from launcher.errors import LauncherError
 from launcher.report import console
 from launcher.specs import Exclusion, Selection, State
 from launcher.suite import Suite
+from tests.waiting import wait_for
 
 CHOSEN = Selection(
     groups=("sig-apps", "sig-node"), exclusions=(Exclusion(pattern=r"needs \[Zebra\]", why="there is no zebra image"),)
@@ -151,10 +151,13 @@ def test_tests_that_end_without_a_report_are_an_error_with_their_last_words(tmp_
 def test_nothing_of_a_run_that_is_left_stays_behind(tmp_path: Path) -> None:
     tests = made(tmp_path, "sleep 600 & echo $! >child; wait")
     with tests.running(CHOSEN, "", [], parallel=1, wrap=lambda command: command) as process:
-        until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip() != "")
+        wait_for("a child", lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip() != "")
     assert process.returncode == -signal.SIGKILL
     child = (tmp_path / "child").read_text().strip()
-    until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text().split()[2])
+    wait_for(
+        "the child's end",
+        lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text().split()[2],
+    )
 
 
 def test_a_first_interruption_lets_the_tests_clean_up(tmp_path: Path) -> None:
@@ -162,14 +165,7 @@ def test_a_first_interruption_lets_the_tests_clean_up(tmp_path: Path) -> None:
     # Ginkgo hears interruptions that a shell's background ignores; a script would go on ignoring them.
     listening = ["env", "--default-signal=INT"]
     with tests.running(CHOSEN, "", [], parallel=1, wrap=lambda command: [*listening, *command]) as process:
-        until(lambda: "ready" in (tmp_path / suite.LOG).read_text())
+        wait_for("readiness", lambda: "ready" in (tmp_path / suite.LOG).read_text())
         suite.stop(process, signal.SIGINT)
         assert process.wait(30) == 3
     tests.check()
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -23,6 +22,7 @@ from lab.cloud import Cloud, PublicNetwork, build
 from lab.cloud.tokens import Tokens
 from tests.lab.cloud.memory import MemoryMachines
 from tests.lab.cloud.shapes import faults
+from tests.waiting import wait_for
 
 NETWORK = PublicNetwork(
     block=IPv4Network("198.19.0.0/24"), gateway=IPv4Address("198.19.0.2"), first=IPv4Address("198.19.0.10")
@@ -115,7 +115,7 @@ class Server:
         )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
-        eventually(lambda: self._server.started)
+        wait_for("the server has started", lambda: self._server.started)
         self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
         # DigitalOcean's own client. No retries, since an error is what most tests are after.
         self.official: Any = pydo.Client(
@@ -183,13 +183,5 @@ class Account:
             found.update(self.client.actions.get(action)["action"])
             return bool(found["status"] != "in-progress")
 
-        eventually(ended)
+        wait_for(f"action {action} has ended", ended)
         return found
-
-
-def eventually(happens: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
-        time.sleep(0.005)

@@ -10,7 +10,8 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from lab.machines import Power
-from tests.lab.cloud.service import Account, Service, eventually
+from tests.lab.cloud.service import Account, Service
+from tests.waiting import wait_for
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f someone@somewhere"
 GOOD: dict[str, Any] = {"name": "host", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-12-x64"}
@@ -138,7 +139,7 @@ def test_droplets_made_at_once_get_ids_and_addresses_of_their_own(service: Servi
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda name: raw.post("/v2/droplets", json={**GOOD, "name": name}), names))
     assert {answer.status_code for answer in answers} == {202}
-    eventually(lambda: len(service.machines.machines) == 12)
+    wait_for("all machines are there", lambda: len(service.machines.machines) == 12)
     machines = service.machines.machines.values()
     assert len({machine.public for machine in machines}) == len({machine.private for machine in machines}) == 12
     assert sorted(machine.name for machine in machines) == sorted(names)
@@ -340,11 +341,11 @@ def test_a_deleted_droplet_leaves_no_machine_no_address_and_no_membership(
 def test_deleting_a_droplet_that_is_being_made_waits_for_it(service: Service, raw: httpx.Client) -> None:
     with service.machines.held("create"):
         droplet = raw.post("/v2/droplets", json=GOOD).json()["droplet"]["id"]
-        eventually(lambda: ("create", droplet) in service.machines.calls)
+        wait_for("create has begun", lambda: ("create", droplet) in service.machines.calls)
         answers: list[int] = []
         thread = threading.Thread(target=lambda: answers.append(raw.delete(f"/v2/droplets/{droplet}").status_code))
         thread.start()
-        eventually(lambda: ("DELETE", f"/v2/droplets/{droplet}") in service.arrived)
+        wait_for("the deletion is asked for", lambda: ("DELETE", f"/v2/droplets/{droplet}") in service.arrived)
         assert raw.get(f"/v2/droplets/{droplet}").json()["droplet"]["status"] == "new"
         assert ("destroy", droplet) not in service.machines.calls
     thread.join(10)

@@ -11,7 +11,8 @@ import pytest
 from lab.cloud import build
 from lab.machines import Power
 from tests.lab.cloud.memory import MemoryMachines
-from tests.lab.cloud.service import NETWORK, Account, Server, Service, eventually
+from tests.lab.cloud.service import NETWORK, Account, Server, Service
+from tests.waiting import wait_for
 
 # A killed daemon's threads end without a word: that is what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -85,7 +86,7 @@ def test_an_action_that_was_cut_short_is_finished(server: Server, tmp_path: Path
         droplet = account.droplet()
         machines.killed_in.add(step)
         action = account.client.droplet_actions.post(droplet, {"type": step})["action"]["id"]
-        eventually(lambda: (step, droplet) in machines.calls)
+        wait_for(f"{step} has begun", lambda: (step, droplet) in machines.calls)
         assert account.client.actions.get(action)["action"]["status"] == "in-progress"
     survivor = MemoryMachines(machines=dict(machines.machines), powers=dict(machines.powers))
     with server.serving(tmp_path, survivor) as service:
@@ -103,7 +104,7 @@ def test_a_creation_that_was_cut_short_is_finished(server: Server, tmp_path: Pat
         account = Account(service)
         created = account.client.droplets.create(body)
         droplet, action = created["droplet"]["id"], created["links"]["actions"][0]["id"]
-        eventually(lambda: ("create", droplet) in machines.calls)
+        wait_for("create has begun", lambda: ("create", droplet) in machines.calls)
         assert account.client.actions.get(action)["action"]["status"] == "in-progress"
     survivor = MemoryMachines()
     with server.serving(tmp_path, survivor, resume=False) as service:

@@ -10,7 +10,8 @@ import httpx
 import yaml
 
 from lab.cloud import ZONE_ID
-from tests.lab.cloud.service import Service, eventually
+from tests.lab.cloud.service import Service
+from tests.waiting import wait_for
 
 SCENES = yaml.safe_load((Path(__file__).parent / "official-plugins.calls.yaml").read_text())
 
@@ -46,7 +47,7 @@ def replay(client: httpx.Client, where: str, step: dict[str, Any], kept: dict[st
         answers.append(client.request(method, path, json=filled(step["body"], kept) if "body" in step else None))
         return all(pick(answers[-1].json(), key) == value for key, value in step.get("until", {}).items())
 
-    eventually(call)
+    wait_for(where, call)
     answer = answers[-1]
     assert answer.status_code == step["status"], f"{where}: {answer.status_code} {answer.text}"
     for key, value in step.get("answer", {}).items():

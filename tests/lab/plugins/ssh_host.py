@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncssh
 
-from tests.lab.cloud.service import eventually
+from tests.waiting import wait_for
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Host:
 
     def settled(self) -> None:
         """Wait until everyone has hung up."""
-        eventually(lambda: self.open == 0)
+        wait_for("all connections are closed", lambda: self.open == 0)
 
     async def _listen(self) -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(

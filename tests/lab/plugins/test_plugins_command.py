@@ -17,9 +17,9 @@ from lab.plugins import command
 from lab.plugins.command import CommandPlugin
 from lab.plugins.resource import CancelledError, PluginError
 from lab.plugins.values import UNKNOWN, Secret
-from tests.lab.cloud.service import eventually
 from tests.lab.plugins.ssh_host import Host
 from tests.lab.plugins.steps import Steps, bare
+from tests.waiting import wait_for
 
 COMMAND = "command:remote:Command"
 
@@ -324,7 +324,7 @@ def test_custom_timeouts_end_a_command(host: Host, plugin: CommandPlugin, steps:
 
 def test_cancelling_ends_what_runs_and_starts_nothing_more(host: Host, plugin: CommandPlugin, steps: Steps) -> None:
     def cancel() -> None:
-        eventually(lambda: host.commands)
+        wait_for("a command arrives", lambda: host.commands)
         plugin.cancel()
 
     thread = threading.Thread(target=cancel)

@@ -13,10 +13,11 @@ from lab.plugins import digitalocean
 from lab.plugins.digitalocean import DigitalOceanPlugin
 from lab.plugins.resource import CancelledError, PartialError, PluginError
 from lab.plugins.values import UNKNOWN
-from tests.lab.cloud.service import Service, eventually
+from tests.lab.cloud.service import Service
 from tests.lab.plugins.conftest import QUICK
 from tests.lab.plugins.recording import Recorder
 from tests.lab.plugins.steps import Steps, bare
+from tests.waiting import wait_for
 
 TAG = "digitalocean:index/tag:Tag"
 VPC = "digitalocean:index/vpc:Vpc"
@@ -106,7 +107,7 @@ def test_a_vpc_is_removed_once_its_last_member_is_gone(
     calls.take()
     gone = threading.Thread(target=vpc.delete)
     gone.start()
-    eventually(lambda: sum(method == "DELETE" for method, *_ in calls.requests) > 1)
+    wait_for("a second DELETE", lambda: sum(method == "DELETE" for method, *_ in calls.requests) > 1)
     droplet.delete()
     gone.join(10)
     assert not gone.is_alive()
@@ -284,7 +285,7 @@ def test_what_is_gone_already_is_no_obstacle_to_removing_it(ocean: DigitalOceanP
     with service.digitalocean() as client:
         client.delete(f"/v2/droplets/{droplet.id}")
         client.delete("/v2/tags/x")
-    eventually(lambda: not droplet.refresh())
+    wait_for("the droplet is gone", lambda: not droplet.refresh())
     droplet.delete()
     tag.delete()
 

@@ -11,10 +11,11 @@ import pytest
 from cryptography import x509
 
 from lab.cloud import ZONE_ID
-from tests.lab.cloud.service import Server, Service, eventually
+from tests.lab.cloud.service import Server, Service
 from tests.lab.plugins.recording import Recorder
 from tests.lab.plugins.ssh_host import Host
 from tests.lab.plugins.stack import Stack
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -182,7 +183,10 @@ def test_an_interrupted_run_is_finished_by_the_next_one(stack: Stack, host: Host
     stack.configure(command="exec sleep 100")
     began = time.monotonic()
     run = stack.interrupted(
-        "up", "--yes", "--skip-preview", when=lambda: eventually(lambda: "exec sleep 100" in host.commands, 60)
+        "up",
+        "--yes",
+        "--skip-preview",
+        when=lambda: wait_for("the script runs", lambda: "exec sleep 100" in host.commands),
     )
     assert run.code != 0
     assert time.monotonic() - began < 60
@@ -202,7 +206,9 @@ def test_a_droplet_interrupted_while_it_boots_is_waited_for_by_the_next_run(stac
             "up",
             "--yes",
             "--skip-preview",
-            when=lambda: eventually(lambda: any(step == "create" for step, _ in cloud.machines.calls[calls:]), 60),
+            when=lambda: wait_for(
+                "create has begun", lambda: any(step == "create" for step, _ in cloud.machines.calls[calls:])
+            ),
         )
         assert run.code != 0
         assert "cancelled while waiting for droplet" in run.out + run.err
