@@ -52,6 +52,10 @@ class Host:
             async def close() -> None:
                 server.close()
                 await server.wait_closed()
+                unfinished = asyncio.all_tasks() - {asyncio.current_task()}
+                for task in unfinished:
+                    task.cancel()
+                await asyncio.gather(*unfinished, return_exceptions=True)
 
             asyncio.run_coroutine_threadsafe(close(), loop).result(10)
             loop.call_soon_threadsafe(loop.stop)
@@ -83,9 +87,14 @@ class Host:
         assert shell.stdout
         assert shell.stderr
         feeding = asyncio.create_task(_feed(process.stdin, shell.stdin))
-        await asyncio.gather(_pump(shell.stdout, process.stdout), _pump(shell.stderr, process.stderr))
-        code = await shell.wait()
-        feeding.cancel()
+        try:
+            await asyncio.gather(_pump(shell.stdout, process.stdout), _pump(shell.stderr, process.stderr))
+            code = await shell.wait()
+        finally:
+            feeding.cancel()
+            if shell.returncode is None:
+                shell.kill()
+                await shell.wait()
         if code < 0:
             process.exit_with_signal("KILL")
         else:
