@@ -29,6 +29,7 @@ TOOLS = Userland(
         "hostname",
         "iperf",
         "iproute2",
+        "libc-bin",
         "netbase",
         "netcat-openbsd",
         "sed",

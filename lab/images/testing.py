@@ -117,7 +117,7 @@ class Workshop:
             File(path="etc/passwd", text=recipes.USERS, mode=0o644),
             File(path="etc/group", text="root:x:0:\nnogroup:x:65534:\n", mode=0o644),
             File(path="etc/nginx/nginx.conf", text=_NGINX_CONFIGURATION, mode=0o644),
-            *(Folder(path=path) for path in ("var/lib", "var/lib/nginx", "var/log", "var/log/nginx")),
+            *(Folder(path=path) for path in ("run", "var/lib", "var/lib/nginx", "var/log", "var/log/nginx")),
         )
         return Image(
             repository="",

@@ -90,6 +90,14 @@ def test_a_service_has_a_name(place: Namespace, web: Manifest, client: str, name
     assert place.dial(client, name, 80).startswith(f"{NAME}-")
 
 
+def test_the_c_library_of_a_pod_resolves_names_as_well(place: Namespace, web: Manifest, client: str) -> None:
+    assert place.exec(client, "getent", "hosts", NAME).split() == [
+        web["spec"]["clusterIP"],
+        f"{NAME}.e2e-services.svc.cluster.local",
+    ]
+    assert client in place.exec(client, "getent", "hosts", client).split()
+
+
 def test_names_outside_of_the_cluster_resolve_in_pods(place: Namespace, client: str) -> None:
     place.exec(client, "/agnhost", "connect", "--timeout=5s", "api.lab.triplane.test:6443")
     place.create("Service", "elsewhere", spec={"type": "ExternalName", "externalName": "api.lab.triplane.test"})

@@ -346,3 +346,5 @@ def test_what_upstreams_tests_ask_for_is_made_under_the_tag_that_they_ask_for(
     assert asks_for_root.mode == 0o6755
     assert {"agnhost", "data.json"} <= members(store, "e2e-test-images/kitten", "1.8").keys()
     assert config(store, "e2e-test-images/nginx", "1.27.0-2")["config"]["Cmd"] == ["nginx"]
+    # Where nginx writes who it is, and where Debian's packages alone leave nothing.
+    assert "run" in members(store, "e2e-test-images/nginx", "1.27.0-2")
