@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from dnslib import QTYPE, RCODE, RR, SOA, A, DNSRecord  # type: ignore[import-untyped]
 from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer  # type: ignore[import-untyped]
@@ -22,6 +22,7 @@ TTL = 1
 FORWARD_SECONDS = 2.0
 UPSTREAM_PORT = 53
 _FORWARDS_AT_ONCE = 32
+_LONGEST = 65535
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +78,7 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
         try:
             for server in self._upstream():
                 try:
-                    reply = DNSRecord.parse(request.send(server, UPSTREAM_PORT, tcp=tcp, timeout=FORWARD_SECONDS))
+                    reply = DNSRecord.parse(_ask(server, request.pack(), tcp=tcp))
                 except (OSError, ValueError) as error:
                     _log.info("resolver %s did not answer: %s", server, error)
                     continue
@@ -86,6 +87,31 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
             return _failure(request)
         finally:
             self._forwards.release()
+
+
+def _ask(server: str, message: bytes, *, tcp: bool) -> bytes:
+    """Send a message to another name server and return its answer.
+
+    Not dnslib's own `send`, which reads for ever where a server closes the connection within its answer.
+    """
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
+        sock.settimeout(FORWARD_SECONDS)
+        sock.connect((server, UPSTREAM_PORT))
+        if not tcp:
+            sock.send(message)
+            return sock.recv(_LONGEST)
+        # Each message after its length in two bytes (RFC 1035, 4.2.2).
+        sock.sendall(len(message).to_bytes(2, "big") + message)
+        with sock.makefile("rb") as stream:
+            return _exactly(stream, int.from_bytes(_exactly(stream, 2), "big"))
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    read = stream.read(size)
+    if len(read) < size:
+        raise ConnectionError("it closed the connection within its answer")
+    return read
 
 
 def _failure(request: DNSRecord) -> DNSRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -130,6 +131,26 @@ def test_resolvers_that_do_not_answer_are_a_servfail_and_the_next_one_is_tried(
     assert ask(port, "far.example").header.rcode == RCODE.SERVFAIL
     upstream[:] = []
     assert ask(port, "far.example").header.rcode == RCODE.SERVFAIL
+
+
+@pytest.mark.parametrize("answer", [b"", b"\0", b"\0\x40", b"\0\x40half"])
+def test_a_resolver_that_hangs_up_within_its_answer_is_a_servfail_and_is_left(
+    port: int, upstream: list[str], monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(dns, "UPSTREAM_PORT", server.getsockname()[1])
+        upstream[:] = ["127.0.0.1"]
+
+        def answer_one() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        answering = threading.Thread(target=answer_one)
+        answering.start()
+        assert ask(port, "far.example", tcp=True).header.rcode == RCODE.SERVFAIL
+        answering.join(10)
 
 
 def test_a_record_store_that_fails_is_a_servfail_and_the_server_goes_on(port: int) -> None:
