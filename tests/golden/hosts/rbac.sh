@@ -3,6 +3,10 @@ step rbac
 # The administrator's kubeconfig comes on stdin, and is in memory until this step ends, however it ends.
 export KUBECONFIG=/run/triplane/rbac.kubeconfig KUBERC=off KUBECACHEDIR=/run/triplane/rbac.kubeconfig.cache
 trap 'rm -rf "$KUBECONFIG"*' EXIT
+# A signal that is left to bash ends it now and then without what is to be done on EXIT.
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 put_bundle >/dev/null
 PATH=/usr/local/bin:$PATH
 

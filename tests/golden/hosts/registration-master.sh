@@ -3,6 +3,10 @@ step k8s-master-0-registration
 # The administrator's kubeconfig comes on stdin, and is in memory until this step ends, however it ends.
 export KUBECONFIG=/run/triplane/k8s-master-0-registration.kubeconfig KUBERC=off KUBECACHEDIR=/run/triplane/k8s-master-0-registration.kubeconfig.cache
 trap 'rm -rf "$KUBECONFIG"*' EXIT
+# A signal that is left to bash ends it now and then without what is to be done on EXIT.
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 put_bundle >/dev/null
 PATH=/usr/local/bin:$PATH
 

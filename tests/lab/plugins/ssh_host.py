@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,7 +84,9 @@ class Host:
         self.commands.append(command)
         pipe = asyncio.subprocess.PIPE
         environment = {"PATH": "/usr/bin:/bin"} | dict(process.env)
-        shell = await asyncio.create_subprocess_shell(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        shell = await asyncio.create_subprocess_shell(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
+        )
         assert shell.stdin
         assert shell.stdout
         assert shell.stderr
@@ -93,7 +97,8 @@ class Host:
         finally:
             feeding.cancel()
             if shell.returncode is None:
-                shell.kill()
+                # With all that it started: who has its output open keeps it from being over.
+                os.killpg(shell.pid, signal.SIGKILL)
                 await shell.wait()
         if code < 0:
             process.exit_with_signal("KILL")
