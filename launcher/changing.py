@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from rich.table import Table
 
 from lab import plugins, toolchain
+from lab.hosts import image
 from lab.images.recipes import AGNHOST
 from launcher import lab as daemon
 from launcher import repair, stacks
@@ -132,17 +134,38 @@ def _destroy(desk: Desk, stack: str) -> None:
 
 
 def test(desk: Desk, arguments: Sequence[str]) -> NoReturn:
-    """Run pytest in this process's place, so that its summary is the last line and its exit code ours."""
+    """Run pytest in this process's place, so that its summary is the last line and its exit code is ours."""
     workspace = desk.workspace
-    words = list(arguments)
-    if words[:1] == ["fast"]:
-        chosen = ["-m", "not hosts and not engine", "-n", "2", *words[1:]]
-    else:
-        chosen = words
+    chosen = selected(arguments)
+    if chosen.needs_hosts:
         with workspace.locked(desk.report):
             _preparation(desk).everything(workspace.stack)
     os.chdir(workspace.checkout)
-    become([str(workspace.python), "-m", "pytest", *chosen])
+    become([str(workspace.python), "-m", "pytest", *chosen.arguments])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tests:
+    """Which tests are meant, in pytest's words."""
+
+    arguments: tuple[str, ...]
+    needs_hosts: bool = True
+    """Whether the lab's binaries and image must be there."""
+
+
+def selected(arguments: Sequence[str]) -> Tests:
+    """Read `fast` or `long` from the first word; what follows is pytest's, and wins over what is chosen here.
+
+    Two processes share the work. The end-to-end tests are one group, since they share one cluster.
+    """
+    both = ("-n", "2", "--dist", "loadgroup")
+    match [*arguments]:
+        case ["fast", *others]:
+            return Tests(arguments=("-m", "not hosts and not engine", *both, *others), needs_hosts=False)
+        case ["long", *others]:
+            return Tests(arguments=(*both, *(f"--host-image={slug}" for slug in image.RELEASES), *others))
+        case others:
+            return Tests(arguments=("-m", "not long", *both, *others))
 
 
 def stack_meant(arguments: Sequence[str], default: str) -> str:

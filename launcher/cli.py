@@ -78,7 +78,11 @@ def down() -> None:
 
 @app.command(context_settings=PASSING)
 def test(context: typer.Context) -> None:
-    """Run the tests: `test` all, `test fast` those that need no hosts and no engine; more words go to pytest."""
+    """Run the tests. More words go to pytest.
+
+    `test fast`: those that need no hosts and no engine. `test`: what every change must pass. `test long`: all,
+    end to end on each image that the lab has; hours.
+    """
     from launcher import changing  # noqa: PLC0415 - see above
 
     changing.test(_desk(), context.args)

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.cluster import Cluster
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here works on one cluster, in the order it is written in."""
     for item in items:
@@ -18,15 +19,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("e2e"))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    images = metafunc.config.getoption("--host-image")
+    if images and "cluster" in metafunc.fixturenames:
+        metafunc.parametrize("cluster", images, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three members and three masters, raised from nothing; nothing is left of them afterwards.
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three members, three masters and two nodes, raised from nothing; nothing is left of them afterwards.
 
     TRIPLANE_E2E_DIR names a folder whose cluster is used as it is and left running, to write tests against.
     """
     kept = os.environ.get("TRIPLANE_E2E_DIR")
     cluster = Cluster(Path(kept) if kept else tmp_path_factory.mktemp("e2e"))
     try:
+        if image := getattr(request, "param", None):
+            cluster.configure("triplane:image", image)
         cluster.up()
         yield cluster
     finally:

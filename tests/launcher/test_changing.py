@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lab.hosts import image
 from launcher import bench, changing, repair
 from launcher.desk import Desk
 from launcher.report import Report, console
@@ -140,3 +141,23 @@ def test_the_phases_and_the_critical_path_are_those_of_the_median_run(table: Any
     shown = table(run(100.0), run(110.0), run(500.0))
     assert shown["etcd:Cluster"] == ["3", "4.0 s", "110.0 s", "106.0 s"]
     assert shown["etcd-0"] == ["etcd:Cluster", "4.5 s", "110.0 s", "105.5 s", "0.5 s"]
+
+
+def test_fast_tests_need_no_hosts_and_no_engine() -> None:
+    chosen = changing.selected(["fast", "-k", "dns"])
+    assert not chosen.needs_hosts
+    assert chosen.arguments[:2] == ("-m", "not hosts and not engine")
+    assert chosen.arguments[-2:] == ("-k", "dns")
+
+
+def test_what_is_long_is_run_on_every_image_and_only_where_it_is_asked_for() -> None:
+    assert changing.selected([]).arguments[:2] == ("-m", "not long")
+    long = changing.selected(["long"]).arguments
+    assert "-m" not in long
+    assert {word.removeprefix("--host-image=") for word in long if word.startswith("--host-image=")} == set(
+        image.RELEASES
+    )
+
+
+def test_words_for_pytest_come_last_so_that_they_win() -> None:
+    assert changing.selected(["-n", "0", "tests/lab"]).arguments[-3:] == ("-n", "0", "tests/lab")
