@@ -137,7 +137,8 @@ ready() {
     return 1
   }
   condition=$(sed -n '/"type": "Ready"/,/}/p' <<<"$answer")
-  said=$(date --date "$(field lastHeartbeatTime "$condition")" +%s)
+  # For date, no text is today's midnight.
+  said=$(date --date "$(field lastHeartbeatTime "$condition" | grep . || printf @0)" +%s)
   started=$(date --date "$(systemctl show --property ExecMainStartTimestamp --value kubelet)" +%s)
   if ((said < started)); then
     say 'the kubelet has not told the API anything since it started'
