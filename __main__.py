@@ -26,7 +26,7 @@ from components.network import Network
 from components.objects import Objects
 from components.pki import Pki
 from components.proxy import Proxies
-from components.registration import Registrations
+from components.registration import Registrations, Removals
 from components.scheduler import Schedulers
 from components.secret import secret
 from model import certificates
@@ -40,7 +40,12 @@ from model.topology import Topology
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 settings = stack.load()
-topology = Topology.of(cluster=settings.cluster, domain=settings.domain, pools=settings.pools)
+topology = Topology.of(
+    cluster=settings.cluster,
+    domain=settings.domain,
+    pools=settings.pools,
+    droplets_as_nodes=settings.cloud_controller,
+)
 releases = Releases(
     catalog=load(),
     versions=settings.versions.by_component(),
@@ -164,6 +169,18 @@ api = Names(
     ],
 )
 
+# What asks the API on the operator's behalf, and what a node of an earlier droplet makes room for.
+kubectl = Kubectl(
+    "kubectl",
+    host=masters[0],
+    releases=releases,
+    pki=pki,
+    cluster=settings.cluster,
+    api_port=settings.api_port,
+    apiserver=apiservers.ready[masters[0].node.name],
+)
+removals = Removals("removals", hosts=nodes, kubectl=kubectl, vpc=network.vpc)
+
 # What runs pods, on masters and nodes alike.
 containerds = Containerds(
     "containerds",
@@ -183,8 +200,10 @@ kubelets = Kubelets(
     services=settings.service_cidr,
     api_port=settings.api_port,
     extra_flags=settings.extra_flags.get("kubelet", {}),
+    cloud_controller=settings.cloud_controller,
     containerds=containerds.ready,
     api=api.records,
+    removals=removals.ready,
 )
 proxies = Proxies(
     "proxies",
@@ -201,17 +220,8 @@ proxies = Proxies(
 )
 
 # What stands in the API: who may do what, what each node is for, and names for services.
-kubectl = Kubectl(
-    "kubectl",
-    host=masters[0],
-    releases=releases,
-    pki=pki,
-    cluster=settings.cluster,
-    api_port=settings.api_port,
-    apiserver=apiservers.ready[masters[0].node.name],
-)
 Objects("rbac", kubectl=kubectl, objects=rbac.rbac())
-registrations = Registrations("registrations", hosts=nodes, kubectl=kubectl, nodes=proxies.ready, vpc=network.vpc)
+registrations = Registrations("registrations", hosts=nodes, kubectl=kubectl, nodes=proxies.ready)
 Objects(
     "coredns",
     kubectl=kubectl,
@@ -230,6 +240,7 @@ pulumi.export(
         {
             "name": host.node.name,
             "fqdn": host.node.fqdn,
+            "droplet": host.node.droplet_name,
             "privateName": host.node.private_name,
             "roles": sorted(host.node.roles),
             "publicAddress": host.public_address,

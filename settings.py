@@ -190,6 +190,8 @@ class Settings(Section):
     """Who reaches the API from outside."""
     node_ports_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = ()
     """Who reaches the NodePorts of services from outside."""
+    cloud_controller: Annotated[bool, Field(strict=True, examples=[True])] = False
+    """Whether nodes wait for DigitalOcean's cloud controller manager."""
     allow_world_ssh: Annotated[bool, Field(strict=True, examples=[True])] = False
     versions: Annotated[Versions, Field(examples=[{"kubernetes": "1.37.1"}])] = Versions()
     images: Annotated[Images, Field(examples=[{"coredns": COREDNS}])] = Images()

@@ -69,7 +69,7 @@ class Host(pulumi.ComponentResource):
         self.host_key = host_key.public_key_openssh
         self.droplet = digitalocean.Droplet(
             node.name,
-            name=node.fqdn,
+            name=node.droplet_name,
             region=region,
             image=image,
             size=node.size,

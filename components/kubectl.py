@@ -64,13 +64,21 @@ class Kubectl(pulumi.ComponentResource):
         depends_on: Iterable[pulumi.Resource] = (),
         deleted_with: pulumi.Resource | None = None,
         about: Node | None = None,
+        droplet: pulumi.Input[str] | None = None,
     ) -> command.remote.Command:
-        """Run a script of `model.steps.kubectl`; `about` is the node that it is about and is named after."""
+        """Run a script of `model.steps.kubectl`; `about` is the node that it is about and is named after.
+
+        `droplet` is that node's id at DigitalOcean, for a script that asks for it.
+        """
+        full = f"{about.name}-{name}" if about else name
+        brought = [SecretFile(paths.passing_kubeconfig(full), self._kubeconfig)]
+        if droplet is not None:
+            brought.append(SecretFile(paths.passing_droplet(full), droplet))
         return self.host.step(
             name,
             create=create,
             delete=delete,
-            secrets=[SecretFile(paths.passing_kubeconfig(f"{about.name}-{name}" if about else name), self._kubeconfig)],
+            secrets=brought,
             parent=parent,
             depends_on=[self.ready, self._apiserver, *depends_on],
             deleted_with=deleted_with,

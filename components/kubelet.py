@@ -39,8 +39,10 @@ class Kubelets(pulumi.ComponentResource):
         services: IPv4Network,
         api_port: int,
         extra_flags: Mapping[str, str],
+        cloud_controller: bool,
         containerds: Mapping[str, pulumi.Resource],
         api: Iterable[pulumi.Resource],
+        removals: Mapping[str, pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:kubernetes:Kubelets", name, None, opts)
@@ -65,6 +67,7 @@ class Kubelets(pulumi.ComponentResource):
                     server=server,
                     version=releases.versions["kubernetes"],
                     extra=extra_flags,
+                    cloud_controller=cloud_controller,
                 ),
                 secrets=[
                     SecretFile(
@@ -76,7 +79,13 @@ class Kubelets(pulumi.ComponentResource):
                     SecretFile(KUBELET_SERVING[1], serving.key),
                 ],
                 parent=self,
-                depends_on=[installed, containerds[node.name], *first, *(ready[name] for name in before)],
+                depends_on=[
+                    installed,
+                    containerds[node.name],
+                    removals[node.name],
+                    *first,
+                    *(ready[name] for name in before),
+                ],
             )
         self.ready = ready
         self.register_outputs({})

@@ -11,8 +11,45 @@ from components.kubectl import Kubectl
 from model.steps import registration
 
 
+class Removals(pulumi.ComponentResource):
+    """What becomes of nodes that settings no longer have, or that were another droplet.
+
+    Each is a resource of its own, so that a registration may be replaced without the node being drained; and there
+    before the kubelet, so that a node that was never ready is taken away like any other.
+    """
+
+    ready: Mapping[str, pulumi.Resource]
+    """By the node's name: the API has no node of that name that is another droplet."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        hosts: Iterable[Host],
+        kubectl: Kubectl,
+        vpc: pulumi.Resource,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("triplane:kubernetes:Removals", name, None, opts)
+        ready: dict[str, pulumi.Resource] = {}
+        for host in hosts:
+            ready[host.node.name] = kubectl.step(
+                registration.REMOVAL,
+                about=host.node,
+                create=registration.arrival(node=host.node),
+                droplet=host.droplet.id,
+                delete=registration.removal(node=host.node),
+                parent=self,
+                depends_on=[host.ready],
+                # Where everything goes there is nobody left to drain a node for.
+                deleted_with=vpc,
+            )
+        self.ready = ready
+        self.register_outputs({})
+
+
 class Registrations(pulumi.ComponentResource):
-    """Labels and taints of every node, and what becomes of a node that settings have no more.
+    """Labels and taints of every node.
 
     A kubelet may not label itself with its role, nor take a label away: so both are asked for on a master.
     """
@@ -27,7 +64,6 @@ class Registrations(pulumi.ComponentResource):
         hosts: Iterable[Host],
         kubectl: Kubectl,
         nodes: Mapping[str, pulumi.Resource],
-        vpc: pulumi.Resource,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:kubernetes:Registrations", name, None, opts)
@@ -40,17 +76,6 @@ class Registrations(pulumi.ComponentResource):
                 create=registration.script(node=node),
                 parent=self,
                 depends_on=[nodes[node.name]],
-            )
-            # A resource of its own, so that a registration may be replaced without the node being drained; and there
-            # as soon as the host is, so that a node that never came to be ready is taken away like any other.
-            kubectl.step(
-                registration.REMOVAL,
-                about=node,
-                delete=registration.removal(node=node),
-                parent=self,
-                depends_on=[host.ready],
-                # Where everything goes there is nobody left to drain a node for.
-                deleted_with=vpc,
             )
         self.ready = ready
         self.register_outputs({})

@@ -76,7 +76,7 @@ def etcdctl(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     outputs = cluster(desk)
     power = droplets(desk)
     members = [node for node in outputs["nodes"] if "etcd" in node["roles"]]
-    running = [node for node in members if power.get(node["fqdn"]) == "active"]
+    running = [node for node in members if power.get(node["droplet"]) == "active"]
     if not running:
         raise LauncherError("no etcd host is powered on: ./triplane status")
     script = (

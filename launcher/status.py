@@ -175,7 +175,7 @@ def probe_all(
     hosts = outputs["nodes"]
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
         return tuple(
-            pool.map(lambda node: probe(workspace, outputs, node, power.get(node["fqdn"], "gone"), api_port), hosts)
+            pool.map(lambda node: probe(workspace, outputs, node, power.get(node["droplet"], "gone"), api_port), hosts)
         )
 
 

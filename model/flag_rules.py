@@ -80,7 +80,8 @@ _OWNED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("config", "config-dir", "root-dir", "pod-manifest-path"), _PATHS),
         **dict.fromkeys(("container-runtime-endpoint", "image-service-endpoint"), _PATHS),
         "cgroup-driver": "containerd, whom the kubelet asks",
-        "cloud-provider": "the droplets, which no cloud controller manager initializes",
+        "cloud-provider": "triplane:cloudController",
+        "provider-id": "the droplet's id",
     },
     "kube-proxy": {
         "config": _PATHS,

@@ -95,3 +95,8 @@ def key(directory: str, name: str) -> str:
 def passing_kubeconfig(step: str) -> str:
     """The administrator's kubeconfig, in memory and only while the step runs."""
     return f"/run/triplane/{step}.kubeconfig"
+
+
+def passing_droplet(step: str) -> str:
+    """The id of the droplet that a step on a master is about; it goes when the kubeconfig does."""
+    return f"{passing_kubeconfig(step)}.droplet"

@@ -55,9 +55,10 @@ class Node:
     """`<pool>-<index>`, e.g. etcd-0."""
     pool: str
     fqdn: str
-    """Its public name, which is the droplet's name too."""
+    """Its public name."""
     private_name: str
     """The name of its VPC address: what other hosts call it by."""
+    droplet_name: str
     roles: frozenset[Role]
     size: str
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -90,14 +91,16 @@ class Topology:
     nodes: tuple[Node, ...]
 
     @classmethod
-    def of(cls, *, cluster: str, domain: str, pools: Iterable[PoolLike]) -> Topology:
-        """Number the hosts of each pool from 0."""
+    def of(cls, *, cluster: str, domain: str, pools: Iterable[PoolLike], droplets_as_nodes: bool = False) -> Topology:
+        """Number the hosts of each pool from 0; `droplets_as_nodes` names a droplet as Kubernetes names its node."""
+        private = f"{INTERNAL}.{domain}"
         nodes = tuple(
             Node(
                 name=f"{pool.name}-{index}",
                 pool=pool.name,
                 fqdn=f"{pool.name}-{index}.{domain}",
-                private_name=f"{pool.name}-{index}.{INTERNAL}.{domain}",
+                private_name=f"{pool.name}-{index}.{private}",
+                droplet_name=f"{pool.name}-{index}.{private if droplets_as_nodes else domain}",
                 roles=frozenset(pool.roles),
                 size=pool.size,
                 labels={**pool.labels, **role_labels(pool.roles)},

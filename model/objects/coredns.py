@@ -22,6 +22,7 @@ USER = 65532
 TOLERATION_SECONDS = 30
 """How long a replica is left on a host that is gone, before another one is started elsewhere."""
 HOSTNAME = "kubernetes.io/hostname"
+UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 ROLE = "system:coredns"
 
 
@@ -176,6 +177,8 @@ def _pod(image: str) -> Object:
         "tolerations": [
             {"key": "CriticalAddonsOnly", "operator": "Exists"},
             {"key": CONTROL_PLANE, "operator": "Exists", "effect": "NoSchedule"},
+            # Of a node that waits for its cloud controller manager, which may ask for names itself.
+            {"key": UNINITIALIZED, "operator": "Exists", "effect": "NoSchedule"},
             *(
                 {
                     "key": f"node.kubernetes.io/{condition}",

@@ -14,10 +14,15 @@ from model.steps import step, unit
 from model.topology import Node
 
 NAME = "kubelet"
+PROVIDER = "digitalocean://"
+"""What a node's provider id begins with; the droplet's id follows."""
 
 
-def flags(node: Node) -> dict[str, str]:
-    """What no configuration file takes (docs/reference/command-line-tools-reference/kubelet)."""
+def flags(node: Node, *, cloud_controller: bool) -> dict[str, str]:
+    """What no configuration file takes (docs/reference/command-line-tools-reference/kubelet).
+
+    `cloud_controller`: a cloud controller manager initializes nodes, and a new one has a taint until it has done so.
+    """
     return {
         "config": paths.KUBELET_CONFIGURATION,
         "config-dir": paths.KUBELET_DROP_INS,
@@ -26,10 +31,21 @@ def flags(node: Node) -> dict[str, str]:
         "hostname-override": node.node_name,
         # The default route is the public interface's, and so would be the address.
         "node-ip": "${PRIVATE_ADDRESS}",
+        # As DigitalOcean's controllers write it (digitalocean-cloud-controller-manager, docs/getting-started.md).
+        "provider-id": f"{PROVIDER}${{DROPLET_ID}}",
+        **({"cloud-provider": "external"} if cloud_controller else {}),
     }
 
 
-def script(*, node: Node, services: IPv4Network, server: str, version: str, extra: Mapping[str, str]) -> str:
+def script(
+    *,
+    node: Node,
+    services: IPv4Network,
+    server: str,
+    version: str,
+    extra: Mapping[str, str],
+    cloud_controller: bool = False,
+) -> str:
     """Run the kubelet until its node is Ready; `server` is the API's URL."""
     sysctls = HostFile(
         path="/etc/sysctl.d/80-triplane-kubelet.conf",
@@ -43,7 +59,7 @@ def script(*, node: Node, services: IPv4Network, server: str, version: str, extr
             NAME,
             host_environment=paths.HOST_ENVIRONMENT,
             installed=paths.installed("kubernetes", version),
-            arguments=arguments(flags(node), extra),
+            arguments=arguments(flags(node, cloud_controller=cloud_controller), extra),
         ),
     )
     return step(

@@ -1,7 +1,10 @@
-"""A node as the API knows it: what settings say of it, and its end."""
+"""A node as the API knows it: which droplet it is, what settings say of it, and its end."""
 
 from __future__ import annotations
 
+from model import paths
+from model.objects import SYSTEM
+from model.steps import kubelet
 from model.steps.kubectl import kubectl_step
 from model.topology import Node
 
@@ -26,6 +29,24 @@ def script(*, node: Node) -> str:
         labels_annotation=LABELS_ANNOTATION,
         taints={f"{taint.key}:{taint.effect}": taint for taint in node.taints},
         taints_annotation=TAINTS_ANNOTATION,
+    )
+
+
+def arrival(*, node: Node) -> str:
+    """Take away a node of this name that was another droplet, before this one's kubelet takes its place.
+
+    A kubelet says its provider id only when it registers, and the API lets nobody change one: a cloud controller
+    manager would look for the addresses of a droplet that is gone, and remove the node with it. The droplet's id, which
+    no preview of a new host knows, comes as a file on stdin (`model.paths.passing_droplet`).
+    """
+    name = f"{node.name}-{REMOVAL}"
+    return kubectl_step(
+        "arrival",
+        name=name,
+        node=node.node_name,
+        provider=kubelet.PROVIDER,
+        droplet=paths.passing_droplet(name),
+        system=SYSTEM,
     )
 
 

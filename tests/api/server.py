@@ -76,8 +76,8 @@ class ApiServer:
         """Files that the last step's kubeconfig left."""
         return [path.name for path in (self.folder / "run").iterdir()]
 
-    def start(self, script: str, name: str) -> subprocess.Popen[str]:
-        """Run a step as a master's shell does, with the kubeconfig on its input."""
+    def start(self, script: str, name: str, droplet: str = "") -> subprocess.Popen[str]:
+        """Run a step as a master's shell does, with the kubeconfig and a droplet's id, if any, on its input."""
         (self.folder / "run").mkdir(exist_ok=True)
         library = self.folder / "step.sh"
         library.write_text(read("steps/step.sh").replace("/var/lib/triplane/applied", f"{self.folder}/applied"))
@@ -99,13 +99,15 @@ class ApiServer:
             start_new_session=True,
         )
         assert process.stdin
-        process.stdin.write(f"{path} root:root 600 {b64encode(self.kubeconfig.encode()).decode()}\n")
+        for file, content in ((path, self.kubeconfig), (f"{path}.droplet", droplet)):
+            if content:
+                process.stdin.write(f"{file} root:root 600 {b64encode(content.encode()).decode()}\n")
         process.stdin.close()
         process.stdin = None
         return process
 
-    def run(self, script: str, name: str) -> Outcome:
-        process = self.start(script, name)
+    def run(self, script: str, name: str, droplet: str = "") -> Outcome:
+        process = self.start(script, name, droplet)
         out, err = process.communicate(timeout=120)
         return Outcome(process.returncode, out, err)
 

@@ -54,6 +54,10 @@ def register(api: ApiServer, node: Node) -> Outcome:
     return api.run(registration.script(node=node), f"{node.name}-registration")
 
 
+def arrive(api: ApiServer, node: Node, droplet: str) -> Outcome:
+    return api.run(registration.arrival(node=node), f"{node.name}-removal", droplet)
+
+
 def remove(api: ApiServer, node: Node) -> Outcome:
     return api.run(registration.removal(node=node), f"{node.name}-removal")
 
@@ -244,3 +248,17 @@ def test_a_removal_that_cannot_ask_says_what_to_do(api: ApiServer) -> None:
     assert outcome.code == 1
     assert "cannot ask this master's API server for web-0.internal.example.com: " in outcome.err
     assert "bring it back and run the same again" in outcome.err
+
+
+def test_a_node_of_a_droplet_that_is_gone_makes_room(api: ApiServer) -> None:
+    node = node_of("web")
+    join(api, node)
+    assert arrive(api, node, "1").code == 0  # a node from before provider ids were told
+    assert api.get("node", node.node_name)["spec"]["providerID"] == "digitalocean://1"
+    assert arrive(api, node, "1").code == 0
+    assert api.get("node", node.node_name)["spec"]["providerID"] == "digitalocean://1"
+    outcome = arrive(api, node, "2")
+    assert outcome.code == 0
+    assert "another droplet, digitalocean://1" in outcome.out
+    assert node.node_name not in api.kubectl("get", "nodes", "--output=name")
+    assert arrive(api, node, "2").code == 0

@@ -159,3 +159,17 @@ def test_with_abac_nodes_and_their_callers_may_do_what_they_do() -> None:
         '"user": "kube-apiserver-kubelet-client"',
     ):
         assert subject in step.inputs["create"]
+
+
+def test_every_kubelet_says_which_droplet_it_is(graph: Graph) -> None:
+    for host, step in steps(graph, KUBELET).items():
+        assert "--provider-id=digitalocean://${DROPLET_ID}" in step.inputs["create"], host
+        assert "--cloud-provider=" not in step.inputs["create"], host
+
+
+def test_a_cloud_controller_finds_droplets_by_the_names_of_their_nodes() -> None:
+    after = graph_of("lab", cloudController="true")
+    for host, step in steps(after, KUBELET).items():
+        assert "--cloud-provider=external" in step.inputs["create"]
+        # The controller writes the droplet's name as the node's Hostname, and by that the API server calls the kubelet.
+        assert f"--hostname-override={after.named(':Droplet', host).inputs['name']} " in step.inputs["create"]

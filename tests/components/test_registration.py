@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 
 from tests.components.graph import Graph, Resource, graph_of
+from tests.components.test_graph import value
 
 POOL = {"name": "gpu", "roles": ["kube-node"], "count": 1, "size": "s-2vcpu-4gb"}
 POOLS = [
@@ -35,9 +37,12 @@ def test_a_node_is_registered_once_its_kubelet_and_its_proxy_run(graph: Graph) -
         assert needs <= graph.before(step), host
 
 
-def test_a_removal_only_deletes_and_is_there_before_the_kubelet(graph: Graph) -> None:
+def test_a_node_of_an_earlier_droplet_is_removed_before_the_kubelet_takes_its_place(graph: Graph) -> None:
     for host, step in steps(graph, "removal").items():
-        assert not {"create", "update"} & set(step.inputs)
+        assert step.urn in graph.named(":Command", f"{host}-kubelet").depends_on
+        path, _owner, _mode, droplet = value(step.inputs["stdin"]).splitlines()[1].split()
+        assert path == f"/run/triplane/{host}-removal.kubeconfig.droplet"
+        assert b64decode(droplet).decode() == f"id-of-{host}\n"
         before = graph.before(step)
         assert graph.named(":Command", f"{host}-host").urn in before  # so that it goes before its host does
         assert graph.named(":Command", f"{host}-kubelet").urn not in before, host

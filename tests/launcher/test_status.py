@@ -17,6 +17,7 @@ from launcher.status import Host, Service, Snapshot
 ETCD = {
     "name": "etcd-0",
     "fqdn": "etcd-0.lab.triplane.test",
+    "droplet": "etcd-0.lab.triplane.test",
     "roles": ["etcd"],
     "publicAddress": "198.18.0.10",
     "privateAddress": "10.240.0.2",

@@ -94,7 +94,7 @@ def steps() -> dict[str, str]:
             node=node, services=SERVICES, server=API, version="1.37.1", extra={"v": "2"}
         ),
         "kubelet-node.sh": kubelet.script(
-            node=WORKERS.nodes[0], services=SERVICES, server=API, version="1.37.1", extra={}
+            node=WORKERS.nodes[0], services=SERVICES, server=API, version="1.37.1", extra={}, cloud_controller=True
         ),
         "kube-proxy.sh": kube_proxy.script(
             node=node, pods=PODS, services=SERVICES, server=API, version="1.37.1", extra={"v": "2"}
@@ -110,6 +110,7 @@ def steps() -> dict[str, str]:
             objects=coredns.coredns(image=f"registry.example.com/coredns@sha256:{'0' * 64}", services=SERVICES),
             rollout=Rollout(deployment=coredns.NAME, labels=coredns.LABELS),
         ),
+        "arrival.sh": registration.arrival(node=WORKERS.nodes[0]),
         "registration-master.sh": registration.script(node=node),
         "registration-node.sh": registration.script(node=WORKERS.nodes[0]),
         "removal.sh": registration.removal(node=WORKERS.nodes[0]),

@@ -97,7 +97,7 @@ def test_yaml_files_are_yaml(name: str) -> None:
 
 
 GONE = re.compile(
-    r"--(insecure-port|address|port|cloud-provider|enable-taint-manager|pod-eviction-timeout|admission-control)=",
+    r"--(insecure-port|address|port|enable-taint-manager|pod-eviction-timeout|admission-control)=",
     re.MULTILINE,
 )
 

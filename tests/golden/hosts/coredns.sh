@@ -183,6 +183,9 @@ spec:
       - key: node-role.kubernetes.io/control-plane
         operator: Exists
         effect: NoSchedule
+      - key: node.cloudprovider.kubernetes.io/uninitialized
+        operator: Exists
+        effect: NoSchedule
       - key: node.kubernetes.io/not-ready
         operator: Exists
         effect: NoExecute

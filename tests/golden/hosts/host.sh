@@ -193,9 +193,9 @@ MaxSessions 100
 TrustedUserCAKeys /etc/ssh/triplane-user-ca.pub
 TRIPLANE_END_OF_FILE
 
-address() { curl --fail --silent --show-error --max-time 5 http://169.254.169.254/metadata/v1/interfaces/private/0/ipv4/address; }
-wait_until 30 'the VPC address from the metadata service' address
-printf 'PRIVATE_ADDRESS=%s\n' "$(address)" | put /etc/triplane/host.env root:root 644
+metadata() { curl --fail --silent --show-error --max-time 5 "http://169.254.169.254/metadata/v1/$1"; }
+wait_until 30 'the VPC address from the metadata service' metadata interfaces/private/0/ipv4/address
+printf 'PRIVATE_ADDRESS=%s\nDROPLET_ID=%s\n' "$(metadata interfaces/private/0/ipv4/address)" "$(metadata id)" | put /etc/triplane/host.env root:root 644
 
 sshd -t
 systemctl reload ssh

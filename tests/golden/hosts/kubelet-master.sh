@@ -86,6 +86,7 @@ ExecStart=/opt/triplane/kubernetes/1.37.1/kubelet \
     --kubeconfig=/etc/kubernetes/kubelet.kubeconfig \
     --hostname-override=k8s-master-0.internal.k8s.example.com \
     --node-ip=${PRIVATE_ADDRESS} \
+    --provider-id=digitalocean://${DROPLET_ID} \
     --v=2
 
 Restart=always

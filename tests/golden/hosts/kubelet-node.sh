@@ -86,7 +86,9 @@ ExecStart=/opt/triplane/kubernetes/1.37.1/kubelet \
     --config-dir=/etc/kubernetes/kubelet.conf.d \
     --kubeconfig=/etc/kubernetes/kubelet.kubeconfig \
     --hostname-override=gpu-0.internal.k8s.example.com \
-    --node-ip=${PRIVATE_ADDRESS}
+    --node-ip=${PRIVATE_ADDRESS} \
+    --provider-id=digitalocean://${DROPLET_ID} \
+    --cloud-provider=external
 
 Restart=always
 RestartSec=2
