@@ -198,12 +198,13 @@ def pulumi(desk: Desk, arguments: Sequence[str]) -> NoReturn:
 def version() -> None:
     """Say what is pinned, and what stands in for what."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("PROGRAM", "VERSION", "HERE"):
+    for heading in ("PROGRAM", "VERSION", "ORIGIN", "HERE"):
         table.add_column(heading)
-    for name in (*ENGINE, *RELEASES, *IMAGES):
-        for number in toolchain.PROGRAMS[name].versions:
-            built = toolchain.cached(name, number)
-            table.add_row(name, number, "not built yet" if built is None else str(built.directory))
+    for program in (toolchain.PULUMI_RELEASE, *(toolchain.PROGRAMS[name] for name in (*ENGINE, *RELEASES, *IMAGES))):
+        for number in program.versions:
+            made = toolchain.cached(program, number)
+            here = (made.origin, str(made.directory)) if made else ("", "not here yet")
+            table.add_row(program.name, number, *here)
     out = console()
     out.print(table, highlight=False)
     official = official_plugins(os.environ)

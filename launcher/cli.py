@@ -60,7 +60,8 @@ def up(
 ) -> None:
     """Raise the cluster, or bring it to what Pulumi.lab.yaml says.
 
-    Builds what is not built yet (minutes, once), starts the lab, and runs the engine. An `up` that was interrupted is
+    Downloads or builds what is not here yet, once: minutes where upstream's release servers answer, half an hour where
+    everything is built from source. Then it starts the lab, and runs the engine. An `up` that was interrupted is
     finished by the next one.
     """
     from launcher import changing  # noqa: PLC0415 - see above

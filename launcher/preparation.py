@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from lab import cloud, images, mirror, plugins, toolchain
+from lab.catalog import CatalogError
 from lab.hosts import image, operator
 from lab.machines import MachineError
 from launcher import lab, stacks
@@ -100,12 +101,17 @@ def _same_copy(source: Path, target: Path) -> bool:
 class _Listener:
     """Hands a build's progress on; what comes from the cache is not worth a word."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, report: Report) -> None:
         self._progress = progress
+        self._report = report
         self._current = ""
 
     def __call__(self, step: toolchain.Progress) -> None:
         task = f"{step.program} {step.version}"
+        if step.step in {toolchain.Step.NO_RELEASE, toolchain.Step.WRONG_RELEASE}:
+            say = self._report.warn if step.step is toolchain.Step.WRONG_RELEASE else self._report.say
+            say(str(step))
+            return
         if step.step is toolchain.Step.READY:
             self._end()
             return
@@ -118,12 +124,23 @@ class _Listener:
         self._current = ""
 
 
+def _upstream() -> toolchain.Upstream:
+    """Read from the environment whether upstream's releases are taken, and from where."""
+    try:
+        return toolchain.Upstream.from_environment(os.environ)
+    except (toolchain.ToolchainError, CatalogError) as error:
+        raise MistakeError(str(error)) from error
+    except OSError as error:
+        raise MistakeError(f"{error.filename}: {error.strerror}") from error
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preparation:
     """Makes the pieces, in the order in which they need each other."""
 
     workspace: Workspace
     report: Report
+    upstream: toolchain.Upstream = field(default_factory=_upstream)
 
     def engine(self, *, resolving: bool = False) -> Engine:
         """Pulumi and its plugins on a PATH of our own, and the passphrase of the state.
@@ -164,8 +181,7 @@ class Preparation:
         slug = settings.get("triplane:image") or DEFAULT_IMAGE
         if slug not in image.RELEASES:
             raise MistakeError(f"triplane:image = {slug} is none that the lab can boot. Write {DEFAULT_IMAGE}.")
-        if missing := [name for name, version in wanted.items() if toolchain.cached(name, version) is None]:
-            self.report.say(f"making {', '.join(missing)}: minutes, once; kept in {self.workspace.lab.cache}")
+        self._announce(wanted)
         with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
             image_made = pool.submit(self._image, slug, progress)
             tools_made = pool.submit(self._tools, progress)
@@ -180,9 +196,28 @@ class Preparation:
             )
 
     def built(self, program: str, version: str) -> toolchain.Build:
-        """Have one program, built unless it is there."""
+        """Have one program, made unless it is there."""
         with self._building() as progress:
             return self._built(program, version, progress)
+
+    def _announce(self, wanted: Mapping[str, str]) -> None:
+        """Say what is downloaded and what is built, as far as the release servers' first answers tell."""
+        mode, cache = self.upstream.mode, self.workspace.lab.cache
+        missing: list[tuple[str | toolchain.Program, str | None]] = [
+            (name, version) for name, version in wanted.items() if toolchain.cached(name, version, mode=mode) is None
+        ]
+        if not toolchain.engine_at_hand(mode=mode):
+            missing.insert(0, (toolchain.PULUMI_RELEASE, None))
+        toolchain.probe(missing, self.upstream)
+        fetched = [one for one in missing if toolchain.may_be_taken(*one, self.upstream)]
+        built = [one for one in missing if one not in fetched]
+        for verb, programs, time in (
+            ("downloading", fetched, "minutes, once"),
+            ("building", built, "up to half an hour, once"),
+        ):
+            names = ", ".join("pulumi" if isinstance(name, toolchain.Program) else name for name, _ in programs)
+            if names:
+                self.report.say(f"{verb} {names}: {time}; kept in {cache}")
 
     @contextmanager
     def _building(self) -> Iterator[Progress]:
@@ -219,13 +254,14 @@ class Preparation:
         progress.done(name)
 
     def _place_engine(self, progress: Progress) -> None:
-        """Have the engine in the folder for PATH: the user's own pulumi where it will do, else a built one."""
-        listener = _Listener(progress)
-        for name, path in toolchain.engine(on_progress=listener).items():
+        """Have the engine in the folder for PATH: the user's own pulumi where it will do, else one of ours."""
+        listener = _Listener(progress, self.report)
+        for name, path in toolchain.engine(on_progress=listener, upstream=self.upstream).items():
             place(path, self.workspace.bin / name)
 
     def _built(self, name: str, version: str, progress: Progress) -> toolchain.Build:
-        return toolchain.build(name, version, on_progress=_Listener(progress))
+        listener = _Listener(progress, self.report)
+        return toolchain.build(name, version, on_progress=listener, upstream=self.upstream)
 
     def _machine(self) -> stacks.Machine:
         catalog = self._mirror / mirror.CATALOG

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 from lab import catalog
 from lab.archive import pack
 from lab.toolchain.programs import PROGRAMS, Download
-from lab.toolchain.store import Build, digest, locked
+from lab.toolchain.store import Build, digest, link, locked
 
 CATALOG = "catalog.yaml"
 
@@ -51,18 +50,20 @@ def _publish(directory: Path, build: Build, download: Download, known: Mapping[s
     """Put one download in its place unless it is there, and describe it."""
     address = urlsplit(download.address(build.version, build.arch))
     place = directory / address.netloc / address.path.lstrip("/")
-    members = [build.path(member) for member in download.members]
+    # Upstream's own file where there is one: its digest is then the one that upstream publishes.
+    whole = build.release.get(download.file)
+    members = [whole] if whole else [build.path(member) for member in download.members]
     # What is laid out carries the time of the newest binary in it.
     made = max(member.stat().st_mtime_ns for member in members)
     if not (place.exists() and place.stat().st_mtime_ns == made):
         place.parent.mkdir(parents=True, exist_ok=True)
         new = directory / ".new"  # one that was left behind is written over: we hold the lock
         new.unlink(missing_ok=True)
-        if download.is_archive:
+        if download.is_archive and not whole:
             pack(new, download.folder or place.name.removesuffix(".tar.gz"), members)
             os.utime(new, ns=(made, made))
         else:
-            _link(members[0], new)
+            link(members[0], new)
         new.replace(place)
     sha256 = digest(place) if download.is_archive else build.sha256[download.members[0]]
     return catalog.Entry(
@@ -70,11 +71,3 @@ def _publish(directory: Path, build: Build, download: Download, known: Mapping[s
         sha256={**known, build.arch: sha256},
         built_from=build.built_from,
     )
-
-
-def _link(source: Path, target: Path) -> None:
-    """Have a file in a second place, without a second copy where the file system can."""
-    try:
-        target.hardlink_to(source)
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, target)

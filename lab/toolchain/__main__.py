@@ -1,7 +1,8 @@
-"""`python -m lab.toolchain`: build programs by hand, and see where they are."""
+"""`python -m lab.toolchain`: make programs by hand, and see where they are."""
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from rich.progress import Progress as Bars
 
 from lab import catalog
 from lab.toolchain import PROGRAMS, Progress, Step, ToolchainError, build_all
-from lab.toolchain.builder import DEFAULTS, FETCH_VARIABLE, RELEASES
+from lab.toolchain.builder import DEFAULTS
+from lab.toolchain.upstream import BUILD_VARIABLE, FETCH_VARIABLE, Upstream
 
 
 class _Display:
@@ -24,6 +26,9 @@ class _Display:
         self._tasks: dict[str, TaskID] = {}
 
     def show(self, progress: Progress) -> None:
+        if progress.step in {Step.NO_RELEASE, Step.WRONG_RELEASE}:
+            self.bars.console.print(str(progress), markup=False, highlight=False, soft_wrap=True)
+            return
         name = f"{progress.program} {progress.version}"
         if name not in self._tasks:
             self._tasks[name] = self.bars.add_task(name)
@@ -38,14 +43,20 @@ def main(
     version: Annotated[str | None, typer.Option(help="One that is pinned; the default without it.")] = None,
     *,
     fetch: Annotated[
-        bool, typer.Option(envvar=FETCH_VARIABLE, help="Take upstream's release where its server can be reached.")
+        bool, typer.Option("--fetch", help=f"Like {FETCH_VARIABLE}=1: upstream's release or an error.")
     ] = False,
+    source: Annotated[bool, typer.Option("--build", help=f"Like {BUILD_VARIABLE}=1: ask no release server.")] = False,
 ) -> None:
-    """Build what the cache does not have, and print where each program's binaries are."""
+    """Make what the cache does not have, and print where each program's binaries are.
+
+    Without an option, upstream's release is taken where its server answers, and the program is built where not.
+    """
     console = Console(stderr=True)
     display = _Display(console)
     try:
-        upstream = catalog.load(RELEASES) if fetch else None
+        asked = {FETCH_VARIABLE: "1"} if fetch else {}
+        asked |= {BUILD_VARIABLE: "1"} if source else {}
+        upstream = Upstream.from_environment(os.environ | asked)
         wanted = [(program, version)] if program else DEFAULTS
         with display.bars:
             builds = build_all(wanted, on_progress=display.show, upstream=upstream)

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from lab import catalog
-from lab.catalog import Catalog
+from lab.catalog import CatalogError
 from lab.config import cache_directory
 from lab.toolchain import fetch, gcc, go, modules
-from lab.toolchain.errors import ToolchainError
+from lab.toolchain.errors import DigestError, ReleaseError, ToolchainError
 from lab.toolchain.programs import PROGRAMS, Program
-from lab.toolchain.progress import Listener, Progress, Step, ignore
-from lab.toolchain.store import Build, Slot, host_arch
-
-FETCH_VARIABLE = "TRIPLANE_FETCH"
-"""Set to 1 where upstream's download servers may be tried before anything is built."""
-
-RELEASES = Path(__file__).parents[2] / "assets/releases.yaml"
-"""What upstream publishes, with digests."""
+from lab.toolchain.progress import Listener, Progress, Step, Tell, ignore
+from lab.toolchain.store import Build, Origin, Slot, host_arch
+from lab.toolchain.upstream import FETCH_VARIABLE, Mode, Upstream
 
 DEFAULTS: tuple[tuple[str, str | None], ...] = tuple(
     (program.name, None) for program in PROGRAMS.values() if not program.on_demand
@@ -43,29 +36,61 @@ def build(
     version: str | None = None,
     *,
     on_progress: Listener = ignore,
-    upstream: Catalog | None = None,
+    upstream: Upstream | None = None,
     cache: Path | None = None,
 ) -> Build:
     """Return the binaries of a program, made unless the cache has them. Safe to interrupt, and to run twice at once.
 
-    Where TRIPLANE_FETCH=1 or `upstream` says so, upstream's release is taken if its server can be reached.
+    Upstream's release is taken where `upstream` (the environment without it) lets it, else the program is built.
     """
-    program, version = _known(program, version)
-    slot = _slot(program, version, cache)
+    made = _make(program, version, on_progress, upstream, cache, build_too=True)
+    assert made
+    return made
+
+
+def take_release(
+    program: str | Program,
+    version: str | None = None,
+    *,
+    on_progress: Listener = ignore,
+    upstream: Upstream | None = None,
+    cache: Path | None = None,
+) -> Build | None:
+    """Return the binaries of a program from the cache or upstream's release; None where there is none to take."""
+    return _make(program, version, on_progress, upstream, cache, build_too=False)
+
+
+def _make(
+    name: str | Program,
+    version: str | None,
+    on_progress: Listener,
+    upstream: Upstream | None,
+    cache: Path | None,
+    *,
+    build_too: bool,
+) -> Build | None:
+    program, version = _known(name, version)
 
     def tell(step: Step, done: int = 0, total: int = 0, detail: str = "") -> None:
         on_progress(Progress(program=program.name, version=version, step=step, done=done, total=total, detail=detail))
 
     try:
-        if upstream is None and may_fetch():
-            upstream = catalog.load(RELEASES)
-        result = slot.read() or _fill(program, version, slot, upstream, tell)
+        upstream = upstream or Upstream.from_environment()
+        slot = _slot(program, version, upstream.mode, cache)
+        result = slot.read()
+        if not result:
+            with slot.locked(lambda: tell(Step.WAITING, detail="another process builds it")):
+                # Unless another process filled it while we waited.
+                result = slot.read() or _fill(program, version, slot, upstream, tell, build_too=build_too)
+    except CatalogError as problem:
+        raise ToolchainError(str(problem)) from problem
     except OSError as problem:
         raise ToolchainError(
-            f"{program.name} {version}: {problem.strerror} ({problem.filename or slot.cache}).\n"
+            f"{program.name} {version}: {problem.strerror} ({problem.filename or cache or cache_directory()}).\n"
             f"Make room or give access there, or set TRIPLANE_CACHE to another folder, and run it again."
         ) from problem
-    tell(Step.READY)
+    if result:
+        tell(Step.READY)
     return result
 
 
@@ -73,22 +98,35 @@ def build_all(
     wanted: Iterable[tuple[str, str | None]] = DEFAULTS,
     *,
     on_progress: Listener = ignore,
-    upstream: Catalog | None = None,
+    upstream: Upstream | None = None,
     cache: Path | None = None,
 ) -> list[Build]:
-    """Build several programs, one after the other: each build uses all cores as it is."""
+    """Make several programs, one after the other: each build uses all cores as it is."""
+    wanted, upstream = list(wanted), upstream or Upstream.from_environment()
+    probe(wanted, upstream, cache=cache)
     return [build(name, version, on_progress=on_progress, upstream=upstream, cache=cache) for name, version in wanted]
 
 
-def cached(program: str | Program, version: str | None = None, *, cache: Path | None = None) -> Build | None:
-    """Return the binaries of a program if the cache has them."""
+def probe(wanted: Iterable[tuple[str | Program, str | None]], upstream: Upstream, *, cache: Path | None = None) -> None:
+    """Ask the hosts of all releases that the cache lacks whether they answer, side by side, before one is taken."""
+    known = [_known(program, version) for program, version in wanted]
+    missing = [one for one in known if not _slot(*one, upstream.mode, cache).read()]
+    upstream.probe([url for program, version in missing for url in fetch.addresses(program, version, host_arch())])
+
+
+def may_be_taken(program: str | Program, version: str | None, upstream: Upstream) -> bool:
+    """Whether a release is going to be asked for; its hosts that did not answer a probe are not."""
     program, version = _known(program, version)
-    return _slot(program, version, cache).read()
+    urls = fetch.addresses(program, version, host_arch())
+    return bool(urls) and upstream.mode is not Mode.BUILD and not any(upstream.refusal(url) for url in urls)
 
 
-def may_fetch() -> bool:
-    """Tell whether the environment allows to try upstream's download servers."""
-    return os.environ.get(FETCH_VARIABLE, "") == "1"
+def cached(
+    program: str | Program, version: str | None = None, *, mode: Mode = Mode.PROBE, cache: Path | None = None
+) -> Build | None:
+    """Return the binaries of a program if the cache has them, from where `mode` wants them."""
+    program, version = _known(program, version)
+    return _slot(program, version, mode, cache).read()
 
 
 def _known(program: str | Program, version: str | None) -> tuple[Program, str]:
@@ -105,14 +143,14 @@ def _known(program: str | Program, version: str | None) -> tuple[Program, str]:
     return program, version
 
 
-def _slot(program: Program, version: str, cache: Path | None) -> Slot:
-    return Slot(
-        cache=cache or cache_directory(),
-        program=program.name,
-        version=version,
-        arch=host_arch(),
-        recipe=_recipe(program, version),
-    )
+def _slot(program: Program, version: str, mode: Mode, cache: Path | None) -> Slot:
+    arch = host_arch()
+    recipes = {}
+    if program.packages and not (mode is Mode.FETCH and program.downloads):
+        recipes[Origin.SOURCE] = _recipe(program, version)
+    if program.downloads and mode is not Mode.BUILD:
+        recipes[Origin.RELEASE] = _digest_of(fetch.addresses(program, version, arch))
+    return Slot(cache=cache or cache_directory(), program=program.name, version=version, arch=arch, recipes=recipes)
 
 
 def _recipe(program: Program, version: str) -> str:
@@ -121,8 +159,11 @@ def _recipe(program: Program, version: str) -> str:
     pins = [(name, (folder / name).read_text()) for name in ("go.mod", "go.sum")]
     others = [sorted(sources.items()) for sources in (program.tests, program.c_sources) if sources]
     packages = [sorted(program.packages.items()), sorted(program.scripts), *others]
-    text = json.dumps([pins, _flags(program, version), program.cgo, *packages])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _digest_of([pins, _flags(program, version), program.cgo, *packages])
+
+
+def _digest_of(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _flags(program: Program, version: str) -> list[str]:
@@ -130,27 +171,42 @@ def _flags(program: Program, version: str) -> list[str]:
     return [*_COMPILER, *tags, "-ldflags", program.linker_flags(version)]
 
 
-def _fill(program: Program, version: str, slot: Slot, upstream: Catalog | None, tell: fetch.Tell) -> Build:
-    """Download or build, unless another process did so while we waited for it."""
-    with slot.locked(lambda: tell(Step.WAITING, detail="another process builds it")):
-        return slot.read() or _make(program, version, slot, upstream, tell)
-
-
-def _make(program: Program, version: str, slot: Slot, upstream: Catalog | None, tell: fetch.Tell) -> Build:
+def _fill(
+    program: Program, version: str, slot: Slot, upstream: Upstream, tell: Tell, *, build_too: bool
+) -> Build | None:
     with slot.staging() as staging:
-        release = (
-            fetch.fetch(program, version, arch=slot.arch, upstream=upstream, folder=staging, tell=tell)
-            if upstream
-            else None
-        )
-        if release:
-            return slot.write(staging, release)
+        if program.downloads and upstream.mode is not Mode.BUILD:
+            release = fetch.Release(
+                program=program, version=version, arch=slot.arch, upstream=upstream, store=slot.cache / "releases"
+            )
+            if fetched := _taken(release, staging, tell):
+                return slot.write(staging, fetched.source, fetched.files)
+        if not build_too:
+            return None
+        for leftover in staging.iterdir():
+            leftover.unlink()
         compiler = _go(program, version, slot.cache, tell)
         _compile(program, version, compiler, staging, tell)
         return slot.write(staging, f"{program.source(version)} with {compiler.name}")
 
 
-def _go(program: Program, version: str, cache: Path, tell: fetch.Tell) -> go.Go:
+def _taken(release: fetch.Release, staging: Path, tell: Tell) -> fetch.Fetched | None:
+    """Take upstream's release; None where it cannot be taken, which is an error where nothing else is wanted."""
+    try:
+        return release.take(staging, tell)
+    except ReleaseError as problem:
+        wrong = isinstance(problem, DigestError)
+        if release.upstream.mode is Mode.FETCH:
+            remedy = "If a proxy stands in between, check it" if wrong else "What has arrived is kept: run it again"
+            raise ToolchainError(
+                f"{release.program.name} {release.version}: {problem}.\n"
+                f"{remedy}; or unset {FETCH_VARIABLE} to build from source."
+            ) from problem
+        tell(Step.WRONG_RELEASE if wrong else Step.NO_RELEASE, detail=str(problem))
+        return None
+
+
+def _go(program: Program, version: str, cache: Path, tell: Tell) -> go.Go:
     minimum = go.minimum(program.folder(version) / "go.mod")
     found = go.find(minimum, cache)
     if not found:
@@ -159,7 +215,7 @@ def _go(program: Program, version: str, cache: Path, tell: fetch.Tell) -> go.Go:
     return found
 
 
-def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tell: fetch.Tell) -> None:
+def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tell: Tell) -> None:
     """Build all binaries in one run of Go, so that what they share is compiled once."""
     folder = program.folder(version)
     what = f"{program.name} {version}"
@@ -223,7 +279,7 @@ def _environment(program: Program) -> dict[str, str]:
     return {"CGO_ENABLED": "1" if program.cgo else "0"}
 
 
-def _download(program: Program, version: str, compiler: go.Go, tell: fetch.Tell) -> None:
+def _download(program: Program, version: str, compiler: go.Go, tell: Tell) -> None:
     """Have every pinned module in Go's module cache, so that what fails later is not the network."""
     folder = program.folder(version)
     what = f"{program.name} {version}"

@@ -36,6 +36,18 @@ class ToolchainError(Exception):
     """A program could not be made; the message names it, the step, what was said last, and what to do."""
 
 
+class ReleaseError(ToolchainError):
+    """Upstream's release cannot be taken; the message says why in one line, with the address."""
+
+
+class UnreachableError(ReleaseError):
+    """The server does not answer, or does not go on: what else it has would cost the same wait."""
+
+
+class DigestError(ReleaseError):
+    """A server gave another file than the one that is pinned."""
+
+
 def failure(what: str, step: str, output: list[str]) -> ToolchainError:
     """Make the error for a tool that failed: its last lines, and the remedy that they call for."""
     said = [line for line in output if line.strip() and not line.startswith("# get ")]

@@ -1,90 +1,152 @@
-"""Taking upstream's release where its servers can be reached; opt-in, since most tests run where they cannot."""
+"""Taking upstream's release: which files, checked against which digests, and the binaries in them."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import httpx
-
-from lab.catalog import Catalog, Entry
-from lab.toolchain.errors import ToolchainError
+from lab.toolchain.download import download, text
+from lab.toolchain.errors import DigestError, ReleaseError, UnreachableError
 from lab.toolchain.programs import Download, Program
-from lab.toolchain.progress import Step
+from lab.toolchain.progress import Step, Tell
+from lab.toolchain.store import link
+from lab.toolchain.upstream import Limits, Upstream, host
 
-_PROBE_SECONDS = 3.0
-_STALL_SECONDS = 30.0
-_PLAIN = {"Accept-Encoding": "identity"}  # the digest is of the file as it is published
-
-
-class Tell(Protocol):
-    """Reports a step of the build that is under way."""
-
-    def __call__(self, step: Step, done: int = 0, total: int = 0, detail: str = "") -> None:
-        """How far the step is."""
+_MB = 1_000_000
 
 
-def fetch(program: Program, version: str, *, arch: str, upstream: Catalog, folder: Path, tell: Tell) -> str | None:
-    """Download a release's binaries into a folder and say where they are from; None where that is not possible.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """A release that was taken."""
 
-    A file with another digest than the catalog's is an error: that is no reason to look elsewhere.
-    """
-    entries = upstream.get(program.name, {}).get(version, {})
-    wanted = [(download, entries[download.file]) for download in program.downloads if download.file in entries]
-    covered = {member for download, entry in wanted if arch in entry.sha256 for member in download.members}
-    if covered != set(program.binaries):
-        return None
+    files: Mapping[str, Path]
+    """Upstream's own files, by the names of the program's downloads."""
+    source: str
+    """Where they are from, in words."""
+
+
+def addresses(program: Program, version: str, arch: str) -> list[str]:
+    """List where upstream has the files of a release, and the digests that are not pinned here."""
+    urls = (url for one in program.downloads for url in (one.address(version, arch), one.list_address(version)))
+    return [url for url in urls if url]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """One version of a program, as upstream publishes it for one architecture."""
+
+    program: Program
+    version: str
+    arch: str
+    upstream: Upstream
+    store: Path
+    """Where upstream's own files are kept, each in a folder that is named by its digest."""
+
+    def take(self, folder: Path, tell: Tell) -> Fetched:
+        """Have the release's files in the store, and its binaries in a folder.
+
+        Raises DigestError for a file that is not the pinned one, and ReleaseError for whatever else is in the way.
+        """
+        urls = addresses(self.program, self.version, self.arch)
+        self.upstream.probe(urls)
+        for url in urls:
+            if refusal := self.upstream.refusal(url):
+                raise ReleaseError(f"{host(self.upstream.address(url))}: {refusal}")
+        files = {one.file: self._have(one, tell) for one in self.program.downloads}
+        for one in self.program.downloads:
+            _take(one, files[one.file], folder)
+        first = self.upstream.address(self._url(self.program.downloads[0]))
+        return Fetched(files=files, source=f"upstream's release, {first}")
+
+    def _url(self, one: Download) -> str:
+        return one.address(self.version, self.arch)
+
+    def _have(self, one: Download, tell: Tell) -> Path:
+        """Download one file."""
+        url, upstream = self._url(one), self.upstream
+        tell(Step.FETCHING, detail=one.file)
+        try:
+            sha256 = self._digest(one)
+            target = self.store / sha256 / _name(url)
+            told = _Megabytes(tell, one.file)
+            download(upstream.address(url), target, sha256, limits=upstream.limits, told=told)
+        except UnreachableError as problem:
+            upstream.give_up(url, str(problem))
+            raise
+        return target
+
+    def _digest(self, one: Download) -> str:
+        """Return the pinned digest, or the one in upstream's own list, which must stay the same from then on."""
+        entry = self.upstream.catalog.get(self.program.name, {}).get(self.version, {}).get(one.file)
+        if entry and self.arch in entry.sha256:
+            return entry.sha256[self.arch]
+        if not one.checksums:
+            raise ReleaseError(f"assets/releases.yaml has no digest of {one.file} {self.version} for {self.arch}")
+        url = self._url(one)
+        listed = self.upstream.address(one.list_address(self.version))
+        return _as_before(self.store / "first-use.json", url, _listed(listed, _name(url), self.upstream.limits))
+
+
+def _name(url: str) -> str:
+    return url.rsplit("/", 1)[1]
+
+
+def _listed(address: str, name: str, limits: Limits) -> str:
+    """Look a file's digest up in a list as sha256sum writes it."""
+    lines = (line.split() for line in text(address, limits).splitlines())
+    found = next((line[0].lower() for line in lines if len(line) == 2 and line[1].lstrip("*") == name), "")
+    if len(found) != 64 or not set(found) <= set("0123456789abcdef"):
+        raise ReleaseError(f"{address}: it has no SHA-256 of {name}")
+    return found
+
+
+def _as_before(file: Path, url: str, sha256: str) -> str:
+    """Remember which digest upstream's list had at first. Raises DigestError where it is another one now."""
+    known = json.loads(file.read_text()) if file.exists() else {}
+    if known.setdefault(url, sha256) != sha256:
+        raise DigestError(f"{url} had the SHA-256 {known[url]} before, and upstream's list says {sha256} now")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.new")
+    draft.write_text(json.dumps(known, indent=2) + "\n")
+    draft.replace(file)
+    return sha256
+
+
+class _Megabytes:
+    """Tells of a download each time there is another megabyte of it."""
+
+    def __init__(self, tell: Tell, file: str) -> None:
+        self._tell, self._file, self._last = tell, file, -1
+
+    def __call__(self, done: int, total: int) -> None:
+        if done // _MB != self._last:
+            self._last = done // _MB
+            self._tell(Step.FETCHING, self._last, -(-total // _MB), self._file)
+
+
+def _take(one: Download, file: Path, folder: Path) -> None:
+    """Put the binaries of a file into the folder."""
+    if not one.is_archive:
+        link(file, folder / one.members[0])
+        return
     try:
-        with httpx.Client(follow_redirects=True, timeout=_PROBE_SECONDS) as client:
-            tell(Step.FETCHING, detail="trying upstream's server")
-            client.head(_address(wanted[0][1], arch)).raise_for_status()
-        with httpx.Client(follow_redirects=True, timeout=_STALL_SECONDS) as client:
-            for number, (download, entry) in enumerate(wanted, 1):
-                tell(Step.FETCHING, number, len(wanted), download.file)
-                _take(client, download, entry, arch, folder)
-    except httpx.HTTPError as problem:
-        for partial in folder.iterdir():
-            partial.unlink()
-        tell(Step.FETCHING, detail=f"not possible ({type(problem).__name__}), so it is built")
-        return None
-    return f"upstream's release, {_address(wanted[0][1], arch)}"
+        for name, content in _members(file, frozenset(one.members)):
+            (folder / name).write_bytes(content)
+    except (tarfile.TarError, EOFError, zlib.error) as problem:
+        raise ReleaseError(f"{file}: the archive cannot be read ({problem})") from problem
+    missing = set(one.members) - {found.name for found in folder.iterdir()}
+    if missing:
+        raise ReleaseError(f"{file}: the archive has no {', '.join(sorted(missing))}")
 
 
-def _address(entry: Entry, arch: str) -> str:
-    return entry.url.format(arch=arch)
-
-
-def _take(client: httpx.Client, download: Download, entry: Entry, arch: str, folder: Path) -> None:
-    """Download one file, check it, and leave its binaries in the folder."""
-    address = _address(entry, arch)
-    target = folder / f"{download.file}.download"
-    digest = hashlib.sha256()
-    with client.stream("GET", address, headers=_PLAIN) as response, target.open("wb") as stream:
-        response.raise_for_status()
-        for chunk in response.iter_bytes():
-            digest.update(chunk)
-            stream.write(chunk)
-    if digest.hexdigest() != entry.sha256[arch]:
-        raise ToolchainError(
-            f"{address} has the SHA-256 {digest.hexdigest()}, but {entry.sha256[arch]} is pinned.\n"
-            "It is not used. If a proxy stands in between, check it; else unset TRIPLANE_FETCH to build from source."
-        )
-    if download.is_archive:
-        _unpack(target, download, folder)
-        target.unlink()
-    else:
-        target.rename(folder / download.members[0])
-
-
-def _unpack(archive: Path, download: Download, folder: Path) -> None:
+def _members(archive: Path, wanted: frozenset[str]) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(archive) as tar:
         for member in tar:
             name = Path(member.name).name
-            source = tar.extractfile(member) if name in download.members and member.isfile() else None
+            source = tar.extractfile(member) if name in wanted and member.isfile() else None
             if source:
-                (folder / name).write_bytes(source.read())
-    missing = set(download.members) - {file.name for file in folder.iterdir()}
-    if missing:
-        raise ToolchainError(f"{download.file}: the downloaded archive has no {', '.join(sorted(missing))}.")
+                yield name, source.read()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "modules"
+_MACHINES = {"amd64": "x64"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,11 +16,13 @@ class Download:
 
     file: str
     url: str
-    """With {version} and {arch} in it."""
+    """With {version} in it, and {arch} as Go names it or {machine} as Node.js does (x64)."""
     members: tuple[str, ...]
     """The binaries in it."""
     folder: str = ""
     """Where they lie in an archive, if not in a folder that is named like the archive."""
+    checksums: str = ""
+    """Where upstream lists the SHA-256 of its files, with {version} in it: for a file of which none is pinned here."""
 
     @property
     def is_archive(self) -> bool:
@@ -28,7 +31,11 @@ class Download:
 
     def address(self, version: str, arch: str) -> str:
         """Return where upstream has it."""
-        return self.url.format(version=version, arch=arch)
+        return self.url.format(version=version, arch=arch, machine=_MACHINES.get(arch, arch))
+
+    def list_address(self, version: str) -> str:
+        """Return where upstream has the list of digests; empty where none is asked for."""
+        return self.checksums.format(version=version)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +48,7 @@ class Program:
     module: str
     """The Go module that has the version's number, and the scripts."""
     packages: Mapping[str, str]
-    """Binary → the main package it is built from."""
+    """Binary → the main package it is built from. Without any, it is there as a release alone."""
     stamps: Mapping[str, str] = field(default_factory=dict)
     """Go variable → its value at link time, with {version}, {major} and {minor} in it."""
     tests: Mapping[str, str] = field(default_factory=dict)
@@ -64,8 +71,9 @@ class Program:
 
     @property
     def binaries(self) -> tuple[str, ...]:
-        """Names of all files that a build of it has."""
-        return (*self.packages, *self.tests, *self.c_sources, *(Path(script).name for script in self.scripts))
+        """Names of all files that it has."""
+        built = (*self.packages, *self.tests, *self.c_sources, *(Path(script).name for script in self.scripts))
+        return built or tuple(member for download in self.downloads for member in download.members)
 
     def folder(self, version: str) -> Path:
         """Return where the go.mod and go.sum stand that pin every module of a version."""
@@ -247,6 +255,32 @@ _PROGRAMS = (
         on_demand=True,
     ),
 )
+
+PULUMI_RELEASE = Program(
+    name="pulumi-release",
+    versions=_PROGRAMS[0].versions,
+    module="github.com/pulumi/pulumi/pkg/v3",
+    packages={},
+    downloads=(
+        Download(
+            file="pulumi",
+            url="https://github.com/pulumi/pulumi/releases/download/v{version}/pulumi-v{version}-linux-{machine}.tar.gz",
+            members=(
+                "pulumi",
+                "pulumi-language-python",
+                "pulumi-language-python-exec",
+                "pulumi-analyzer-policy-python",
+                "pulumi-resource-pulumi-python",
+            ),
+            checksums="https://get.pulumi.com/releases/sdk/pulumi-{version}-checksums.txt",
+        ),
+    ),
+)
+"""The engine and its language host as upstream releases them: one archive, where a build is two programs.
+
+Its digest is not pinned here: upstream's list, on another server than the archive, is asked for it, and what it said
+at first is remembered.
+"""
 
 PROGRAMS: Mapping[str, Program] = {program.name: program for program in _PROGRAMS}
 """In the order in which they are built: what the rest waits for first."""

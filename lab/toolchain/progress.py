@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class Step(StrEnum):
-    """The steps of a build, in order; a cached build goes through READY alone."""
+    """The steps of a build, in order; a cached build goes through READY alone. NO_RELEASE and WRONG_RELEASE say why."""
 
     WAITING = "waiting"
     GO = "getting Go"
     FETCHING = "downloading the release"
+    NO_RELEASE = "built from source"
+    WRONG_RELEASE = "built from source, for the release's digest is wrong"
     MODULES = "downloading modules"
     PLANNING = "looking what to compile"
     COMPILING = "compiling packages"
@@ -29,13 +32,21 @@ class Progress:
     step: Step
     done: int = 0
     total: int = 0
-    """0 where there is nothing to count."""
+    """0 where there is nothing to count. Megabytes of a download, else modules or packages."""
     detail: str = ""
 
     def __str__(self) -> str:
-        count = f" {self.done}/{self.total}" if self.total else ""
+        unit = " MB" if self.step is Step.FETCHING else ""
+        count = f" {self.done}/{self.total}{unit}" if self.total else ""
         detail = f" ({self.detail})" if self.detail else ""
         return f"{self.program} {self.version}: {self.step}{count}{detail}"
+
+
+class Tell(Protocol):
+    """Reports a step of the build that is under way."""
+
+    def __call__(self, step: Step, done: int = 0, total: int = 0, detail: str = "") -> None:
+        """How far the step is."""
 
 
 Listener = Callable[[Progress], None]

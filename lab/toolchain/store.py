@@ -10,7 +10,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from lab.toolchain.errors import ToolchainError
@@ -27,6 +28,13 @@ def host_arch() -> str:
     return _ARCHITECTURES[machine]
 
 
+class Origin(StrEnum):
+    """How binaries came to be here."""
+
+    SOURCE = "built"
+    RELEASE = "released"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
     """The binaries of one version of one program, and where they are from."""
@@ -38,6 +46,9 @@ class Build:
     sha256: Mapping[str, str]
     """File → digest."""
     built_from: str
+    origin: Origin = Origin.SOURCE
+    release: Mapping[str, Path] = field(default_factory=dict)
+    """Upstream's own files, by the names of the program's downloads; empty where it was built."""
 
     def path(self, file: str) -> Path:
         """One of its files."""
@@ -54,8 +65,8 @@ class Slot:
     program: str
     version: str
     arch: str
-    recipe: str
-    """Digest of all that decides what is built; a slot filled from another recipe counts as empty."""
+    recipes: Mapping[Origin, str]
+    """Digest of all that decides what is in it; a slot filled from another recipe counts as empty."""
 
     @property
     def directory(self) -> Path:
@@ -71,9 +82,13 @@ class Slot:
         try:
             stamp = json.loads((self.directory / _STAMP).read_text())
             sizes = {file: (self.directory / file).stat().st_size for file in stamp["files"]}
-        except (OSError, ValueError, KeyError):
+            release = {file: self.cache / path for file, path in stamp.get("release", {}).items()}
+            origin = next(origin for origin, recipe in self.recipes.items() if recipe == stamp["recipe"])
+        except (OSError, ValueError, KeyError, StopIteration):
             return None
-        if stamp["recipe"] != self.recipe or sizes != {file: entry["size"] for file, entry in stamp["files"].items()}:
+        if not all(file.exists() for file in release.values()) or sizes != {
+            file: entry["size"] for file, entry in stamp["files"].items()
+        }:
             return None
         return Build(
             program=self.program,
@@ -82,15 +97,22 @@ class Slot:
             directory=self.directory,
             sha256={file: entry["sha256"] for file, entry in stamp["files"].items()},
             built_from=stamp["built_from"],
+            origin=origin,
+            release=release,
         )
 
-    def write(self, staging: Path, built_from: str) -> Build:
-        """Put the files of a staging folder in, all at once; a reader sees the old ones or the new ones."""
+    def write(self, staging: Path, built_from: str, release: Mapping[str, Path] | None = None) -> Build:
+        """Put the files of a staging folder in, all at once; a reader sees the old ones or the new ones.
+
+        With `release`, they are upstream's, from these files in the cache.
+        """
+        recipe = self.recipes[Origin.SOURCE if release is None else Origin.RELEASE]
+        kept = {file: str(path.relative_to(self.cache)) for file, path in (release or {}).items()}
         files = {}
         for file in sorted(staging.iterdir()):
             file.chmod(0o755)
             files[file.name] = {"sha256": digest(file), "size": file.stat().st_size}
-        stamp = {"recipe": self.recipe, "built_from": built_from, "files": files}
+        stamp = {"recipe": recipe, "built_from": built_from, "files": files, "release": kept}
         (staging / _STAMP).write_text(json.dumps(stamp, indent=2) + "\n")
         staging.chmod(0o755)
         if self.directory.exists():
@@ -133,6 +155,14 @@ def locked(file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[N
             on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def link(source: Path, target: Path) -> None:
+    """Have a file in a second place, without a second copy where the file system can."""
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system, or one without links
+        shutil.copy2(source, target)
 
 
 def digest(file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.client
 import os
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp
 from lab import catalog
 from lab.archive import pack
 from lab.mirror import app, digests, publish
-from lab.toolchain import PROGRAMS, Build
+from lab.toolchain import PROGRAMS, Build, Origin
 from lab.toolchain.store import digest
 
 ETCD_PATH = "github.com/etcd-io/etcd/releases/download/v3.6.14/etcd-v3.6.14-linux-amd64.tar.gz"
@@ -133,6 +134,19 @@ def test_digests_come_out_by_file_version_and_architecture(mirror: Path) -> None
     found = digests(mirror / "catalog.yaml")
     assert found["kubectl"] == {"1.37.1": {"amd64": hashlib.sha256(b"kubectl 1.37.1").hexdigest()}}
     assert found["etcd"] == {"3.6.14": {"amd64": digest(mirror / ETCD_PATH)}}
+
+
+def test_what_was_downloaded_is_published_as_upstream_has_it(mirror: Path, tmp_path: Path) -> None:
+    """Its digest is then upstream's own, which a stack knows without this lab."""
+    theirs = tmp_path / "etcd-v3.6.14-linux-amd64.tar.gz"
+    theirs.write_bytes(b"packed by upstream")
+    taken = dataclasses.replace(described(tmp_path, "etcd", "3.6.14"), origin=Origin.RELEASE, release={"etcd": theirs})
+    publish(mirror, [taken])
+    assert (mirror / ETCD_PATH).samefile(theirs)
+    assert digests(mirror / "catalog.yaml")["etcd"]["3.6.14"]["amd64"] == digest(theirs)
+    publish(mirror, [described(tmp_path, "etcd", "3.6.14")])
+    assert tarfile.is_tarfile(mirror / ETCD_PATH)
+    assert theirs.read_bytes() == b"packed by upstream"
 
 
 def test_the_archive_is_shaped_like_upstreams(mirror: Path) -> None:

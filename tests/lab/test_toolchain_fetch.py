@@ -1,43 +1,55 @@
-"""Taking a release from a download server: checked, unpacked, or left for a build where that is not possible."""
+"""Taking a release from a download server: what comes of it in each mode, however the server behaves."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
+import json
+import re
 import tarfile
 import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from lab import catalog
 from lab.catalog import Catalog, Entry
-from lab.toolchain import Download, Program, Progress, Step, ToolchainError, build, builder, go, host_arch
+from lab.toolchain import (
+    Build,
+    Download,
+    Limits,
+    Mode,
+    Origin,
+    Program,
+    Progress,
+    Step,
+    ToolchainError,
+    Upstream,
+    build,
+    builder,
+    cached,
+    go,
+    host_arch,
+    take_release,
+)
+from lab.toolchain import upstream as upstreams
+from lab.toolchain.programs import PULUMI_RELEASE
+from tests.lab.upstreams import Behaviour, Handler, Server, serving
 
 ARCH = host_arch()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Path:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    return folder
+CONTENT = bytes(range(256)) * 40
+FILE = f"/3.6.14/etcd-{ARCH}"
+QUICK = Limits(probe=20.0, connect=5.0, stall=0.3, pause=0.01)
+IMPATIENT = dataclasses.replace(QUICK, probe=0.3)
+"""For servers that never answer; any other has time enough on a busy machine."""
 
 
 @pytest.fixture
-def server(served: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(served))) as listening:
-        threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -65,54 +77,241 @@ def plain(address: str, file: str = "etcd") -> Download:
     return Download(file=file, url=f"{address}/{{version}}/{file}-{{arch}}", members=(file,))
 
 
-def listed(download: Download, content: bytes) -> Catalog:
-    sha256 = {ARCH: hashlib.sha256(content).hexdigest()}
-    entry = Entry(url=download.url.replace("{version}", "3.6.14"), sha256=sha256)
-    return {"etcd": {"3.6.14": {download.file: entry}}}
+def listed(*downloads: tuple[Download, bytes]) -> Catalog:
+    return {
+        "etcd": {
+            "3.6.14": {
+                one.file: Entry(url=one.url, sha256={ARCH: hashlib.sha256(content).hexdigest()})
+                for one, content in downloads
+            }
+        }
+    }
 
 
-def test_a_release_is_taken_when_its_digest_is_the_pinned_one(server: str, served: Path, tmp_path: Path) -> None:
-    download = plain(server)
-    (served / "3.6.14").mkdir()
-    (served / f"3.6.14/etcd-{ARCH}").write_bytes(b"the release")
-    told: list[Progress] = []
-    result = build(
-        program(download), upstream=listed(download, b"the release"), cache=tmp_path, on_progress=told.append
+def asking(catalog: Catalog, mode: Mode = Mode.PROBE, *, mirror: str = "", limits: Limits = QUICK) -> Upstream:
+    return Upstream(mode=mode, catalog=catalog, limits=limits, mirror=mirror)
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the person who runs the tests wants of the releases is not what these tests are about."""
+    for name in (
+        upstreams.BUILD_VARIABLE,
+        upstreams.FETCH_VARIABLE,
+        upstreams.UPSTREAM_VARIABLE,
+        upstreams.CATALOG_VARIABLE,
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def etcd(server: Server) -> Download:
+    """One file, which the server has."""
+    server.files[FILE] = CONTENT
+    return plain(server.address)
+
+
+def kept(cache: Path) -> list[str]:
+    """Names of all files in the cache that someone could take for a release or a binary."""
+    return sorted(
+        file.name
+        for file in cache.rglob("*")
+        if file.is_file() and not file.name.startswith(".") and file.suffix != ".part"
     )
-    assert result.path("etcd").read_bytes() == b"the release"
+
+
+def test_a_release_is_taken_when_its_digest_is_the_pinned_one(server: Server, etcd: Download, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    result = build(program(etcd), upstream=asking(listed((etcd, CONTENT))), cache=tmp_path, on_progress=told.append)
+    assert result.path("etcd").read_bytes() == CONTENT
     assert result.path("etcd").stat().st_mode & 0o777 == 0o755
-    assert result.built_from == f"upstream's release, {server}/3.6.14/etcd-{ARCH}"
+    assert result.origin is Origin.RELEASE
+    assert result.built_from == f"upstream's release, {server.address}{FILE}"
+    assert result.release["etcd"].read_bytes() == CONTENT
     assert [progress.step for progress in told][-2:] == [Step.FETCHING, Step.READY]
 
 
-def test_a_release_with_another_digest_is_refused_and_nothing_is_kept(
-    server: str, served: Path, tmp_path: Path
+@pytest.mark.parametrize("behaviour", [Handler.half_once, Handler.whole_again, Handler.overloaded_once])
+@pytest.mark.parametrize("mode", [Mode.PROBE, Mode.FETCH])
+def test_a_download_that_broke_off_goes_on(
+    server: Server, etcd: Download, tmp_path: Path, mode: Mode, behaviour: Behaviour
 ) -> None:
-    download = plain(server)
-    (served / "3.6.14").mkdir()
-    (served / f"3.6.14/etcd-{ARCH}").write_bytes(b"not the release")
-    with pytest.raises(ToolchainError, match=r"but [0-9a-f]{64} is pinned") as caught:
-        build(program(download), upstream=listed(download, b"the release"), cache=tmp_path)
-    assert f"{server}/3.6.14/etcd-{ARCH}" in str(caught.value)
-    assert not any(file.is_file() and file.suffix != ".lock" for file in tmp_path.joinpath("bin").rglob("*"))
+    server.behaviours[FILE] = behaviour
+    upstream = asking(listed((etcd, CONTENT)), mode)
+    upstream.probe([etcd.address("3.6.14", ARCH).replace("etcd-", "another-")])
+    server.asked.clear()
+    assert build(program(etcd), upstream=upstream, cache=tmp_path).path("etcd").read_bytes() == CONTENT
+    resumed = "" if behaviour is Handler.overloaded_once else f"bytes={len(CONTENT) // 2}-"
+    assert server.ranges(FILE) == ["", resumed]
 
 
-def test_an_archives_binaries_are_unpacked_from_whatever_folder_they_are_in(
-    server: str, served: Path, tmp_path: Path
+def test_what_an_earlier_run_had_of_a_file_is_not_asked_for_again(
+    server: Server, etcd: Download, tmp_path: Path
 ) -> None:
-    content = archive({"etcd-v3/etcd": b"server", "etcd-v3/etcdctl": b"client", "etcd-v3/README.md": b"text"})
-    (served / f"etcd-{ARCH}.tar.gz").write_bytes(content)
-    download = Download(file="etcd", url=f"{server}/etcd-{{arch}}.tar.gz", members=("etcd", "etcdctl"))
-    result = build(program(download), upstream=listed(download, content), cache=tmp_path)
-    assert {name: result.path(name).read_bytes() for name in result.sha256} == {"etcd": b"server", "etcdctl": b"client"}
+    server.behaviours[FILE] = Handler.half
+    upstream = asking(listed((etcd, CONTENT)), Mode.FETCH)
+    with pytest.raises(ToolchainError, match="What has arrived is kept"):
+        build(program(etcd), upstream=upstream, cache=tmp_path)
+    assert kept(tmp_path) == []
+    del server.behaviours[FILE]
+    server.asked.clear()
+    upstream = asking(listed((etcd, CONTENT)), Mode.FETCH)
+    assert build(program(etcd), upstream=upstream, cache=tmp_path).path("etcd").read_bytes() == CONTENT
+    assert server.ranges(FILE) == [f"bytes={len(CONTENT) // 2}-"]
 
 
-def test_an_archive_without_one_of_the_binaries_is_an_error(server: str, served: Path, tmp_path: Path) -> None:
-    content = archive({"etcd-v3/etcd": b"server"})
-    (served / f"etcd-{ARCH}.tar.gz").write_bytes(content)
-    download = Download(file="etcd", url=f"{server}/etcd-{{arch}}.tar.gz", members=("etcd", "etcdctl"))
-    with pytest.raises(ToolchainError, match="the downloaded archive has no etcdctl"):
-        build(program(download), upstream=listed(download, content), cache=tmp_path)
+@pytest.mark.parametrize("leftover", [b"of another file", CONTENT + b"and more", CONTENT])
+def test_leftovers_of_any_kind_do_not_spoil_a_file(
+    server: Server, etcd: Download, tmp_path: Path, leftover: bytes
+) -> None:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    part = tmp_path / "releases" / sha256 / f"etcd-{ARCH}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(leftover)
+    upstream = asking(listed((etcd, CONTENT)), Mode.FETCH)
+    assert build(program(etcd), upstream=upstream, cache=tmp_path).path("etcd").read_bytes() == CONTENT
+    assert not part.exists()
+    assert (server.asked == []) == (leftover == CONTENT)
+
+
+def test_a_file_that_was_checked_is_never_fetched_again(server: Server, tmp_path: Path) -> None:
+    """Not even where its release was not finished: the second of its files was not there."""
+    one, other = plain(server.address), plain(server.address, "etcdctl")
+    server.files[FILE] = CONTENT
+    upstream = asking(listed((one, CONTENT), (other, b"the client")), Mode.FETCH)
+    with pytest.raises(ToolchainError, match=f"etcdctl-{ARCH}: it answers 404"):
+        build(program(one, other), upstream=upstream, cache=tmp_path)
+    server.files[f"/3.6.14/etcdctl-{ARCH}"] = b"the client"
+    build(program(one, other), upstream=upstream, cache=tmp_path)
+    build(program(one, other), upstream=upstream, cache=tmp_path)
+    assert server.ranges(FILE) == [""]
+
+
+def test_ctrl_c_leaves_nothing_that_looks_finished(server: Server, etcd: Download, tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.total:
+            raise KeyboardInterrupt
+
+    upstream = asking(listed((etcd, CONTENT)), Mode.FETCH)
+    with pytest.raises(KeyboardInterrupt):
+        build(program(etcd), upstream=upstream, cache=tmp_path, on_progress=interrupt)
+    assert kept(tmp_path) == []
+    assert build(program(etcd), upstream=upstream, cache=tmp_path).path("etcd").read_bytes() == CONTENT
+
+
+# --- servers that have no right file, in each mode
+
+WRONG = "has the SHA-256"
+BAD = {
+    "absent": (None, "it answers 404 Not Found"),
+    "breaks off": (Handler.half, "peer closed connection"),
+    "stalls": (Handler.drip, r"it stalls: less than 10 kB/s for 0\.3 s"),
+    "is silent": (Handler.silence, r"no answer within 0\.3 s|timed out"),
+    "is a login page": (Handler.login, f"it answers with a web page|{WRONG}"),
+    "is blocked": (Handler.forbidden, "it answers 403 Forbidden"),
+}
+
+
+def misbehave(server: Server, how: str) -> None:
+    behaviour = BAD[how][0]
+    if behaviour:
+        server.behaviours[FILE] = behaviour
+    else:
+        del server.files[FILE]
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_what_cannot_be_taken_is_built_with_a_line_of_why(
+    server: Server, etcd: Download, tmp_path: Path, how: str
+) -> None:
+    misbehave(server, how)
+    told: list[Progress] = []
+    upstream = asking(listed((etcd, CONTENT)), limits=IMPATIENT if how == "is silent" else QUICK)
+    with pytest.raises(ToolchainError, match="it came to a build"):
+        build(program(etcd), upstream=upstream, cache=tmp_path, on_progress=told.append)
+    last = told[-1]
+    assert last.step is Step.NO_RELEASE
+    assert server.address.removeprefix("http://") in last.detail
+    assert "\n" not in str(last)
+    assert re.search(BAD[how][1], str(last)), last
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", BAD)
+def test_where_releases_alone_are_wanted_that_is_an_error(
+    server: Server, etcd: Download, tmp_path: Path, how: str
+) -> None:
+    misbehave(server, how)
+    upstream = asking(listed((etcd, CONTENT)), Mode.FETCH)
+    with pytest.raises(ToolchainError, match=rf"(?s)etcd 3\.6\.14: .*({BAD[how][1]}).*unset TRIPLANE_FETCH"):
+        build(program(etcd), upstream=upstream, cache=tmp_path)
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", [Mode.PROBE, Mode.FETCH])
+def test_a_wrong_file_is_never_used_and_loudly_told(server: Server, etcd: Download, tmp_path: Path, mode: Mode) -> None:
+    server.files[FILE] = b"not the release"
+    told: list[Progress] = []
+    came_to = "it came to a build" if mode is Mode.PROBE else r"but [0-9a-f]{64} is pinned.*\n.*proxy"
+    with pytest.raises(ToolchainError, match=came_to):
+        build(program(etcd), upstream=asking(listed((etcd, CONTENT)), mode), cache=tmp_path, on_progress=told.append)
+    if mode is Mode.PROBE:
+        assert told[-1].step is Step.WRONG_RELEASE
+        assert f"{server.address}{FILE} {WRONG}" in told[-1].detail
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", [Mode.PROBE, Mode.FETCH])
+def test_a_file_without_a_pinned_digest_is_not_taken(
+    server: Server, etcd: Download, tmp_path: Path, mode: Mode
+) -> None:
+    told: list[Progress] = []
+    with pytest.raises(ToolchainError) as caught:
+        build(program(etcd), upstream=asking({}, mode), cache=tmp_path, on_progress=told.append)
+    assert f"has no digest of etcd 3.6.14 for {ARCH}" in str(told[-1] if mode is Mode.PROBE else caught.value)
+    assert FILE not in [path for path, _ in server.asked[1:]]  # the first is the probe's
+
+
+def test_where_all_is_to_be_built_no_server_is_asked(server: Server, etcd: Download, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    upstream = asking(listed((etcd, CONTENT)), Mode.BUILD)
+    builder.probe([(program(etcd), None)], upstream, cache=tmp_path)
+    with pytest.raises(ToolchainError, match="it came to a build"):
+        build(program(etcd), upstream=upstream, cache=tmp_path, on_progress=told.append)
+    assert server.asked == []
+    assert told == []
+
+
+def test_what_has_no_release_is_built_even_where_releases_are_wanted(tmp_path: Path) -> None:
+    with pytest.raises(ToolchainError, match="it came to a build"):
+        build("coredns", upstream=asking({}, Mode.FETCH), cache=tmp_path)
+
+
+def test_what_is_forced_takes_the_place_of_what_came_the_other_way(
+    server: Server, etcd: Download, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiled(_program: Program, _version: str, _go: go.Go, staging: Path, _tell: object) -> None:
+        (staging / "etcd").write_bytes(b"compiled here")
+
+    monkeypatch.setattr(builder, "_go", lambda *_: go.Go(tmp_path, (1, 26, 0)))
+    monkeypatch.setattr(builder, "_compile", compiled)
+
+    def made(mode: Mode) -> Build:
+        return build(program(etcd), upstream=asking(listed((etcd, CONTENT)), mode), cache=tmp_path)
+
+    assert made(Mode.BUILD).origin is Origin.SOURCE
+    assert made(Mode.PROBE).origin is Origin.SOURCE
+    assert server.asked == []
+    assert cached(program(etcd), mode=Mode.FETCH, cache=tmp_path) is None
+    assert made(Mode.FETCH).origin is Origin.RELEASE
+    asked = len(server.asked)
+    assert made(Mode.PROBE).path("etcd").read_bytes() == CONTENT
+    assert len(server.asked) == asked
+    assert cached(program(etcd), mode=Mode.BUILD, cache=tmp_path) is None
+    assert made(Mode.BUILD).path("etcd").read_bytes() == b"compiled here"
+
+
+# --- archives
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -125,48 +324,188 @@ def archive(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("problem", ["not there", "nobody listens", "half of it"])
-def test_a_release_that_cannot_be_had_is_built(server: str, served: Path, tmp_path: Path, problem: str) -> None:
-    first = plain("http://127.0.0.1:9" if problem == "nobody listens" else server)
-    downloads, upstream = [first], listed(first, b"the release")
-    if problem == "half of it":
-        second = plain(server, "etcdctl")
-        downloads.append(second)
-        upstream = {"etcd": {"3.6.14": {**upstream["etcd"]["3.6.14"], **listed(second, b"x")["etcd"]["3.6.14"]}}}
-        (served / "3.6.14").mkdir()
-        (served / f"3.6.14/etcd-{ARCH}").write_bytes(b"the release")
+def packed(server: Server, content: bytes) -> Download:
+    server.files[f"/etcd-{ARCH}.tar.gz"] = content
+    return Download(file="etcd", url=f"{server.address}/etcd-{{arch}}.tar.gz", members=("etcd", "etcdctl"))
+
+
+def test_an_archives_binaries_are_unpacked_from_whatever_folder_they_are_in(server: Server, tmp_path: Path) -> None:
+    content = archive({"etcd-v3/etcd": b"server", "etcd-v3/etcdctl": b"client", "etcd-v3/README.md": b"text"})
+    download = packed(server, content)
+    result = build(program(download), upstream=asking(listed((download, content))), cache=tmp_path)
+    assert {name: result.path(name).read_bytes() for name in result.sha256} == {"etcd": b"server", "etcdctl": b"client"}
+    assert result.release["etcd"].read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(archive({"etcd-v3/etcd": b"server"}), "the archive has no etcdctl"), (b"no archive", "cannot be read")],
+)
+def test_an_archive_that_is_not_as_it_should_be_is_not_taken(
+    server: Server, tmp_path: Path, content: bytes, why: str
+) -> None:
+    download = packed(server, content)
+    told: list[Progress] = []
+    upstream = asking(listed((download, content)))
+    with pytest.raises(ToolchainError, match="it came to a build"):
+        build(program(download), upstream=upstream, cache=tmp_path, on_progress=told.append)
+    assert why in told[-1].detail
+
+
+# --- the probe
+
+
+def test_hosts_are_probed_side_by_side(tmp_path: Path) -> None:
+    both = threading.Barrier(2, timeout=QUICK.probe)
+
+    def when_both_are_asked(handler: Handler, content: bytes) -> None:
+        both.wait()
+        handler.well(content)
+
+    with serving() as first, serving() as second:
+        for server in (first, second):
+            server.files[FILE] = CONTENT
+            server.behaviours[FILE] = when_both_are_asked
+        one, other = plain(first.address), plain(second.address, "etcdctl")
+        second.files[f"/3.6.14/etcdctl-{ARCH}"] = second.files.pop(FILE)
+        second.behaviours[f"/3.6.14/etcdctl-{ARCH}"] = second.behaviours.pop(FILE)
+        upstream = asking(listed((one, CONTENT), (other, CONTENT)))
+        builder.probe([(program(one, other), None)], upstream, cache=tmp_path)
+        first.behaviours.clear()
+        second.behaviours.clear()
+        assert build(program(one, other), upstream=upstream, cache=tmp_path).origin is Origin.RELEASE
+
+
+def test_a_host_that_does_not_answer_is_asked_once(server: Server, etcd: Download, tmp_path: Path) -> None:
+    server.behaviours[FILE] = Handler.silence
+    upstream = asking(listed((etcd, CONTENT)), limits=IMPATIENT)
+    for _ in range(2):
+        with pytest.raises(ToolchainError, match="it came to a build"):
+            build(program(etcd), upstream=upstream, cache=tmp_path)
+    assert len(server.asked) == 1
+
+
+def test_nobody_is_probed_where_the_cache_has_all(server: Server, etcd: Download, tmp_path: Path) -> None:
+    build(program(etcd), upstream=asking(listed((etcd, CONTENT))), cache=tmp_path)
+    server.asked.clear()
+    builder.probe([(program(etcd), None)], asking({}), cache=tmp_path)
+    build(program(etcd), upstream=asking({}), cache=tmp_path)
+    assert server.asked == []
+
+
+def test_a_host_that_stalled_is_not_waited_for_again(server: Server, etcd: Download, tmp_path: Path) -> None:
+    server.behaviours[FILE] = Handler.drip
+    other = plain(server.address, "etcdctl")
+    server.files[f"/3.6.14/etcdctl-{ARCH}"] = CONTENT
+    upstream = asking(listed((etcd, CONTENT), (other, CONTENT)))
+    for one in (etcd, other):
+        with pytest.raises(ToolchainError, match="it came to a build"):
+            build(program(one), upstream=upstream, cache=tmp_path)
+    assert server.ranges(f"/3.6.14/etcdctl-{ARCH}") == []
+
+
+def test_a_machine_without_a_network_says_so_at_once(tmp_path: Path) -> None:
+    etcd = plain("http://127.0.0.1:9")  # the discard port: nobody listens
     told: list[Progress] = []
     with pytest.raises(ToolchainError, match="it came to a build"):
-        build(program(*downloads), upstream=upstream, cache=tmp_path, on_progress=told.append)
-    assert "so it is built" in str(told[-1])
+        build(program(etcd), upstream=asking(listed((etcd, CONTENT))), cache=tmp_path, on_progress=told.append)
+    assert told[-1].detail == "127.0.0.1:9: [Errno 111] Connection refused"
 
 
-def test_without_being_asked_no_server_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(builder.FETCH_VARIABLE, raising=False)
+# --- what the environment asks for
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        ({}, Mode.PROBE),
+        ({"TRIPLANE_BUILD": "0", "TRIPLANE_FETCH": ""}, Mode.PROBE),
+        ({"TRIPLANE_BUILD": "1"}, Mode.BUILD),
+        ({"TRIPLANE_FETCH": "1"}, Mode.FETCH),
+    ],
+)
+def test_the_environment_says_where_programs_come_from(environment: dict[str, str], mode: Mode) -> None:
+    assert Upstream.from_environment(environment).mode is mode
+
+
+def test_both_at_once_are_refused() -> None:
+    with pytest.raises(ToolchainError, match="TRIPLANE_BUILD=1 and TRIPLANE_FETCH=1 contradict each other"):
+        Upstream.from_environment({"TRIPLANE_BUILD": "1", "TRIPLANE_FETCH": "1"})
+
+
+def test_a_mirror_with_a_catalog_of_its_own_takes_upstreams_place(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etcd = plain("https://upstream.example")
+    server.files[f"/below/upstream.example{FILE}"] = CONTENT
+    catalog.dump(listed((etcd, CONTENT)), tmp_path / "releases.yaml")
+    monkeypatch.setenv(upstreams.FETCH_VARIABLE, "1")
+    monkeypatch.setenv(upstreams.UPSTREAM_VARIABLE, f"{server.address}/below/")
+    monkeypatch.setenv(upstreams.CATALOG_VARIABLE, str(tmp_path / "releases.yaml"))
+    assert build(program(etcd), cache=tmp_path).path("etcd").read_bytes() == CONTENT
+
+
+def test_a_catalog_that_is_none_is_told_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "releases.yaml").write_text("etcd: [1]\n")
+    monkeypatch.setenv(upstreams.CATALOG_VARIABLE, str(tmp_path / "releases.yaml"))
+    with pytest.raises(ToolchainError, match=r"releases\.yaml is not a catalog"):
+        build(program(plain("http://127.0.0.1:9")), cache=tmp_path)
+
+
+# --- Pulumi's own release, whose digest is in a list of upstream's
+
+VERSION = PULUMI_RELEASE.versions[0]
+TARBALL = PULUMI_RELEASE.downloads[0].address(VERSION, ARCH).removeprefix("https:/")
+LIST = PULUMI_RELEASE.downloads[0].list_address(VERSION).removeprefix("https:/")
+
+
+@pytest.fixture
+def pulumi(server: Server) -> Upstream:
+    """A mirror with the archive and the list, as upstream has them."""
+    server.files[TARBALL] = archive({f"pulumi/{name}": name.encode() for name in PULUMI_RELEASE.binaries})
+    digest = hashlib.sha256(server.files[TARBALL]).hexdigest()
+    others = "".join(f"{'0' * 64}  pulumi-v{VERSION}-{system}.tar.gz\n" for system in ("darwin-x64", "windows-x64"))
+    server.files[LIST] = f"{others}{digest}  {TARBALL.rsplit('/', 1)[1]}\n".encode()
+    return asking({}, mirror=server.address)
+
+
+def test_the_archive_and_the_list_are_upstreams_on_two_hosts() -> None:
+    assert TARBALL.startswith("/github.com/pulumi/pulumi/releases/download/v3.")
+    assert TARBALL.endswith({"amd64": "-linux-x64.tar.gz", "arm64": "-linux-arm64.tar.gz"}[ARCH])
+    assert f"/get.pulumi.com/releases/sdk/pulumi-{VERSION}-checksums.txt" == LIST
+
+
+def test_pulumis_release_is_checked_against_upstreams_list(pulumi: Upstream, server: Server, tmp_path: Path) -> None:
+    made = take_release(PULUMI_RELEASE, upstream=pulumi, cache=tmp_path)
+    assert made
+    assert made.path("pulumi-language-python").read_bytes() == b"pulumi-language-python"
+    server.asked.clear()
+    assert take_release(PULUMI_RELEASE, upstream=pulumi, cache=tmp_path) == made
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("content", [b"", b"zzz  pulumi\n", b"<html>log in</html>"])
+def test_a_list_without_the_file_is_no_reason_to_trust_it(
+    pulumi: Upstream, server: Server, tmp_path: Path, content: bytes
+) -> None:
+    server.files[LIST] = content
     told: list[Progress] = []
-    with pytest.raises(ToolchainError, match="it came to a build"):
-        build(program(plain("http://127.0.0.1:9")), cache=tmp_path, on_progress=told.append)
-    assert told == []
+    assert take_release(PULUMI_RELEASE, upstream=pulumi, cache=tmp_path, on_progress=told.append) is None
+    assert "it has no SHA-256 of pulumi-v" in told[-1].detail
+    assert kept(tmp_path) == []
 
 
-def test_the_environment_asks_for_the_releases_of_the_projects_catalog(
-    server: str, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_list_that_changed_since_the_first_time_is_loudly_told(
+    pulumi: Upstream, server: Server, tmp_path: Path
 ) -> None:
-    download = plain(server)
-    (served / "3.6.14").mkdir()
-    (served / f"3.6.14/etcd-{ARCH}").write_bytes(b"the release")
-    catalog.dump(listed(download, b"the release"), tmp_path / "releases.yaml")
-    monkeypatch.setattr(builder, "RELEASES", tmp_path / "releases.yaml")
-    monkeypatch.setenv(builder.FETCH_VARIABLE, "1")
-    assert build(program(download), cache=tmp_path).path("etcd").read_bytes() == b"the release"
-
-
-@pytest.mark.parametrize(("value", "allowed"), [("1", True), ("0", False), ("", False), (None, False)])
-def test_the_environment_allows_it_with_a_one(
-    monkeypatch: pytest.MonkeyPatch, value: str | None, *, allowed: bool
-) -> None:
-    if value is None:
-        monkeypatch.delenv(builder.FETCH_VARIABLE, raising=False)
-    else:
-        monkeypatch.setenv(builder.FETCH_VARIABLE, value)
-    assert builder.may_fetch() is allowed
+    assert take_release(PULUMI_RELEASE, upstream=pulumi, cache=tmp_path)
+    (tmp_path / "bin/pulumi-release" / VERSION / ARCH / "pulumi").unlink()
+    server.files[TARBALL] = archive({f"pulumi/{name}": b"evil" for name in PULUMI_RELEASE.binaries})
+    digest = hashlib.sha256(server.files[TARBALL]).hexdigest()
+    server.files[LIST] = f"{digest} *{TARBALL.rsplit('/', 1)[1]}\n".encode()
+    told: list[Progress] = []
+    again = asking({}, mirror=server.address)
+    assert take_release(PULUMI_RELEASE, upstream=again, cache=tmp_path, on_progress=told.append) is None
+    assert told[-1].step is Step.WRONG_RELEASE
+    assert "before" in told[-1].detail
+    assert list(json.loads((tmp_path / "releases/first-use.json").read_text())) == [f"https:/{TARBALL}"]

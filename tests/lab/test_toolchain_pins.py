@@ -9,7 +9,7 @@ import pytest
 
 from lab import catalog
 from lab.toolchain import PROGRAMS, Program, go, modules
-from lab.toolchain.programs import MODULES
+from lab.toolchain.programs import MODULES, PULUMI_RELEASE
 
 RELEASES = catalog.load(Path("assets/releases.yaml"))
 PINNED = [(program, version) for program in PROGRAMS.values() for version in program.versions]
@@ -124,6 +124,11 @@ def test_binaries_are_stamped_with_their_version(name: str, version: str, expect
     assert flags.startswith("-s -w ")
     assert expected in flags
     assert "{" not in flags
+
+
+def test_the_engines_release_has_all_that_a_build_of_it_has() -> None:
+    built = {name for program in ("pulumi", "pulumi-language-python") for name in PROGRAMS[program].binaries}
+    assert set(PULUMI_RELEASE.binaries) == built
 
 
 def test_the_engine_is_that_of_the_pinned_sdk() -> None:

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab import plugins
-from lab.toolchain import PROGRAMS
+from lab.catalog import Catalog, Entry
+from lab.toolchain import PROGRAMS, Limits, Mode, Origin, Upstream, builder, host_arch
+from lab.toolchain.errors import ToolchainError
 from launcher import preparation
-from launcher.errors import MistakeError
+from launcher.errors import LauncherError, MistakeError
 from launcher.preparation import official_plugins, place
 from launcher.report import Report
 from launcher.workspace import Workspace
+from tests.lab.upstreams import Behaviour, Handler, Server, serving
 
 
 def test_a_program_is_placed_without_a_copy(tmp_path: Path) -> None:
@@ -116,3 +121,91 @@ def test_an_image_that_cannot_boot_is_refused_with_one_that_can(workspace: Works
     made = preparation.Preparation(workspace=workspace, report=Report())
     with pytest.raises(MistakeError, match=r"triplane:image = windows-95 .* Write debian-12-x64"):
         made.everything("lab")
+
+
+# --- releases: what is downloaded, what is built, and what is said of it
+
+RUNC = PROGRAMS["runc"]
+RUNC_PATH = RUNC.downloads[0].address(RUNC.versions[0], host_arch()).removeprefix("https:/")
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of upstream's releases with one file, and an empty cache."""
+    monkeypatch.setenv("TRIPLANE_CACHE", str(tmp_path / "cache"))
+    with serving() as server:
+        server.files[RUNC_PATH] = b"runc"
+        yield server
+
+
+def preparing(workspace: Workspace, server: Server, mode: Mode = Mode.PROBE) -> preparation.Preparation:
+    sha256 = {host_arch(): hashlib.sha256(b"runc").hexdigest()}
+    pinned: Catalog = {"runc": {RUNC.versions[0]: {"runc": Entry(url=RUNC.downloads[0].url, sha256=sha256)}}}
+    upstream = Upstream(mode=mode, catalog=pinned, mirror=server.address, limits=Limits(stall=0.3, pause=0.01))
+    return preparation.Preparation(workspace=workspace, report=Report(), upstream=upstream)
+
+
+def test_an_up_says_what_it_downloads_and_what_it_builds(
+    workspace: Workspace, mirror: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = {"runc": RUNC.versions[0], "coredns": PROGRAMS["coredns"].versions[0]}
+    preparing(workspace, mirror)._announce(wanted)
+    said = capsys.readouterr().err
+    assert "downloading pulumi, runc: minutes, once" in said
+    assert "building coredns: up to half an hour, once" in said
+
+
+def test_a_release_that_was_downloaded_is_not_announced_again(
+    workspace: Workspace, mirror: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.toolchain.engine_at_hand", lambda **_: {"pulumi": Path("/usr/bin/pulumi")})
+    made = preparing(workspace, mirror)
+    assert made.built("runc", RUNC.versions[0]).origin is Origin.RELEASE
+    mirror.asked.clear()
+    capsys.readouterr()
+    made._announce({"runc": RUNC.versions[0]})
+    assert capsys.readouterr().err == ""
+    assert mirror.asked == []
+
+
+@pytest.mark.parametrize(
+    ("content", "how", "said"),
+    [
+        (b"runc", Handler.forbidden, "runc {version}: built from source (127.0.0.1:"),
+        (b"other", Handler.well, "runc {version}: built from source, for the release's digest is wrong (http://127"),
+    ],
+)
+def test_what_is_built_in_a_releases_place_is_told_in_one_line_with_why(
+    workspace: Workspace,
+    mirror: Server,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    how: Behaviour,
+    said: str,
+) -> None:
+    def no_go(*_: object) -> None:
+        raise ToolchainError("it came to a build")
+
+    monkeypatch.setattr(builder, "_go", no_go)
+    mirror.files[RUNC_PATH], mirror.behaviours[RUNC_PATH] = content, how
+    with pytest.raises(LauncherError, match="it came to a build"):
+        preparing(workspace, mirror).built("runc", RUNC.versions[0])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "built from source" in line]
+    assert len(lines) == 1
+    assert said.format(version=RUNC.versions[0]) in lines[0]
+
+
+def test_what_contradicts_itself_is_refused_in_one_line(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPLANE_BUILD", "1")
+    monkeypatch.setenv("TRIPLANE_FETCH", "1")
+    with pytest.raises(MistakeError, match=r"\ATRIPLANE_BUILD=1 and TRIPLANE_FETCH=1 contradict .*\Z"):
+        preparation.Preparation(workspace=workspace, report=Report())
+
+
+def test_a_catalog_that_is_not_there_is_refused_with_its_name(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPLANE_RELEASES", "/not/there.yaml")
+    with pytest.raises(MistakeError, match=r"/not/there\.yaml: No such file"):
+        preparation.Preparation(workspace=workspace, report=Report())
