@@ -22,7 +22,8 @@ from model.topology import Node
 
 FIRST_DIALS = 40
 """Minutes, for a droplet that is `active` may take that long until its sshd answers."""
-STEP_TIMEOUT = pulumi.CustomTimeouts(create="15m", update="15m", delete="15m")
+STEP_TIMEOUT = pulumi.CustomTimeouts(create="40m", update="40m", delete="40m")
+"""More than a step takes on its host, where it bounds itself: the official plugin bounds nothing but dialling by it."""
 
 
 class SecretFile(NamedTuple):
@@ -105,7 +106,7 @@ class Host(pulumi.ComponentResource):
         )
         self.ready = self.step(
             "host",
-            create=host_step.script(size=node.size, ssh_ca_public_key=ssh_ca_public_key),
+            create=host_step.script(size=node.size, overlay=node.overlay, ssh_ca_public_key=ssh_ca_public_key),
             parent=self,
             depends_on=[identity, names],
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+SSH_BOOTSTRAP = "/etc/systemd/system/ssh-bootstrap.service"
+"""The door of the first connection, as user data opens it."""
 STEP_LIBRARY = "/usr/local/lib/triplane/step.sh"
 HOST_ENVIRONMENT = "/etc/triplane/host.env"
 """What a host knows of itself: PRIVATE_ADDRESS, read from the metadata service."""
 
+MODULES = "/etc/modules-load.d/triplane.conf"
 SSHD_DROP_IN = "/etc/ssh/sshd_config.d/10-triplane.conf"
 SSH_USER_CA = "/etc/ssh/triplane-user-ca.pub"
 

@@ -72,6 +72,11 @@ class Node:
         return self.private_name
 
     @property
+    def overlay(self) -> bool:
+        """Whether it is on the pod network."""
+        return bool(self.roles & KUBELET_ROLES)
+
+    @property
     def etcd_client_url(self) -> str:
         """Where etcd serves clients."""
         return f"https://{self.private_name}:{ETCD_CLIENT.number}"

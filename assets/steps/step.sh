@@ -6,21 +6,105 @@ umask 077
 
 APPLIED=/var/lib/triplane/applied
 STEP=unnamed
+LIMIT=0
+TOLD=2
 BUNDLE=''
 
-# step NAME: errors name it, and the host.
+# step NAME [SECONDS]: errors name it, and the host. What it says is cut, and what has not ended by then is ended, for
+# pulumi-command 1.2 has no limit of its own for a command, and waits for ever after a line of more than 64 KiB.
 step() {
   STEP=$1
+  LIMIT=${2:-840}
   mkdir -p "$APPLIED"
-  trap 'fail "\"$BASH_COMMAND\" failed (line $LINENO)"' ERR
+  exec {TOLD}>&2
+  exec 2> >(cut_lines 3 >&2)
+  PASSING=$!
+  exec > >(cut_lines 100)
+  PASSING+=" $!"
+  end_after "$LIMIT" $$ ALRM
+  trap 'fail "$(reason "$BASH_COMMAND" "$LINENO")"' ERR ALRM
 }
 
 say() { printf '%s\n' "$*"; }
 
+# fail WORDS: one error in 12 lines at most, beside 3 of the programs that a step calls.
 fail() {
-  trap - ERR
-  printf 'host %s: step %s: %s\n' "$(hostname)" "$STEP" "$*" >&2
+  trap - ERR ALRM
+  printf 'host %s: step %s: %s\n' "$(hostname)" "$STEP" "$*" | cut_lines 12 >&"$TOLD"
   exit 1
+}
+
+# reason COMMAND LINE: why a step ends at that command.
+reason() {
+  if ((SECONDS >= LIMIT)); then
+    say "stopped after $LIMIT s, in \"${1%%$'\n'*}\" (line $2): it hangs, or the host is far too slow; look at the host, and run the same again${UNIT:+$(last_lines "$UNIT")}"
+  else
+    say "\"${1%%$'\n'*}\" failed (line $2)"
+  fi
+}
+
+# cut_lines COUNT: pass on COUNT lines at most, of each 1,000 bytes at most, and those as valid UTF-8.
+cut_lines() {
+  local LC_ALL=C count=$1 number=0 line rest last=''
+  # What is ended says its last words first.
+  trap - ERR
+  trap '' HUP INT TERM ALRM
+  while IFS= read -r -n 1000 line || [ -n "$line" ]; do
+    rest=$line
+    while ((${#rest} == 1000)); do
+      IFS= read -r -n 1000 rest || true
+      [ -z "$rest" ] || line="${line:0:1000} (cut)"
+    done
+    if [[ $line == *[!\ -~]* ]]; then
+      line=$(iconv -c -f UTF-8 -t UTF-8 <<<"$line") || true
+    fi
+    number=$((number + 1))
+    if ((number < count)); then
+      printf '%s\n' "$line"
+    elif ((number == count)); then
+      last=$line
+    fi
+  done
+  if ((number > count)); then
+    printf '(%s more lines)\n' $((number - count + 1))
+  elif ((number == count)); then
+    printf '%s\n' "$last"
+  fi
+}
+
+# end_after SECONDS PID SIGNAL: then PID gets the signal, and all that it has begun is ended. It must be called in that
+# process, with whose end the watch ends too: nobody is left then who holds the pipe open.
+# shellcheck disable=SC2034 # WATCH is the pipe
+end_after() { exec {WATCH}> >(watch_over "$@"); }
+
+watch_over() {
+  local pid=$2 self=$BASHPID code=0 signal begun
+  trap - ERR
+  trap '' HUP INT TERM ALRM
+  exec >/dev/null 2>&1
+  read -r -t "$1" || code=$?
+  ((code > 128)) || return 0
+  for signal in TERM KILL; do
+    begun=$(begun_by "$pid" "${PASSING:-} $self")
+    kill -s "$3" "$pid"
+    # shellcheck disable=SC2086 # a list
+    kill -s "$signal" $begun
+    code=0
+    read -r -t 5 || code=$?
+    ((code > 128)) || return 0
+  done
+}
+
+# begun_by PID APART: the processes below it, without those APART and what is below them.
+begun_by() {
+  ps -e -o pid=,ppid= | awk -v top="$1" -v apart=" $2 " '
+    { parent[$1] = $2 }
+    END {
+      for (pid in parent) {
+        for (at = pid; at in parent && at != top && !index(apart, " " at " "); at = parent[at]);
+        if (at == top && pid != top) print pid
+      }
+    }'
 }
 
 # put PATH USER:GROUP MODE <CONTENT: whole or not at all; an unchanged file is left alone.
@@ -52,23 +136,27 @@ put_bundle() {
   BUNDLE=''
 }
 
-# last_lines UNITS: what each of them, parted by spaces, said last.
+# last_lines UNITS: what each of them, separated by spaces, said last, in 11 lines in all.
 last_lines() {
-  local unit
-  for unit in $1; do
+  local unit units
+  read -ra units <<<"$1"
+  for unit in "${units[@]}"; do
     printf '\nlast lines of %s:\n' "$unit"
-    journalctl --unit "$unit" --no-pager --lines 15 --output cat 2>/dev/null || true
+    timeout 10 journalctl --unit "$unit" --no-pager --lines $((11 / ${#units[@]} - 1)) --output cat 2>/dev/null || true
   done
 }
 
 # wait_until SECONDS WHAT COMMAND...: the condition, or an error that says what was waited for and how it last answered.
+# A command that hangs is ended.
 wait_until() {
-  local seconds=$1 what=$2 deadline answer
+  local seconds=$1 what=$2 deadline answer last=''
   shift 2
   deadline=$((SECONDS + seconds))
-  until answer=$(trap - ERR && "$@" 2>&1); do
+  until answer=$(trap - ERR && end_after $((deadline - SECONDS + 1)) "$BASHPID" TERM && "$@" 2>&1); do
+    last=${answer:-$last}
     if ((SECONDS >= deadline)); then
-      fail "waited $seconds s in vain for $what${answer:+; last answer: ${answer:0:400}}${UNIT:+$(last_lines "$UNIT")}"
+      last=${last//$'\n'/ }
+      fail "timed out after $seconds s waiting for $what${last:+; last answer: ${last:0:400}}${UNIT:+$(last_lines "$UNIT")}"
     fi
     sleep 0.2
   done
@@ -100,8 +188,8 @@ fetch() {
   install -d -m 755 "$directory"
   find "$directory" -maxdepth 1 -name '.fetch.*' -mmin +60 -exec rm -rf {} +
   work=$(mktemp -d "$directory/.fetch.XXXXXX") || fail "cannot write to $directory: is the disk full? (df -h /)"
-  if ! got=$(curl --fail --silent --show-error --location --connect-timeout 10 --retry 5 --retry-all-errors \
-    --retry-delay 1 --output "$work/$name" "$url" 2>&1); then
+  if ! got=$(curl --fail --silent --show-error --location --connect-timeout 10 --speed-limit 1000 --speed-time 60 \
+    --retry 5 --retry-all-errors --retry-delay 1 --retry-max-time 600 --output "$work/$name" "$url" 2>&1); then
     rm -rf "$work"
     case $got in
     *'curl: (23)'*) fail "cannot write to $directory: is the disk full? (df -h $directory)" ;;

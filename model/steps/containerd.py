@@ -85,10 +85,9 @@ def script(*, versions: Mapping[str, str], pause: str, registry: str | None) -> 
         content="net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n",
         mode="644",
     )
-    modules = HostFile(path="/etc/modules-load.d/triplane.conf", content="overlay\nbr_netfilter\n", mode="644")
     return step(
         NAME,
-        files=(modules, sysctls, *mirror, *cni.files(ctr=f"{installed}/ctr")),
+        files=(sysctls, *mirror, *cni.files(ctr=f"{installed}/ctr")),
         daemon="\n".join(map(as_script, daemon)),
         sysctls=sysctls.path,
         unused=None if mirror else paths.REGISTRY,

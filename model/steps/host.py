@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from pathlib import PurePosixPath
 
 from model import paths, ports
 from model.assets import read, render
-from model.files import END_OF_FILE, HostFile
+from model.files import END_OF_FILE, HostFile, as_script
 from model.steps import step
+
+LIBRARY = "steps/step.sh"
+BOOT_SECONDS = 600
+"""For cloud-init to be done, with what an image's vendor has it do."""
+
+PROGRAMS = {
+    "curl": "curl",
+    "modprobe": "kmod",
+    "ps": "procps",
+    "ss": "iproute2",
+    "sysctl": "procps",
+}
+"""Programs of steps that not every Debian or Ubuntu has, by the package that brings each."""
+OVERLAY_PROGRAMS = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    # flanneld exits without these two, whichever rules it writes (flannel, pkg/trafficmngr/iptables/iptables.go).
+    "iptables": "iptables",
+    "ip6tables": "iptables",
+}
+"""Likewise, of hosts on the pod network."""
+MODULES = HostFile(path=paths.MODULES, content="br_netfilter\noverlay\n", mode="644")
 
 
 def user_data(bootstrap_private_key: str) -> str:
     """Cloud-config that opens the door for the first connection; nothing else, for a change of it rebuilds the host."""
     return render(
-        "user-data.yaml.j2", key=b64encode(bootstrap_private_key.encode()).decode(), port=ports.SSH_BOOTSTRAP.number
+        "user-data.yaml.j2",
+        key=b64encode(bootstrap_private_key.encode()).decode(),
+        port=ports.SSH_BOOTSTRAP.number,
+        door=paths.SSH_BOOTSTRAP,
     )
 
 
 def identity() -> str:
     """Take the host key that comes on stdin."""
-    return render("steps/identity.sh.j2")
+    return render("steps/identity.sh.j2", library_text=read(LIBRARY))
 
 
-def script(*, size: str, ssh_ca_public_key: str | None) -> str:
-    """Wait for cloud-init, bring the step library, let people in by their certificates, and shut the first door."""
+def script(*, size: str, overlay: bool, ssh_ca_public_key: str | None) -> str:
+    """Wait for cloud-init, bring what steps stand on, let people in by their certificates, and shut the first door.
+
+    `overlay` says whether the host is on the pod network: it needs more programs, and modules of the kernel.
+    """
     sshd = [
         "# People come by certificates of the SSH CA, the program by its deploy key, nobody by a password.",
         "PasswordAuthentication no",
@@ -34,6 +63,7 @@ def script(*, size: str, ssh_ca_public_key: str | None) -> str:
         "MaxStartups 100:30:200",
         "MaxSessions 100",
     ]
+    programs = PROGRAMS | OVERLAY_PROGRAMS if overlay else PROGRAMS
     files: list[HostFile] = []
     if ssh_ca_public_key is not None:
         sshd.append(f"TrustedUserCAKeys {paths.SSH_USER_CA}")
@@ -44,6 +74,12 @@ def script(*, size: str, ssh_ca_public_key: str | None) -> str:
         files=files,
         size=size,
         mark=f"{END_OF_FILE}_LIBRARY",
-        library_text=read("steps/step.sh"),
+        library_text=read(LIBRARY),
+        library_directory=PurePosixPath(paths.STEP_LIBRARY).parent,
+        boot_seconds=BOOT_SECONDS,
+        door=paths.SSH_BOOTSTRAP,
+        overlay=overlay,
+        needed=" ".join(f"{program}:{package}" for program, package in programs.items()),
+        modules=as_script(MODULES),
         host_environment=paths.HOST_ENVIRONMENT,
     )

@@ -144,6 +144,14 @@ def test_all_text_that_runs_on_hosts_is_known_in_a_preview(graph: Graph) -> None
             assert "address-of-" not in text, step.name
 
 
+def test_what_a_host_needs_is_there_before_any_other_step_of_its(graph: Graph) -> None:
+    for droplet in graph.of(":Droplet"):
+        first = graph.named(":Command", f"{droplet.name}-host").urn
+        for name in ("flannel", "containerd", "etcd", "kube-apiserver"):
+            for step in (r for r in graph.of(":Command") if r.name == f"{droplet.name}-{name}"):
+                assert first in graph.before(step), step.name
+
+
 def chain(graph: Graph, service: str, hosts: list[str]) -> None:
     steps = [graph.named(":Command", f"{host}-{service}") for host in hosts]
     for earlier, later in pairwise(steps):

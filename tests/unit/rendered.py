@@ -71,7 +71,8 @@ def steps() -> dict[str, str]:
     node = TOPOLOGY.masters[0]
     return {
         "identity.sh": host.identity(),
-        "host.sh": host.script(size="s-1vcpu-2gb", ssh_ca_public_key="ssh-ed25519 AAAA people"),
+        "host.sh": host.script(size="s-1vcpu-2gb", overlay=True, ssh_ca_public_key="ssh-ed25519 AAAA people"),
+        "host-etcd.sh": host.script(size="s-1vcpu-2gb", overlay=False, ssh_ca_public_key=None),
         "install.sh": install.script(
             name="etcd",
             directory="/opt/triplane/etcd/3.6.14",

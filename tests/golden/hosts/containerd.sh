@@ -2,11 +2,6 @@
 step containerd
 UNIT=containerd
 
-put /etc/modules-load.d/triplane.conf root:root 644 <<'TRIPLANE_END_OF_FILE'
-overlay
-br_netfilter
-TRIPLANE_END_OF_FILE
-
 put /etc/sysctl.d/80-triplane-containers.conf root:root 644 <<'TRIPLANE_END_OF_FILE'
 net.bridge.bridge-nf-call-iptables = 1
 net.bridge.bridge-nf-call-ip6tables = 1
@@ -176,14 +171,11 @@ TRIPLANE_END_OF_FILE
 DEPENDS_ON=(/etc/containerd/config.toml /etc/systemd/system/containerd.service)
 PAUSE=registry.example.com:5000/pause@sha256:0000000000000000000000000000000000000000000000000000000000000000
 
-# A kernel may have them built in.
-grep --quiet --word-regexp overlay /proc/filesystems || modprobe overlay || fail 'the kernel has no overlay file system'
-[ -e /proc/sys/net/bridge ] || modprobe br_netfilter || fail 'the kernel has no br_netfilter, without which services do not work between pods of one host'
 sysctl --quiet --load /etc/sysctl.d/80-triplane-containers.conf
 
 # containerd's log has those as well.
 export CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1
-ctr() { /opt/triplane/containerd/2.3.4/ctr --namespace k8s.io "$@"; }
+ctr() { timeout 30 /opt/triplane/containerd/2.3.4/ctr --namespace k8s.io "$@"; }
 cri_is_up() {
   local answer
   answer=$(ctr plugins list id==cri) || return 1
@@ -193,12 +185,14 @@ cri_is_up() {
 image() { ctr images list "name==$PAUSE"; }
 # A registry is asked a few times, and not as often as a host of our own.
 pull() {
-  ctr images pull --hosts-dir /etc/containerd/certs.d --skip-metadata "$PAUSE" >/dev/null && return
-  sleep 3
-  return 1
+  local answer deadline=$((SECONDS + 15))
+  until answer=$(timeout 300 /opt/triplane/containerd/2.3.4/ctr --namespace k8s.io images pull --hosts-dir /etc/containerd/certs.d --skip-metadata "$PAUSE" 2>&1 >/dev/null); do
+    ((SECONDS < deadline)) || fail "cannot pull the image $PAUSE: ${answer##*$'\n'}$(last_lines containerd)"
+    sleep 3
+  done
 }
 is_pinned() { [[ $(image) == *io.cri-containerd.pinned=pinned* ]]; }
-has_image() { [[ $(image) == *"$PAUSE"* ]] || wait_until 15 "the image $PAUSE" pull; }
+has_image() { [[ $(image) == *"$PAUSE"* ]] || pull; }
 
 # Where one runs already, an image that cannot be had leaves it as it is.
 if ctr version >/dev/null 2>&1; then

@@ -9,6 +9,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 put_bundle >/dev/null
 PATH=/usr/local/bin:$PATH
+# What has a limit of its own is called past this: a request that is watched lasts as long as that.
+kubectl() { command kubectl --request-timeout=30s "$@"; }
 
 NODE=gpu-0.internal.k8s.example.com
 
@@ -47,7 +49,7 @@ obstacles() {
 }
 
 # Pods of daemons stay, local data goes with the host, and so do pods that nobody would start again.
-drain() { kubectl drain "$NODE" --ignore-daemonsets --delete-emptydir-data --force --timeout=30s; }
+drain() { command kubectl drain "$NODE" --ignore-daemonsets --delete-emptydir-data --force --timeout=30s; }
 
 kubectl cordon "$NODE"
 deadline=$((SECONDS + 600))
@@ -67,10 +69,9 @@ while true; do
     break
   fi
   if ((SECONDS >= deadline)); then
-    fail "$NODE could not be drained in 600 s, and stays cordoned:
-$(obstacles)
-${answer##*$'\n'}
-Make room for its pods or loosen their budgets, and run the same again; to go without them: kubectl delete node $NODE, and run the same again"
+    fail "$NODE could not be drained in 600 s, and stays cordoned: ${answer##*$'\n'}
+Make room for its pods or loosen their budgets, and run the same again; to go without them: kubectl delete node $NODE, and run the same again. In the way:
+$(obstacles)"
   fi
 done
 kubectl delete node "$NODE" --ignore-not-found
