@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from lab.plugins import diff
 from lab.plugins.diff import Differences
+from lab.plugins.function import Function
 from lab.plugins.resource import Call, PluginError, Resource, State
 from lab.plugins.schema import Failure, Fields, check
 from lab.plugins.values import UNKNOWN, Properties, Secret
@@ -35,14 +36,15 @@ class Autonaming:
 
 
 class Plugin:
-    """One plugin. Subclasses name it and its resource types."""
+    """One plugin. Subclasses name it, its resource types and its functions."""
 
     name: ClassVar[str]
     version: ClassVar[str]
     config: ClassVar[Fields] = {}
 
-    def __init__(self, resources: Iterable[Resource]) -> None:
+    def __init__(self, resources: Iterable[Resource], functions: Iterable[Function] = ()) -> None:
         self.resources: Mapping[str, Resource] = {resource.token: resource for resource in resources}
+        self.functions: Mapping[str, Function] = {function.token: function for function in functions}
         self.cancelled = Event()
 
     def cancel(self) -> None:
@@ -57,6 +59,15 @@ class Plugin:
             known = ", ".join(sorted(self.resources))
             message = f"this stand-in for the {self.name} plugin has no resource type {token}; it has {known}"
             raise PluginError(message) from None
+
+    def ask(self, token: str, arguments: Properties, call: Call) -> Checked:
+        """Answer a function; with failures there is no answer."""
+        if token not in self.functions:
+            known = ", ".join(sorted(self.functions)) or "none"
+            raise PluginError(f"this stand-in for the {self.name} plugin has no function {token}; it has {known}")
+        function = self.functions[token]
+        checked, failures = check(function.inputs, arguments, coerce=True, mark_defaults=False)
+        return ({}, failures) if failures else (function.ask(checked, call), [])
 
     def check_config(self, news: Properties) -> Checked:
         """Validate the provider's configuration."""

@@ -7,6 +7,7 @@ import os
 from lab.plugins.digitalocean.client import Client, Pace
 from lab.plugins.digitalocean.droplet import Droplet
 from lab.plugins.digitalocean.firewall import Firewall
+from lab.plugins.digitalocean.listing import GetRegions, GetSizes
 from lab.plugins.digitalocean.ssh_key import SshKey
 from lab.plugins.digitalocean.tag import Tag
 from lab.plugins.digitalocean.vpc import Vpc
@@ -30,7 +31,10 @@ class DigitalOceanPlugin(Plugin):
 
     def __init__(self, pace: Pace) -> None:
         self._client = Client(pace)
-        super().__init__([kind(self._client) for kind in (Droplet, Firewall, SshKey, Tag, Vpc)])
+        super().__init__(
+            [kind(self._client) for kind in (Droplet, Firewall, SshKey, Tag, Vpc)],
+            [function(self._client) for function in (GetRegions, GetSizes)],
+        )
 
     def check_config(self, news: Properties) -> Checked:
         """Validate the configuration and fill the address in."""

@@ -1,0 +1,169 @@
+"""digitalocean.getSizes and digitalocean.getRegions: lists of the catalogue, filtered and sorted.
+
+The API lists everything; the official plugin filters and sorts by itself, with the rules here. Keys of filters and
+sorts are the API's names (`price_monthly`), those of the results are the SDK's (`priceMonthly`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
+
+from lab.plugins.digitalocean.client import Client
+from lab.plugins.function import Function
+from lab.plugins.resource import Call, PluginError
+from lab.plugins.schema import Field, Fields, Kind
+from lab.plugins.values import Properties
+
+PER_PAGE: Final = 200
+MATCHES: Final = ("exact", "re", "substring")
+DIRECTIONS: Final = ("asc", "desc")
+
+TEXT: Final = Field()
+TEXTS: Final = Field(kind=Kind.SET, items=TEXT)
+FLAG: Final = Field(kind=Kind.BOOLEAN)
+INTEGER: Final = Field(kind=Kind.INTEGER)
+NUMBER: Final = Field(kind=Kind.NUMBER)
+
+
+def _arguments(columns: Fields) -> Fields:
+    """Give the arguments of a list with these columns: any of them filters, and those of one value sort."""
+    sortable = tuple(sorted(name for name, spec in columns.items() if spec.kind is not Kind.SET))
+    keyed = {
+        "key": Field(required=True, choices=tuple(sorted(columns))),
+        "values": Field(kind=Kind.LIST, items=TEXT, required=True),
+        "all": Field(kind=Kind.BOOLEAN, default=False),
+        "matchBy": Field(choices=MATCHES, default="exact"),
+    }
+    ordered = {"key": Field(required=True, choices=sortable), "direction": Field(choices=DIRECTIONS, default="asc")}
+    return {
+        "filters": Field(kind=Kind.SET, items=Field(kind=Kind.OBJECT, fields=keyed)),
+        "sorts": Field(kind=Kind.LIST, items=Field(kind=Kind.OBJECT, fields=ordered)),
+    }
+
+
+class _Listing(Function):
+    """A list of what the API has at `/v2/KEY`."""
+
+    key: ClassVar[str]
+    columns: ClassVar[Fields]
+    """By the API's names: what filters and sorts can ask for."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def ask(self, arguments: Properties, call: Call) -> Properties:
+        """Take all pages, leave out what does not match, and put the rest in order."""
+        rows = self._rows(call)
+        for wanted in arguments.get("filters") or []:
+            test = _test(self.columns[wanted["key"]], wanted)
+            rows = [row for row in rows if test(row[wanted["key"]])]
+        for order in reversed(arguments.get("sorts") or []):  # each sort keeps the order of those that come after it
+            rows.sort(key=lambda row: row[order["key"]], reverse=order["direction"] == "desc")
+        return {**arguments, "id": secrets.token_hex(8), self.key: [self.render(row) for row in rows]}
+
+    def render(self, row: Mapping[str, Any]) -> Properties:
+        """Name a row's values as the SDK does."""
+        raise NotImplementedError
+
+    def _rows(self, call: Call) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        page = 1
+        while True:
+            answer = self._client.get(f"/v2/{self.key}?page={page}&per_page={PER_PAGE}", call)
+            rows += answer[self.key]
+            if not ((answer.get("links") or {}).get("pages") or {}).get("next"):
+                return rows
+            page += 1
+
+
+class GetSizes(_Listing):
+    """The kinds of droplet."""
+
+    token = "digitalocean:index/getSizes:getSizes"  # noqa: S105
+    key = "sizes"
+    columns = {  # noqa: RUF012
+        "slug": TEXT,
+        "available": FLAG,
+        "transfer": NUMBER,
+        "price_monthly": NUMBER,
+        "price_hourly": NUMBER,
+        "memory": INTEGER,
+        "vcpus": INTEGER,
+        "disk": INTEGER,
+        "regions": TEXTS,
+    }
+    inputs = _arguments(columns)
+
+    def render(self, row: Mapping[str, Any]) -> Properties:
+        """Name a size's values."""
+        return {
+            "slug": row["slug"],
+            "available": row["available"],
+            "transfer": row["transfer"],
+            "priceMonthly": row["price_monthly"],
+            "priceHourly": row["price_hourly"],
+            "memory": row["memory"],
+            "vcpus": row["vcpus"],
+            "disk": row["disk"],
+            "regions": row["regions"],
+            "gpuInfos": [_gpu(row["gpu_info"])] if row.get("gpu_info") else [],
+        }
+
+
+class GetRegions(_Listing):
+    """The data centres, and which sizes each one has."""
+
+    token = "digitalocean:index/getRegions:getRegions"  # noqa: S105
+    key = "regions"
+    columns = {"slug": TEXT, "name": TEXT, "sizes": TEXTS, "features": TEXTS, "available": FLAG}  # noqa: RUF012
+    inputs = _arguments(columns)
+
+    def render(self, row: Mapping[str, Any]) -> Properties:
+        """Name a region's values."""
+        return {name: row[name] for name in self.columns}
+
+
+def _gpu(info: Mapping[str, Any]) -> Properties:
+    vram = info.get("vram")
+    return {
+        "count": info.get("count", 0),
+        "model": info.get("model", ""),
+        "vrams": [{"amount": vram["amount"], "unit": vram["unit"]}] if vram else [],
+        "supportedPartitionModes": info.get("supported_partition_modes") or [],
+    }
+
+
+def _test(column: Field, wanted: Properties) -> Callable[[Any], bool]:
+    """Make a filter's test: a row's value against any of the wanted ones, or against all of them."""
+    kind = column.items.kind if column.items else column.kind
+    tests = [_one(kind, value, wanted["matchBy"]) for value in wanted["values"]]
+    decide = all if wanted["all"] else any
+
+    def test(value: Any) -> bool:  # noqa: ANN401  a row's value may be of any kind
+        values = value if column.kind is Kind.SET else [value]
+        return decide(any(one(each) for each in values) for one in tests)
+
+    return test
+
+
+def _one(kind: Kind, wanted: str, match_by: str) -> Callable[[Any], bool]:
+    try:
+        match kind, match_by:
+            case Kind.STRING, "re":
+                pattern = re.compile(wanted)
+                return lambda value: pattern.search(value) is not None
+            case Kind.STRING, "substring":
+                return lambda value: wanted in value
+            case Kind.STRING, _:
+                return lambda value: value.lower() == wanted.lower()
+            case Kind.BOOLEAN, _:
+                flag = {"true": True, "false": False}[wanted.lower()]
+                return lambda value: value is flag
+        number = float(wanted)
+    except (ValueError, KeyError, re.error) as error:
+        raise PluginError(f"filters: unable to parse {wanted!r} as {kind.name.lower()}: {error}") from None
+    return lambda value: math.isclose(value, number, rel_tol=0, abs_tol=1e-6)
