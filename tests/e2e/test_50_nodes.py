@@ -45,6 +45,7 @@ def test_every_master_and_every_node_is_a_ready_node_under_its_private_name(clus
         assert conditions(node)["Ready"] == "True", node["status"]["conditions"]
         addresses = {(address["type"], address["address"]) for address in node["status"]["addresses"]}
         assert addresses == {("InternalIP", hosts[name]["privateAddress"]), ("Hostname", name)}
+        assert node["spec"]["providerID"] == f"digitalocean://{cluster.droplet(hosts[name]['name'])['id']}"
         assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.37.1"
         assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
 
