@@ -74,6 +74,7 @@ class Registrations(pulumi.ComponentResource):
                 registration.REGISTRATION,
                 about=node,
                 create=registration.script(node=node),
+                droplet=host.droplet.id,
                 parent=self,
                 depends_on=[nodes[node.name]],
             )

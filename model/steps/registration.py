@@ -20,10 +20,17 @@ ATTEMPT_SECONDS = 30
 
 
 def script(*, node: Node) -> str:
-    """Give the node its labels and taints, and take away those that settings once gave it."""
+    """Give the node its labels and taints, and take away those that settings once gave it.
+
+    A node that took another droplet's place has none of them: the droplet's id comes as a file on stdin, so that
+    another one is a change of the step.
+    """
+    name = f"{node.name}-{REGISTRATION}"
     return kubectl_step(
         "registration",
-        name=f"{node.name}-{REGISTRATION}",
+        name=name,
+        provider=kubelet.PROVIDER,
+        droplet=paths.passing_droplet(name),
         node=node.node_name,
         labels=node.labels,
         labels_annotation=LABELS_ANNOTATION,

@@ -16,6 +16,8 @@ from tests.api.server import ApiServer, Outcome
 
 pytestmark = pytest.mark.engine
 
+DROPLET = "1"
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -41,17 +43,20 @@ def empty(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     api.kubectl("delete", "nodes", "--all")
 
 
-def join(api: ApiServer, node: Node, *, ready: str = "True", taints: tuple[dict[str, str], ...] = ()) -> None:
+def join(
+    api: ApiServer, node: Node, *, ready: str = "True", taints: tuple[dict[str, str], ...] = (), droplet: str = DROPLET
+) -> None:
     """What its kubelet does; the API server adds a taint until a controller takes it off, as it does for any node."""
     name = node.node_name
-    api.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": list(taints)}})
+    spec = {"taints": list(taints), "providerID": f"digitalocean://{droplet}"} if droplet else {"taints": list(taints)}
+    api.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": spec})
     if not any(taint["key"] == "node.kubernetes.io/not-ready" for taint in taints):
         api.kubectl("taint", "node", name, "node.kubernetes.io/not-ready-")
     api.status("node", name, {"conditions": [{"type": "Ready", "status": ready}]})
 
 
 def register(api: ApiServer, node: Node) -> Outcome:
-    return api.run(registration.script(node=node), f"{node.name}-registration")
+    return api.run(registration.script(node=node), f"{node.name}-registration", DROPLET)
 
 
 def arrive(api: ApiServer, node: Node, droplet: str) -> Outcome:
@@ -252,7 +257,7 @@ def test_a_removal_that_cannot_ask_says_what_to_do(api: ApiServer) -> None:
 
 def test_a_node_of_a_droplet_that_is_gone_makes_room(api: ApiServer) -> None:
     node = node_of("web")
-    join(api, node)
+    join(api, node, droplet="")
     assert arrive(api, node, "1").code == 0  # a node from before provider ids were told
     assert api.get("node", node.node_name)["spec"]["providerID"] == "digitalocean://1"
     assert arrive(api, node, "1").code == 0

@@ -15,10 +15,18 @@ kubectl() { command kubectl --request-timeout=30s "$@"; }
 NODE=gpu-0.internal.k8s.example.com
 LABELS=(node-role.kubernetes.io/node)
 TAINTS=(dedicated:NoSchedule)
+PROVIDER_ID=digitalocean://$(</run/triplane/gpu-0-registration.kubeconfig.droplet)
 
 annotation() { kubectl get node "$NODE" --output="jsonpath={.metadata.annotations.$1}"; }
 
-wait_until 60 "$NODE to register with the API, which its kubelet does when it starts" kubectl get node "$NODE" --output=name
+registered() {
+  local provider_id
+  provider_id=$(kubectl get node "$NODE" --output='jsonpath={.spec.providerID}') && [ "$provider_id" = "$PROVIDER_ID" ] || {
+    say "$NODE is ${provider_id:-not there}, and must be $PROVIDER_ID"
+    return 1
+  }
+}
+wait_until 60 "$NODE to register with the API, which its kubelet does when it starts" registered
 
 # What settings once asked for and ask for no more; what operators and Kubernetes itself set is not ours to touch.
 earlier=$(annotation triplane/labels)
