@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 
 # A run that makes many objects, drops few and soon ends: collecting garbage would take a third of it.
@@ -10,6 +11,7 @@ gc.disable()
 
 import pulumi
 
+import preflight
 import settings as stack
 from components.apiserver import Apiservers
 from components.containerd import Containerds
@@ -39,6 +41,7 @@ from model.topology import Topology
 # Where a step fails, the engine interrupts the program: an end like any other, without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+preflight.check(os.environ)
 settings = stack.load()
 topology = Topology.of(
     cluster=settings.cluster,
@@ -150,7 +153,7 @@ Schedulers(
     apiservers=apiservers.ready,
 )
 
-# The API's names hold each master whose API server has answered once.
+# The API's names hold each master whose API server has answered once, and the first one.
 api = Names(
     "api",
     zone_id=settings.zone.id,
@@ -159,7 +162,9 @@ api = Names(
             resource=f"{resource}-{host.node.name}",
             fqdn=fqdn,
             address=address,
-            after=[apiservers.ready[host.node.name]],
+            # The first one's is there early: a name that is asked for before it exists may be "no such name" for half
+            # an hour, to resolvers that remember that.
+            after=[apiservers.ready[host.node.name]] if host is not masters[0] else [],
         )
         for host in masters
         for resource, fqdn, address in (
@@ -252,13 +257,14 @@ pulumi.export(
 pulumi.export("certificates", pki.expiries())
 pulumi.export("knownHosts", droplets.known_hosts())
 pulumi.export("deployKey", secret(droplets.deploy_key.private_key_openssh))
-ssh = "ssh -o UserKnownHostsFile=known_hosts"
+ssh = "ssh -i deploy_key -o IdentitiesOnly=yes -o UserKnownHostsFile=known_hosts"
 etcdctl = "set -a; . /etc/etcd/etcdctl.env; etcdctl"
 pulumi.export(
     "commands",
     {
-        "kubeconfig": "pulumi stack output kubeconfig --show-secrets > kubeconfig",
+        "kubeconfig": "(umask 077; pulumi stack output kubeconfig --show-secrets > kubeconfig)",
         "known hosts": "pulumi stack output knownHosts > known_hosts",
+        "deploy key": "(umask 077; pulumi stack output deployKey --show-secrets > deploy_key)",
         "API health": "kubectl --kubeconfig kubeconfig get --raw '/readyz?verbose'",
         "leaders": "kubectl --kubeconfig kubeconfig --namespace kube-system get leases",
         "nodes": "kubectl --kubeconfig kubeconfig get nodes --output wide",

@@ -20,8 +20,11 @@ from model.steps import host as host_step
 from model.steps import install
 from model.topology import Node
 
-FIRST_DIALS = 40
-"""Minutes, for a droplet that is `active` may take that long until its sshd answers."""
+DIALS = 30
+"""Two minutes where a port refuses at once: a droplet is `active` well before its sshd answers, when it is new and when
+it was off for a resize. One limit for all, since another one runs a step again."""
+DROPLET_TIMEOUT = pulumi.CustomTimeouts(delete="10m")
+"""The provider's own minute is often too short (terraform-provider-digitalocean 1586)."""
 STEP_TIMEOUT = pulumi.CustomTimeouts(create="40m", update="40m", delete="40m")
 """More than a step takes on its host, where it bounds itself: the official plugin bounds nothing but dialling by it."""
 
@@ -79,7 +82,9 @@ class Host(pulumi.ComponentResource):
             ssh_keys=[ssh_key_fingerprint],
             user_data=secret(door_key.private_key_openssh).apply(host_step.user_data),
             # A new deploy key must not rebuild the host: it is the SSH CA that lets people in.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after), ignore_changes=["sshKeys"]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=list(after), ignore_changes=["sshKeys"], custom_timeouts=DROPLET_TIMEOUT
+            ),
         )
         names = Names(
             node.name,
@@ -92,9 +97,7 @@ class Host(pulumi.ComponentResource):
         )
         identity = command.remote.Command(
             f"{node.name}-identity",
-            connection=self._connection(
-                door_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number, dial_error_limit=FIRST_DIALS
-            ),
+            connection=self._connection(door_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number),
             create=host_step.identity(),
             stdin=secret(host_key.private_key_openssh),
             # The door that it came through is shut, so only a new droplet (another address) may run it again.
@@ -174,16 +177,14 @@ class Host(pulumi.ComponentResource):
             depends_on=[self.ready],
         )
 
-    def _connection(
-        self, host_key: pulumi.Output[str], *, port: int | None = None, dial_error_limit: int | None = None
-    ) -> command.remote.ConnectionArgs:
+    def _connection(self, host_key: pulumi.Output[str], *, port: int | None = None) -> command.remote.ConnectionArgs:
         return command.remote.ConnectionArgs(
             host=self.public_address,
             port=port,
             user="root",
             private_key=secret(self._deploy_key.private_key_openssh),
             host_key=host_key.apply(str.strip),
-            dial_error_limit=dial_error_limit,
+            dial_error_limit=DIALS,
         )
 
 

@@ -18,8 +18,9 @@ from launcher.errors import LauncherError
 from launcher.report import Report
 from launcher.workspace import Workspace
 
-FOREIGN = ("DIGITALOCEAN_", "CLOUDFLARE_", "SPACES_", "PULUMI_")
-"""Variables of the user's other work. A real account's token must not reach the lab, nor this stack another backend."""
+FOREIGN = ("DIGITALOCEAN_", "CLOUDFLARE_", "SPACES_", "PULUMI_", "SSH_AUTH_SOCK")
+"""Variables of the user's other work. A real account's token must not reach the lab, nor this stack another backend; an
+SSH agent is of no use to the lab, and one that is gone stops every step."""
 
 OURS = frozenset({"PULUMI_STACK", "PULUMI_PARALLEL", "PULUMI_OPTION_COLOR"})
 """The exceptions: what only says how, or on which stack of ours."""

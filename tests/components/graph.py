@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import runpy
 import signal
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource, reset_options, set_root_resource
 from pulumi.runtime.stack import wait_for_rpcs
+
+import preflight
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,6 +64,7 @@ class Resource:
     delete_before_replace: bool
     deleted_with: str
     protect: bool
+    delete_timeout: str
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ class RecordingMonitor(mocks.MockMonitor):
                 delete_before_replace=request.deleteBeforeReplace,
                 deleted_with=request.deletedWith,
                 protect=request.protect,
+                delete_timeout=request.customTimeouts.delete,
             )
         )
         return response
@@ -193,6 +198,7 @@ def graph_of(stack: str, **changes: str) -> Graph:
         return collected
 
     interrupt = signal.getsignal(signal.SIGINT)
+    os.environ.pop(preflight.AGENT, None)  # whatever the terminal has that the tests are run from
     try:
         graph.outputs = asyncio.get_event_loop().run_until_complete(run())
     finally:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.components.graph import Graph, Resource, Secret, graph_of, texts
+from tests.components.graph import COMPUTED, Graph, Resource, Secret, graph_of, texts
 
 PRIVATE_KEY = re.compile(r"PRIVATE KEY")
 
@@ -185,12 +185,53 @@ def test_api_servers_wait_for_the_whole_etcd_cluster(graph: Graph) -> None:
     assert set(members) <= graph.before(first)
 
 
-def test_the_api_name_holds_a_master_only_after_its_api_server_answered(graph: Graph) -> None:
-    records = [r for r in graph.of(":DnsRecord") if r.inputs["name"].startswith("api.")]
-    assert records
-    for record in records:
-        master = re.sub("^api-(internal-)?", "", record.name)
-        assert graph.named(":Command", f"{master}-kube-apiserver").urn in record.depends_on
+def test_the_api_name_holds_a_master_only_after_its_api_server_answered(lab: Graph) -> None:
+    for kind in ("api", "api-internal"):
+        for master in MASTERS[1:]:
+            record = lab.named(":DnsRecord", f"{kind}-{master}")
+            assert lab.named(":Command", f"{master}-kube-apiserver").urn in record.depends_on
+
+
+def test_the_api_name_is_there_long_before_the_first_host_asks_for_it(graph: Graph) -> None:
+    first = next(d.name for d in graph.of(":Droplet") if "kube-master" in d.inputs["tags"])
+    steps = {r.urn for r in graph.of(":Command")}
+    for kind in ("api", "api-internal"):
+        record = graph.named(":DnsRecord", f"{kind}-{first}")
+        assert not steps & graph.before(record)
+        assert record.urn in graph.before(graph.named(":Command", f"{first}-kubelet"))
+
+
+def test_droplets_and_their_network_are_given_time_to_go(graph: Graph) -> None:
+    for resource in (*graph.of(":Droplet"), *graph.of(":Vpc")):
+        assert resource.delete_timeout == "10m", resource.name
+
+
+def test_a_host_that_boots_is_dialled_for_minutes_by_every_step(graph: Graph) -> None:
+    for step in graph.of(":Command"):
+        connection = step.inputs["connection"]
+        connection = connection.value if isinstance(connection, Secret) else connection
+        assert connection["dialErrorLimit"] == 30, step.name
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_network_that_became_its_regions_default_is_told_with_the_way_out(
+    default: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", told.append)
+    monkeypatch.setitem(COMPUTED, "digitalocean:index/vpc:Vpc", lambda _name: {"default": default})
+    graph_of.__wrapped__("lab")
+    assert len(told) == default
+    assert all("doctl vpcs create --name default-fra1 --region fra1" in line for line in told)
+
+
+def test_the_commands_that_are_printed_log_in_with_a_key_that_they_say_how_to_get(graph: Graph) -> None:
+    printed = graph.outputs["commands"]
+    logins = [line for line in printed.values() if line.startswith("ssh ")]
+    assert logins
+    assert all(line.startswith("ssh -i deploy_key -o IdentitiesOnly=yes ") for line in logins)
+    assert printed["deploy key"] == "(umask 077; pulumi stack output deployKey --show-secrets > deploy_key)"
 
 
 def test_every_host_has_a_public_and_a_private_name(lab: Graph) -> None:
