@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import subprocess
 import tarfile
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -90,4 +92,30 @@ def test_an_archive_that_cannot_be_unpacked_installs_nothing(tmp_path: Path, dir
     result = fetch(directory, broken)
     assert result.returncode == 1
     assert "cannot unpack broken.tgz" in result.stderr
+    assert installed(directory) == {}
+
+
+def test_a_download_that_stalls_is_given_up(tmp_path: Path, directory: Path) -> None:
+    library = (ASSETS / "steps/step.sh").read_text()
+    for bound, soon in (("--speed-time 60", "--speed-time 1"), ("--retry 5", "--retry 1")):
+        assert bound in library
+        library = library.replace(bound, soon)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/etcd.tar.gz"
+        calls: list[socket.socket] = []
+
+        def stall() -> None:
+            for _ in range(2):
+                calls.append(server.accept()[0])
+                calls[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nbegun")
+
+        peer = Thread(target=stall)
+        peer.start()
+        script = f"{library}\nSTEP=install\nfetch {directory} {url} {'0' * 64}\n"
+        result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+        peer.join()
+        for call in calls:
+            call.close()
+    assert result.returncode == 1
+    assert f"cannot download {url}: curl: (28) Operation too slow" in result.stderr
     assert installed(directory) == {}

@@ -60,7 +60,9 @@ cut_lines() {
       [ -z "$rest" ] || line="${line:0:1000} (cut)"
     done
     if [[ $line == *[!\ -~]* ]]; then
-      line=$(iconv -c -f UTF-8 -t UTF-8 <<<"$line") || true
+      # It says 1 where it left something out.
+      rest=$(iconv -c -f UTF-8 -t UTF-8 <<<"$line" 2>/dev/null) || true
+      line=${rest:-${line//[!\ -~]/?}}
     fi
     number=$((number + 1))
     if ((number < count)); then
