@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab import lifecycle, registry
+from lab import faults, lifecycle, registry
 from lab.config import DEFAULT_BLOCK, ConfigError, LabConfig
 from lab.hosts import limits, remains
 from lab.machines import MachineError
@@ -29,6 +29,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+switches = typer.Typer(
+    name="faults",
+    help="The lab's switches: slow boots, sold-out sizes, refused calls and more (docs/lab-faults.md).",
+    invoke_without_command=True,
+)
+app.add_typer(switches)
 
 _DEFAULT_DIRECTORY = Path(__file__).parent.parent / ".triplane" / "lab"
 
@@ -120,6 +127,62 @@ def status(
     raise typer.Exit(0 if now.running else 1)
 
 
+@switches.callback()
+def show(context: typer.Context) -> None:
+    """Show the switches; those that are set stand out. A change counts at once, also while the lab runs."""
+    if context.invoked_subcommand is None:
+        with _explained():
+            _show_switches(faults.load(context.obj.directory / faults.FILE))
+
+
+@switches.command("set")
+def set_switches(
+    context: typer.Context,
+    assignments: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="Lists with commas between.")],
+) -> None:
+    """Set switches."""
+    with _explained():
+        _show_switches(faults.change(context.obj.directory, assignments))
+
+
+@switches.command("clear")
+def clear_switches(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All where none is named.")] = None,
+) -> None:
+    """Put switches back to their defaults."""
+    with _explained():
+        _show_switches(faults.clear(context.obj.directory, names or []))
+
+
+def _show_switches(now: faults.Faults) -> None:
+    table = Table("switch", "value", "default", box=None, pad_edge=False)
+    for name, field in faults.Faults.model_fields.items():
+        value = getattr(now, name)
+        mark = "bold" if value != field.default else ""
+        table.add_row(name, faults.shown(value), faults.shown(field.default), style=mark)
+    Console().print(table)
+
+
+@app.command()
+def token(
+    context: typer.Context,
+    scopes: Annotated[list[str], typer.Argument(metavar="SCOPE...", help="For example droplet:read vpc:create.")],
+    cloudflare: Annotated[  # noqa: FBT002
+        bool, typer.Option("--cloudflare", help="A token of Cloudflare's: dns_records:edit, zone:read.")
+    ] = False,
+) -> None:
+    """Make a token of the lab's account that has these scopes and no others, and print it."""
+    from lab.cloud import tokens  # noqa: PLC0415 - the cloud comes with it, and no other command needs that
+
+    account = tokens.Account.CLOUDFLARE if cloudflare else tokens.Account.DIGITALOCEAN
+    with _explained():
+        try:
+            typer.echo(tokens.grant(context.obj.directory, account, scopes))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
 def _show(now: lifecycle.Status) -> None:
     console = Console()
     console.print(
@@ -160,7 +223,7 @@ def _broken_pipe_ignored() -> Iterator[None]:
 def _explained() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, MachineError, registry.LabError) as error:
+    except (ConfigError, MachineError, faults.FaultsError, registry.LabError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     except PermissionError as error:

@@ -20,10 +20,10 @@ from lab.cloud.backend import Backend
 from lab.cloud.clock import precise_now
 from lab.cloud.families import Cloudflare, DigitalOcean
 from lab.cloud.firewalls import Firewalls
-from lab.cloud.limits import CALLS_AN_HOUR
 from lab.cloud.names import ZoneRecords
 from lab.cloud.store import Store
-from lab.cloud.tokens import Tokens
+from lab.cloud.tokens import Account, Grants, Tokens
+from lab.faults import Switches
 from lab.machines import Firewall, Machine, Machines, Power, Records
 
 __all__ = ["ZONE_ID", "ZONE_NAME", "Cloud", "PublicNetwork", "build"]
@@ -65,18 +65,27 @@ class Cloud:
             self.backend.store.close()
 
 
-def build(directory: Path, machines: Machines, network: PublicNetwork, *, calls_an_hour: int = CALLS_AN_HOUR) -> Cloud:
-    """Open, or on first use make, the account kept in `directory`: `cloud.sqlite`, `tokens.yaml` and `api.log`."""
+def build(directory: Path, machines: Machines, network: PublicNetwork) -> Cloud:
+    """Open, or on first use make, the account kept in `directory`: `cloud.sqlite`, `tokens.yaml` and `api.log`.
+
+    Its switches are those of `faults.yaml` there, read again whenever that changes.
+    """
+    switches = Switches(directory)
     store = Store(directory / "cloud.sqlite")
     with store.transaction() as db:
         db.execute("INSERT OR IGNORE INTO zones VALUES (?, ?, ?)", (ZONE_ID, ZONE_NAME, precise_now()))
-    firewalls = Firewalls(store, machines)
-    actions = Actions(store, machines, firewalls, network.block)
-    backend = Backend(store=store, machines=machines, network=network, firewalls=firewalls, actions=actions)
+    firewalls = Firewalls(store, machines, switches)
+    actions = Actions(store, machines, firewalls, network.block, switches)
+    backend = Backend(
+        store=store, machines=machines, network=network, firewalls=firewalls, actions=actions, switches=switches
+    )
     shown = tokens.load(directory / "tokens.yaml")
-    families = (Cloudflare(shown.cloudflare), DigitalOcean(shown.digitalocean, calls_an_hour))
+    families = (
+        Cloudflare(Grants(directory, Account.CLOUDFLARE, shown.cloudflare), switches),
+        DigitalOcean(Grants(directory, Account.DIGITALOCEAN, shown.digitalocean), switches),
+    )
     app = application(backend, families, _api_log(directory / "api.log"))
-    return Cloud(app=app, records=ZoneRecords(store), tokens=shown, backend=backend)
+    return Cloud(app=app, records=ZoneRecords(store, switches), tokens=shown, backend=backend)
 
 
 def _api_log(path: Path) -> logging.Logger:

@@ -14,6 +14,7 @@ from lab.cloud import inventory
 from lab.cloud.clock import now
 from lab.cloud.firewalls import Firewalls
 from lab.cloud.store import Store
+from lab.faults import Switches
 from lab.machines import Machine, MachineError, Machines, Power
 
 LOG = logging.getLogger(__name__)
@@ -25,11 +26,15 @@ WANTED = {"create": "on", "power_on": "on", "reboot": "on", "power_cycle": "on",
 class Actions:
     """Begins, runs and, after a killed daemon, finishes actions. One at a time per droplet."""
 
-    def __init__(self, store: Store, machines: Machines, firewalls: Firewalls, block: IPv4Network) -> None:
+    def __init__(
+        self, store: Store, machines: Machines, firewalls: Firewalls, block: IPv4Network, switches: Switches
+    ) -> None:
         self._store = store
         self._machines = machines
         self._firewalls = firewalls
         self._block = block
+        self._switches = switches
+        self._closing = threading.Event()
         self._guard = threading.Lock()
         self._locks: dict[int, threading.Lock] = {}
         self._threads: set[threading.Thread] = set()
@@ -49,11 +54,14 @@ class Actions:
     def start(self, *actions: int) -> None:
         """Run recorded actions in the background."""
         for action in actions:
-            # Daemon threads: a stopping lab does not wait a minute for a shutdown; `resume` finishes it next time.
-            thread = threading.Thread(target=self._run, args=(action,), name=f"action-{action}", daemon=True)
-            with self._guard:
-                self._threads = {other for other in self._threads if other.is_alive()} | {thread}
-            thread.start()
+            self._in_background(f"action-{action}", lambda action=action: self._run(action))  # type: ignore[misc]
+
+    def _in_background(self, name: str, work: Callable[[], object]) -> None:
+        # Daemon threads: a stopping lab does not wait a minute for a shutdown; `resume` finishes it next time.
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        with self._guard:
+            self._threads = {other for other in self._threads if other.is_alive()} | {thread}
+        thread.start()
 
     def resume(self) -> None:
         """Finish what a killed daemon left half-done: every step is idempotent, so it is done again from its start."""
@@ -72,8 +80,24 @@ class Actions:
                 self.destroy(droplet)
             except MachineError:
                 LOG.exception("droplet %s could not be deleted; it stays, delete it again", droplet)
-        self._firewalls.apply()
+        self._firewalls.apply(at_once=True)
         self.start(*interrupted)
+
+    def destroy_later(self, droplet: int, seconds: float) -> None:
+        """Mark a droplet as on its way out, and remove it in the background after that many seconds."""
+        with self._store.transaction() as db:
+            if not db.execute("UPDATE droplets SET deleting = 1 WHERE id = ? AND NOT deleting", (droplet,)).rowcount:
+                return
+
+        def work() -> None:
+            if self._closing.wait(seconds):
+                return  # it is marked: `resume` removes it
+            try:
+                self.destroy(droplet)
+            except MachineError:
+                LOG.exception("droplet %s could not be deleted; it stays, delete it again", droplet)
+
+        self._in_background(f"deletion-{droplet}", work)
 
     def destroy(self, droplet: int) -> bool:
         """Remove a droplet for good, after whatever runs on it; False where another call was quicker."""
@@ -90,12 +114,14 @@ class Actions:
                     db.execute("UPDATE droplets SET deleting = 0, wanted = 'off' WHERE id = ?", (droplet,))
                 raise
             with self._store.transaction() as db:
+                inventory.depart(db, droplet, self._switches.now().vpc_members_seconds)
                 db.execute("DELETE FROM droplets WHERE id = ?", (droplet,))
         self._firewalls.apply()
         return True
 
     def wait(self, seconds: float) -> bool:
         """Let running actions end; False where one still runs."""
+        self._closing.set()
         deadline = time.monotonic() + seconds
         with self._guard:
             threads = list(self._threads)
@@ -144,7 +170,7 @@ class Actions:
 
     def _create(self, droplet: int) -> None:
         try:
-            # Before the host has its first packet to send: it is never reachable without its firewall.
+            # It takes `firewall_seconds` as any change does: until then the new host has no firewall, as on a droplet.
             self._firewalls.apply()
             self._machines.create(self._machine(droplet))
         except Exception:

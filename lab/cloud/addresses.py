@@ -10,7 +10,25 @@ from ipaddress import IPv4Address, IPv4Network
 from lab.cloud.errors import unprocessable
 
 RESERVED = tuple(IPv4Network(text) for text in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24"))
-"""Ranges DigitalOcean keeps for itself in every account."""
+"""Ranges DigitalOcean keeps for itself in every region."""
+
+RESERVED_IN = {
+    region: IPv4Network(text)
+    for region, text in {
+        "nyc1": "10.10.0.0/16",
+        "nyc2": "10.13.0.0/16",
+        "sgp1": "10.15.0.0/16",
+        "lon1": "10.16.0.0/16",
+        "nyc3": "10.17.0.0/16",
+        "ams3": "10.18.0.0/16",
+        "fra1": "10.19.0.0/16",
+        "tor1": "10.20.0.0/16",
+        "sfo2": "10.46.0.0/16",
+        "blr1": "10.47.0.0/16",
+        "sfo3": "10.48.0.0/16",
+    }.items()
+}
+"""Ranges of droplets' anchor addresses, which DigitalOcean keeps for itself in one region each (its VPC page)."""
 
 PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
@@ -56,17 +74,24 @@ def _take(db: sqlite3.Connection, name: str, pool: range, taken: Collection[int]
     raise unprocessable(f"no address is free in {where}: delete a droplet first")
 
 
-def free_range(taken: Iterable[IPv4Network]) -> IPv4Network:
+def reserved(region: str) -> tuple[IPv4Network, ...]:
+    """List the ranges that no VPC of a region may have."""
+    own = RESERVED_IN.get(region)
+    return RESERVED if own is None else (*RESERVED, own)
+
+
+def free_range(taken: Iterable[IPv4Network], region: str) -> IPv4Network:
     """Choose a /20 for a VPC that was asked for without a range."""
-    used = (*taken, *RESERVED)
-    for candidate in IPv4Network("10.0.0.0/8").subnets(new_prefix=20):
-        # The lowest sixteen /16s are what people pick by hand; DigitalOcean's own choices lie above as well.
-        if candidate[0] >= IPv4Address("10.100.0.0") and not any(candidate.overlaps(other) for other in used):
+    used = (*taken, *reserved(region))
+    # The lowest /16s are what people pick by hand; DigitalOcean's own choices lie above as well.
+    for first in range(int(IPv4Address("10.100.0.0")), int(IPv4Address("10.255.255.255")), 1 << 12):
+        candidate = IPv4Network((first, 20))
+        if not any(candidate.overlaps(other) for other in used):
             return candidate
     raise unprocessable("no /20 is free for a VPC in this account: name an ip_range")
 
 
-def checked_range(text: str, taken: Iterable[tuple[str, IPv4Network]]) -> IPv4Network:
+def checked_range(text: str, taken: Iterable[tuple[str, IPv4Network]], region: str) -> IPv4Network:
     """Read a VPC's range as DigitalOcean does: private, /16 to /28, apart from all others in the account."""
     try:
         network = IPv4Network(text)
@@ -76,9 +101,11 @@ def checked_range(text: str, taken: Iterable[tuple[str, IPv4Network]]) -> IPv4Ne
         raise unprocessable(f"ip_range {network} must be between /16 and /28 in size")
     if not any(network.subnet_of(private) for private in PRIVATE):
         raise unprocessable(f"ip_range {network} is not a private range: 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
-    for reserved in RESERVED:
-        if network.overlaps(reserved):
-            raise unprocessable(f"ip_range {network} overlaps with {reserved}, which is reserved: choose another range")
+    for kept in reserved(region):
+        if network.overlaps(kept):
+            raise unprocessable(
+                f"ip_range {network} overlaps with {kept}, which is reserved in {region}: choose another range"
+            )
     for name, other in taken:
         if network.overlaps(other):
             raise unprocessable(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -39,7 +39,11 @@ def application(backend: Backend, families: Sequence[Family], log: logging.Logge
 def _routes(backend: Backend, family: Family, log: logging.Logger) -> list[Route]:
     serve = partial(_serve, backend=backend, family=family, log=log)
     known = [
-        Route(family.prefix + path, partial(serve, handler=handler), methods=[method])
+        Route(
+            family.prefix + path,
+            partial(serve, handler=handler, scopes=family.scopes(method, path)),
+            methods=[method],
+        )
         for (method, path), handler in family.routes.items()
     ]
     # Whatever is left under the prefix gets this API's own words for it, after the same checks.
@@ -54,15 +58,18 @@ async def _serve(
     family: Family,
     log: logging.Logger,
     handler: Handler | None = None,
+    scopes: Collection[str] = (),
     strays: Sequence[Route] = (),
 ) -> Response:
     started, request_id, path = time.monotonic(), str(uuid.uuid4()), request.url.path
-    refusal, headers = family.admit(request.headers.get("authorization"), path, request_id)
-    if refusal is not None:
-        answer = refusal
+    admission = family.admit(request.headers.get("authorization"), path, request_id)
+    if admission.refusal is not None:
+        answer = admission.refusal
     elif handler is None:
         known = any(route.path_regex.match(path) for route in strays)
         answer = family.stray(405 if known else 404, path, request_id)
+    elif not all(admission.allowed(scope) for scope in scopes):
+        answer = family.forbidden(request_id)
     else:
         call = Call(
             backend=backend,
@@ -71,11 +78,12 @@ async def _serve(
             content=await request.body(),
             base=f"{request.url.scheme}://{request.url.netloc}",
             url_path=path,
+            allowed=admission.allowed,
         )
         answer = await run_in_threadpool(_answer, handler, call, partial(family.refuse, request_id=request_id))
     # Neither body nor query nor headers: names and times are what a log is read for, and they hold no secret.
     log.info("%s %s %s %.0f ms", request.method, path, answer.status, (time.monotonic() - started) * 1000)
-    return _response(answer, {**headers, "x-request-id": request_id})
+    return _response(answer, {**admission.headers, "x-request-id": request_id})
 
 
 def _answer(handler: Handler, call: Call, refuse: Callable[[Exception], Answer]) -> Answer:

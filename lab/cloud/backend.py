@@ -8,6 +8,7 @@ from lab.cloud.actions import Actions
 from lab.cloud.addresses import PublicNetwork
 from lab.cloud.firewalls import Firewalls
 from lab.cloud.store import Store
+from lab.faults import Switches
 from lab.machines import Machines
 
 
@@ -20,3 +21,4 @@ class Backend:
     network: PublicNetwork
     firewalls: Firewalls
     actions: Actions
+    switches: Switches

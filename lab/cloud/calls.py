@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from lab.cloud.backend import Backend
 from lab.cloud.errors import MalformedBodyError
+from lab.faults import Faults
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,6 +28,13 @@ class Call:
     base: str = ""
     """Scheme and authority the client used, for the links in answers."""
     url_path: str = ""
+    allowed: Callable[[str], bool] = lambda _scope: True
+    """Whether the caller's token has a scope."""
+
+    @property
+    def faults(self) -> Faults:
+        """The lab's switches as they are now."""
+        return self.backend.switches.now()
 
     @cached_property
     def body(self) -> dict[str, Any]:

@@ -12,4 +12,9 @@ def now() -> str:
 
 def precise_now() -> str:
     """Give the time in Cloudflare's form: UTC, microseconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return precise(datetime.now(UTC))
+
+
+def precise(moment: datetime) -> str:
+    """Write a time in Cloudflare's form; such texts sort as their times do."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

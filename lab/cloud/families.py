@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -12,11 +14,28 @@ from lab.cloud import cloudflare, digitalocean
 from lab.cloud.calls import Answer, Routes
 from lab.cloud.cloudflare.envelope import failure
 from lab.cloud.errors import ApiError, CloudflareError, MalformedBodyError
-from lab.cloud.limits import RateLimit
-from lab.cloud.tokens import bearer, same
+from lab.cloud.limits import RateLimit, Throttle
+from lab.cloud.tokens import Grants, bearer
+from lab.faults import Switches
 from lab.machines import MachineError
 
 LOG = logging.getLogger(__name__)
+
+
+def _everything(_scope: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """How far a call got before its path was looked at."""
+
+    refusal: Answer | None = None
+    """Why it may not go on."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What its answer carries, whatever becomes of it."""
+    allowed: Callable[[str], bool] = _everything
+    """Whether its token has a scope."""
 
 
 class Family(Protocol):
@@ -25,8 +44,14 @@ class Family(Protocol):
     prefix: str
     routes: Routes
 
-    def admit(self, authorization: str | None, path: str, request_id: str) -> tuple[Answer | None, Mapping[str, str]]:
-        """Say why a call may not go on, if it may not; and the headers that its answer carries."""
+    def admit(self, authorization: str | None, path: str, request_id: str) -> Admission:
+        """Check token and limits."""
+
+    def scopes(self, method: str, path: str) -> Collection[str]:
+        """Name the scopes that a route asks for, by its template."""
+
+    def forbidden(self, request_id: str) -> Answer:
+        """Answer a call whose token lacks a scope."""
 
     def refuse(self, error: Exception, request_id: str) -> Answer:
         """Put a failure into this API's words."""
@@ -41,21 +66,36 @@ class DigitalOcean:
     prefix = ""
     routes = digitalocean.ROUTES
 
-    def __init__(self, token: str, calls_an_hour: int) -> None:
-        self._token = token
-        self._account = RateLimit(calls_an_hour)
-        self._strangers = RateLimit(calls_an_hour)
+    def __init__(self, grants: Grants, switches: Switches) -> None:
+        self._grants = grants
+        self._switches = switches
+        self._limits: defaultdict[str, RateLimit] = defaultdict(RateLimit)
+        self._throttles: defaultdict[str, Throttle] = defaultdict(Throttle)
 
-    def admit(self, authorization: str | None, path: str, request_id: str) -> tuple[Answer | None, Mapping[str, str]]:
-        """Check the token, then the rate limit."""
+    def admit(self, authorization: str | None, path: str, request_id: str) -> Admission:
+        """Check the rate limit of the token, then the token. All that are not valid share one limit."""
         del path
-        known = same(bearer(authorization), self._token)
-        allowed, headers = (self._account if known else self._strangers).spend()
-        if not allowed:
-            return _error(429, "too_many_requests", "API Rate limit exceeded.", request_id), headers
-        if not known:
-            return _error(401, "unauthorized", "Unable to authenticate you", request_id), headers
-        return None, headers
+        grant, faults = self._grants.of(bearer(authorization)), self._switches.now()
+        whose = grant.token if grant else ""
+        spent = self._limits[whose].spend(faults.calls_an_hour, faults.calls_a_minute)
+        if not spent.allowed:
+            refusal = _error(429, "too_many_requests", spent.message, request_id)
+            return Admission(refusal=refusal, headers=spent.headers)
+        if grant is None:
+            refusal = _error(401, "unauthorized", "Unable to authenticate you", request_id)
+            return Admission(refusal=refusal, headers=spent.headers)
+        if self._throttles[whose].refuses(faults.throttled_every, faults.throttled_calls):
+            refusal = _error(429, "too_many_requests", "Too many requests", request_id)
+            return Admission(refusal=refusal, headers={**spent.headers, "retry-after": "1"})
+        return Admission(headers=spent.headers, allowed=grant.has)
+
+    def scopes(self, method: str, path: str) -> Collection[str]:
+        """Name a route's scopes, as the published description has them."""
+        return digitalocean.scopes.needed(method, path)
+
+    def forbidden(self, request_id: str) -> Answer:
+        """Answer a call whose token lacks a scope."""
+        return _error(403, "forbidden", digitalocean.scopes.NOT_AUTHORIZED, request_id)
 
     def refuse(self, error: Exception, request_id: str) -> Answer:
         """Put a failure into DigitalOcean's words."""
@@ -86,23 +126,40 @@ class Cloudflare:
     prefix = "/client/v4"
     routes = cloudflare.ROUTES
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    def __init__(self, grants: Grants, switches: Switches) -> None:
+        self._grants = grants
+        self._switches = switches
+        self._throttles: defaultdict[str, Throttle] = defaultdict(Throttle)
 
-    def admit(self, authorization: str | None, path: str, request_id: str) -> tuple[Answer | None, Mapping[str, str]]:
+    def admit(self, authorization: str | None, path: str, request_id: str) -> Admission:
         """Check the token."""
         del request_id
         shown = bearer(authorization)
         if shown is None:
-            return failure(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"), {}
+            return Admission(refusal=failure(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"))
         if not shown:
             chain = ((6111, "Invalid format for Authorization header"),)
-            return failure(400, 6003, "Invalid request headers", chain), {}
-        if not same(shown, self._token):
+            return Admission(refusal=failure(400, 6003, "Invalid request headers", chain))
+        grant, faults = self._grants.of(shown), self._switches.now()
+        if grant is None:
             if path.endswith("/user/tokens/verify"):
-                return failure(401, 1000, "Invalid API Token"), {}
-            return failure(401, 10000, "Authentication error"), {}
-        return None, {}
+                return Admission(refusal=failure(401, 1000, "Invalid API Token"))
+            return Admission(refusal=failure(401, 10000, "Authentication error"))
+        if self._throttles[grant.token].refuses(faults.throttled_every, faults.throttled_calls):
+            refusal = failure(429, 971, "Please wait and consider throttling your request speed")
+            return Admission(refusal=refusal, headers={"retry-after": "1"})
+        return Admission(allowed=grant.has)
+
+    def scopes(self, method: str, path: str) -> Collection[str]:
+        """Name the permission that a route asks for; reading zones asks for none, it finds none."""
+        if "/dns_records" not in path:
+            return ()
+        return (cloudflare.READ_RECORDS,) if method == "GET" else (cloudflare.EDIT_RECORDS,)
+
+    def forbidden(self, request_id: str) -> Answer:
+        """Answer a call whose token lacks a permission."""
+        del request_id
+        return failure(403, 10000, "Authentication error")
 
     def refuse(self, error: Exception, request_id: str) -> Answer:
         """Put a failure into Cloudflare's words."""

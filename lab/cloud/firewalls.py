@@ -6,41 +6,94 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from lab.cloud import inventory
 from lab.cloud.store import Store
+from lab.faults import Switches
 from lab.machines import Firewall, Machines, Rule
 
 ALL_PORTS = "0"
 """How the API writes "all ports" back, and icmp's missing ones."""
 
 
-class Firewalls:
-    """Keeps the kernel's rules true to the account's."""
+Covered = Mapping[str, Mapping[int, str]]
+"""Firewall id → the droplets under it → the rules that they are under."""
 
-    def __init__(self, store: Store, machines: Machines) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """The account's firewalls at one moment."""
+
+    number: int = 0
+    resolved: dict[int, Firewall | None] = field(default_factory=dict)
+    covered: Covered = field(default_factory=dict)
+
+
+class Firewalls:
+    """Keeps the kernel's rules true to the account's, some seconds later."""
+
+    def __init__(self, store: Store, machines: Machines, switches: Switches) -> None:
         self._store = store
         self._machines = machines
-        self._lock = threading.Lock()
+        self._switches = switches
+        self._reading = threading.Lock()
+        self._setting = threading.Lock()
+        self._number = 0
+        self._in_force = _Picture()
 
-    def apply(self) -> None:
-        """Bring what holds now to the machines; back only when it is in force."""
-        # Read inside the lock: of two changes at once, the later call brings both.
-        with self._lock:
-            self._machines.set_firewalls(self.resolved())
+    def apply(self, *, at_once: bool = False) -> None:
+        """Bring what holds now to the machines after `firewall_seconds`; `at_once`, or with none, before it returns."""
+        # Numbered as they are read: of two changes, the later one has both in it and is never undone by the earlier.
+        with self._reading:
+            self._number += 1
+            picture = self._picture(self._number)
+        seconds = 0.0 if at_once else self._switches.now().firewall_seconds
+        if not seconds:
+            self._put(picture)
+            return
+        timer = threading.Timer(seconds, self._put, (picture,))
+        timer.daemon = True  # a stopping lab does not wait: the next start puts everything in force
+        timer.start()
+
+    def _put(self, picture: _Picture) -> None:
+        with self._setting:
+            if picture.number > self._in_force.number:
+                self._machines.set_firewalls(picture.resolved)
+                self._in_force = picture
+
+    def pending(self, db: sqlite3.Connection, firewall: str) -> list[dict[str, Any]]:
+        """List the droplets that a firewall's last change has not reached, in the API's form."""
+        now, before = _rules_by_droplet(db, firewall), self._in_force.covered.get(firewall, {})
+        changed = [(droplet, False) for droplet, rules in now.items() if before.get(droplet) != rules]
+        gone = [(droplet, True) for droplet in before if droplet not in now and inventory.droplet(db, droplet)]
+        return [
+            {"droplet_id": droplet, "removing": removing, "status": "waiting"} for droplet, removing in changed + gone
+        ]
 
     def resolved(self) -> dict[int, Firewall | None]:
         """Sum up, per droplet, the firewalls that apply to it by tag or id; None where none does."""
+        return self._picture(0).resolved
+
+    def _picture(self, number: int) -> _Picture:
         with self._store.transaction() as db:
             droplets = inventory.droplets(db)
             places = _Places(db, droplets)
             applied: dict[int, list[sqlite3.Row]] = {row["id"]: [] for row in droplets}
+            covered = {}
             for firewall in db.execute("SELECT * FROM firewalls ORDER BY name"):
-                for droplet in _covered(db, firewall["id"]):
+                covered[firewall["id"]] = _rules_by_droplet(db, firewall["id"])
+                for droplet in covered[firewall["id"]]:
                     applied[droplet].append(firewall)
-        return {droplet: _sum(firewalls, places) if firewalls else None for droplet, firewalls in applied.items()}
+        resolved = {droplet: _sum(firewalls, places) if firewalls else None for droplet, firewalls in applied.items()}
+        return _Picture(number, resolved, covered)
+
+
+def _rules_by_droplet(db: sqlite3.Connection, firewall: str) -> dict[int, str]:
+    row = db.execute("SELECT inbound || outbound AS rules FROM firewalls WHERE id = ?", (firewall,)).fetchone()
+    return dict.fromkeys(_covered(db, firewall), row["rules"])
 
 
 def _covered(db: sqlite3.Connection, firewall: str) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from ipaddress import IPv4Interface, IPv4Network
 
 from lab.machines import Machine, Power
@@ -44,6 +45,25 @@ def machine(db: sqlite3.Connection, row: sqlite3.Row, block: IPv4Network) -> Mac
         user_data=row["user_data"],
         tags=tags(db, row["id"]),
     )
+
+
+def depart(db: sqlite3.Connection, droplet_id: int, seconds: float) -> None:
+    """Let its VPC count a droplet, that is about to go, as a member for so many seconds more."""
+    db.execute("DELETE FROM departed WHERE until <= ?", (time.time(),))
+    if seconds:
+        db.execute(
+            "INSERT INTO departed SELECT vpc, id, name, created_at, ? FROM droplets WHERE id = ?",
+            (time.time() + seconds, droplet_id),
+        )
+
+
+def members(db: sqlite3.Connection, vpc: str) -> list[sqlite3.Row]:
+    """List what a VPC counts as its members: its droplets, and those that it has not noticed are gone."""
+    return db.execute(
+        "SELECT id, name, created_at FROM droplets WHERE vpc = :vpc UNION ALL "
+        "SELECT droplet AS id, name, created_at FROM departed WHERE vpc = :vpc AND until > :now ORDER BY id",
+        {"vpc": vpc, "now": time.time()},
+    ).fetchall()
 
 
 def wanted(row: sqlite3.Row) -> Power:

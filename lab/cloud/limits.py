@@ -1,4 +1,4 @@
-"""DigitalOcean's rate limit: so many calls in any hour, counted for real."""
+"""How many calls a token may make: DigitalOcean's limits by the hour and the minute, and refusals in bursts."""
 
 from __future__ import annotations
 
@@ -6,34 +6,69 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import takewhile
 
-HOUR = 3600
-CALLS_AN_HOUR = 5000
+HOUR, MINUTE = 3600, 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """What came of counting a call."""
+
+    allowed: bool
+    headers: Mapping[str, str]
+    message: str = ""
+    """Why not, in DigitalOcean's words."""
 
 
 class RateLimit:
-    """A sliding window over one client's calls."""
+    """Sliding windows over one token's calls. A call that is refused does not count."""
 
-    def __init__(self, limit: int = CALLS_AN_HOUR, window: float = HOUR) -> None:
-        self._limit = limit
-        self._window = window
+    def __init__(self) -> None:
         self._calls: deque[float] = deque()
         self._lock = threading.Lock()
 
-    def spend(self) -> tuple[bool, Mapping[str, str]]:
-        """Count a call: whether it may go on, and the headers of its answer."""
+    def spend(self, an_hour: int, a_minute: int) -> Spent:
+        """Count a call against both limits."""
         moment = time.time()
         with self._lock:
-            while self._calls and self._calls[0] <= moment - self._window:
+            while self._calls and self._calls[0] <= moment - HOUR:
                 self._calls.popleft()
-            allowed = len(self._calls) < self._limit
-            if allowed:
-                self._calls.append(moment)
-            # When the oldest call is forgotten, one more is to be had.
-            reset = (self._calls[0] if self._calls else moment) + self._window
-            headers = {
-                "ratelimit-limit": str(self._limit),
-                "ratelimit-remaining": str(self._limit - len(self._calls)),
-                "ratelimit-reset": str(int(reset) + 1),
-            }
-        return allowed, headers if allowed else {**headers, "retry-after": str(max(1, round(reset - moment)))}
+            recent = list(takewhile(lambda at: at > moment - MINUTE, reversed(self._calls)))
+            message, reset = "", (self._calls[0] if self._calls else moment) + HOUR
+            if len(self._calls) >= an_hour:
+                message = "API Rate limit exceeded."
+            elif len(recent) >= a_minute:
+                message, reset = "Too many requests", (recent[-1] if recent else moment) + MINUTE
+            if message:
+                return Spent(allowed=False, headers=_headers(an_hour, 0, reset, moment), message=message)
+            self._calls.append(moment)
+            # When the oldest call is forgotten, one more may be made.
+            return Spent(allowed=True, headers=_headers(an_hour, an_hour - len(self._calls), self._calls[0] + HOUR))
+
+
+def _headers(limit: int, remaining: int, reset: float, refused_at: float | None = None) -> dict[str, str]:
+    headers = {
+        "ratelimit-limit": str(limit),
+        "ratelimit-remaining": str(remaining),
+        "ratelimit-reset": str(int(reset) + 1),
+    }
+    return headers if refused_at is None else {**headers, "retry-after": str(max(1, round(reset - refused_at)))}
+
+
+class Throttle:
+    """Refuses some calls in a row after so many that it let pass."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._lock = threading.Lock()
+
+    def refuses(self, every: int, calls: int) -> bool:
+        """Count a call: whether it is refused. With `every` 0 none is."""
+        with self._lock:
+            if not every:
+                self._calls = 0
+                return False
+            self._calls += 1
+            return (self._calls - 1) % (every + calls) >= every

@@ -47,6 +47,13 @@ CREATE TABLE IF NOT EXISTS droplets (
     created_at TEXT NOT NULL,
     UNIQUE (vpc, private)
 );
+CREATE TABLE IF NOT EXISTS departed (      -- droplets that are gone, and that their VPC counts as members still
+    vpc TEXT NOT NULL REFERENCES vpcs (id) ON DELETE CASCADE,
+    droplet INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    until REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS droplet_tags (
     droplet INTEGER NOT NULL REFERENCES droplets (id) ON DELETE CASCADE,
     tag TEXT NOT NULL COLLATE NOCASE REFERENCES tags (name) ON DELETE CASCADE,

@@ -1,14 +1,23 @@
-"""The lab's two API tokens: made once, kept in a file that only its owner reads."""
+"""The lab's API tokens: two with all rights, made once, and others with chosen scopes, as many as somebody asks for."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+from lab.cloud.cloudflare import permissions
+from lab.cloud.digitalocean import scopes
+
+SCOPED = "scoped-tokens.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +35,92 @@ def load(path: Path) -> Tokens:
     """Read the tokens, or make them where there are none yet."""
     if not path.exists():
         tokens = Tokens(digitalocean=f"dop_v1_{secrets.token_hex(32)}", cloudflare=secrets.token_hex(20))
-        # Complete and private from the moment it has its name: another process may be waiting for it.
-        draft = path.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            yaml.safe_dump(asdict(tokens), file)
-        draft.rename(path)
+        _write(path, asdict(tokens))
     return Tokens(**yaml.safe_load(path.read_text()))
+
+
+class Account(StrEnum):
+    """Whose API a token opens."""
+
+    DIGITALOCEAN = "digitalocean"
+    CLOUDFLARE = "cloudflare"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """What a token may do: everything, or what its scopes say."""
+
+    token: str
+    """Its digest: two calls with the same one share a rate limit."""
+    scopes: frozenset[str] | None = None
+    """None for all."""
+
+    def has(self, scope: str) -> bool:
+        """Whether a scope is among them."""
+        return self.scopes is None or scope in self.scopes
+
+
+class Grants:
+    """Which tokens are valid. Those with scopes lie in a file by their digests, and count from the next call on."""
+
+    def __init__(self, directory: Path, account: Account, full: str) -> None:
+        self._file = directory / SCOPED
+        self._account = account
+        self._full = full
+
+    def of(self, shown: str | None) -> Grant | None:
+        """Find what a token may do; None for one that is not valid."""
+        if shown is None:
+            return None
+        digest = _digest(shown)
+        if same(shown, self._full):
+            return Grant(token=digest)
+        found = _scoped(self._file).get(digest)
+        if found is None or found["account"] != self._account:
+            return None
+        return Grant(token=digest, scopes=frozenset(found["scopes"]))
+
+
+KNOWN = {Account.DIGITALOCEAN: scopes.ALL, Account.CLOUDFLARE: permissions.ALL}
+
+
+def grant(directory: Path, account: Account, names: Collection[str]) -> str:
+    """Make a token with these scopes and no others, and return it: only its digest is kept.
+
+    Errors: ValueError, naming the scopes that no call asks for.
+    """
+    unknown = sorted({*names} - KNOWN[account])
+    if unknown:
+        raise ValueError(f"there is no scope {', '.join(unknown)}: one of {', '.join(sorted(KNOWN[account]))}")
+    allowed = {*names, *(implied for name in names for implied in permissions.IMPLIED.get(name, ()))}
+    token = {
+        Account.DIGITALOCEAN: lambda: f"dop_v1_{secrets.token_hex(32)}",
+        Account.CLOUDFLARE: lambda: secrets.token_hex(20),
+    }[account]()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = _scoped(directory / SCOPED)
+    _write(directory / SCOPED, {**known, _digest(token): {"account": str(account), "scopes": sorted(allowed)}})
+    return token
+
+
+def _scoped(path: Path) -> dict[str, Any]:
+    try:
+        return dict(yaml.safe_load(path.read_text()) or {})
+    except FileNotFoundError:
+        return {}
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _write(path: Path, content: object) -> None:
+    # Complete and private from the moment it has its name: another process may be waiting for it.
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        yaml.safe_dump(content, file)
+    draft.rename(path)
 
 
 def bearer(authorization: str | None) -> str | None:

@@ -174,6 +174,10 @@ def test_names_answer_on_hosts_and_for_the_operator_within_a_second_and_metadata
         ids = [droplet["id"] for droplet in api.get("/v2/droplets").json()["droplets"]]
         answer = api.post("/v2/firewalls", json={"name": "shut", "droplet_ids": ids, **rules})
         assert answer.status_code == 202, answer.text
+        firewall = f"/v2/firewalls/{answer.json()['firewall']['id']}"
+        wait_for(
+            "the firewall is in force", lambda: api.get(firewall).json()["firewall"]["status"] == "succeeded", every=0.2
+        )
     assert ssh(address, key, f"{told}/hostname").stdout == "etcd-0.lab.triplane.test"
     assert ssh(address, key, f"curl -sS -m 2 {cli.config.mirror_url}/catalog.yaml").returncode == 28
 

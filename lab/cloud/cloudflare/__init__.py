@@ -4,5 +4,8 @@ from __future__ import annotations
 
 from lab.cloud.calls import Routes
 from lab.cloud.cloudflare import records, tokens, zones
+from lab.cloud.cloudflare.permissions import EDIT_RECORDS, READ_RECORDS, READ_ZONES
+
+__all__ = ["EDIT_RECORDS", "READ_RECORDS", "READ_ZONES", "ROUTES"]
 
 ROUTES: Routes = {**tokens.ROUTES, **zones.ROUTES, **records.ROUTES}

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.cloudflare.envelope import paged, result
+from lab.cloud.cloudflare.permissions import READ_ZONES
 from lab.cloud.errors import CloudflareError
 
 ID = re.compile(r"[0-9a-f]{32}")
@@ -63,6 +64,10 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _list(call: Call) -> Answer:
+    if not call.allowed(READ_ZONES):
+        raise CloudflareError(
+            403, 0, "The token requires permission 'com.cloudflare.api.account.zone.list' to list zones"
+        )
     with call.backend.store.transaction() as db:
         rows = db.execute("SELECT * FROM zones ORDER BY name").fetchall()
     name, status = call.query.get("name"), call.query.get("status", "active")
@@ -71,6 +76,8 @@ def _list(call: Call) -> Answer:
 
 
 def _get(call: Call) -> Answer:
+    if not call.allowed(READ_ZONES):
+        raise CloudflareError(403, 9109, "Unauthorized to access requested resource")
     with call.backend.store.transaction() as db:
         return result(_json(existing(call, db)))
 

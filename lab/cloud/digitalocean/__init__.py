@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lab.cloud.calls import Routes
-from lab.cloud.digitalocean import actions, catalog, droplets, firewalls, keys, tags, vpcs
+from lab.cloud.digitalocean import actions, catalog, droplets, firewalls, keys, scopes, tags, vpcs
+
+__all__ = ["ROUTES", "scopes"]
 
 ROUTES: Routes = {
     **catalog.ROUTES,

@@ -53,7 +53,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
 
 def _begin(call: Call, db: sqlite3.Connection, droplet: sqlite3.Row, new: NewAction) -> sqlite3.Row:
     """Check and record one action."""
-    arguments = _arguments(droplet, new)
+    arguments = _arguments(call, droplet, new)
     if droplets.busy(db, droplet):
         raise unprocessable("Droplet already has a pending event.")
     refusal = REFUSED.get((new.type, droplets.status(call, droplet)))
@@ -62,7 +62,7 @@ def _begin(call: Call, db: sqlite3.Connection, droplet: sqlite3.Row, new: NewAct
     return _find(db, call.backend.actions.record(droplet, new.type, **arguments))
 
 
-def _arguments(droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
+def _arguments(call: Call, droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
     """Check what an action is asked with; the result names the columns it changes."""
     if new.type == "rename":
         droplets.check_name(new.name or "")
@@ -71,6 +71,7 @@ def _arguments(droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
         size = catalog.SIZES.get(new.size or "")
         if size is None:
             raise unprocessable(f"You specified an invalid size for Droplet resize: {new.size!r}")
+        catalog.check_available(call.faults, size.slug, droplet["region"])
         if size.slug == droplet["size"]:
             raise unprocessable(f"Droplet {droplet['name']} is already of size {size.slug}.")
         if size.disk < droplet["disk"]:

@@ -15,7 +15,8 @@ from lab.cloud.addresses import private_address, public_address, vpc_gateway
 from lab.cloud.calls import Answer, Call, Handler, Routes
 from lab.cloud.clock import now
 from lab.cloud.digitalocean import catalog, keys, tags, vpcs
-from lab.cloud.errors import ApiError, not_found, unprocessable
+from lab.cloud.digitalocean.scopes import NOT_AUTHORIZED
+from lab.cloud.errors import ApiError, forbidden, not_found, unprocessable
 from lab.cloud.paging import paged
 from lab.machines import Power
 
@@ -154,6 +155,7 @@ def _get(call: Call) -> Answer:
 
 def _create(call: Call) -> Answer:
     new = call.parse(NewDroplets)
+    _check_scopes(call, new)
     if (new.name is None) == (new.names is None):
         raise unprocessable("a droplet needs a name: give `name` for one, or `names` for several, and not both")
     with call.backend.store.transaction() as db:
@@ -166,12 +168,19 @@ def _create(call: Call) -> Answer:
     return Answer(status=202, body={**droplets, "links": {"actions": links}})
 
 
+def _check_scopes(call: Call, new: NewDroplets) -> None:
+    """Hold what a droplet is made with to the token: tagging creates tags, keys and VPC are read."""
+    asked = {"tag:create": new.tags, "ssh_key:read": new.ssh_keys, "vpc:read": new.vpc_uuid}
+    if not all(call.allowed(scope) for scope, value in asked.items() if value):
+        raise forbidden(NOT_AUTHORIZED)
+
+
 def _insert(call: Call, db: sqlite3.Connection, new: NewDroplets) -> list[sqlite3.Row]:
     names = [new.name] if new.name is not None else new.names or []
-    _check_names(db, names)
+    _check_names(call, db, names)
     _refuse_what_the_lab_lacks(new)
-    region, size, image = _choices(new)
-    vpc = _vpc(db, new.vpc_uuid, region)
+    region, size, image = _choices(call, new)
+    vpc = _vpc(call, db, new.vpc_uuid, region)
     public_keys = _public_keys(db, new.ssh_keys or [])
     user_data = new.user_data or ""
     if len(user_data.encode()) > MOST_USER_DATA:
@@ -202,13 +211,13 @@ def _insert(call: Call, db: sqlite3.Connection, new: NewDroplets) -> list[sqlite
     return created
 
 
-def _check_names(db: sqlite3.Connection, names: list[str]) -> None:
+def _check_names(call: Call, db: sqlite3.Connection, names: list[str]) -> None:
     if not 1 <= len(names) <= MOST_AT_ONCE:
         raise unprocessable(f"between 1 and {MOST_AT_ONCE} droplets can be created at once, not {len(names)}")
     for name in names:
         check_name(name)
-    if db.execute("SELECT count(*) FROM droplets").fetchone()[0] + len(names) > catalog.DROPLET_LIMIT:
-        raise unprocessable(f"creating this/these droplet(s) will exceed your droplet limit of {catalog.DROPLET_LIMIT}")
+    if db.execute("SELECT count(*) FROM droplets").fetchone()[0] + len(names) > call.faults.droplet_limit:
+        raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
 
 
 def _refuse_what_the_lab_lacks(new: NewDroplets) -> None:
@@ -224,13 +233,14 @@ def _refuse_what_the_lab_lacks(new: NewDroplets) -> None:
             raise unprocessable(f"{name} is not to be had in the lab: leave it out")
 
 
-def _choices(new: NewDroplets) -> tuple[str, catalog.Size, catalog.Image]:
+def _choices(call: Call, new: NewDroplets) -> tuple[str, catalog.Size, catalog.Image]:
     region = new.region or catalog.DEFAULT_REGION
     if region not in catalog.REGIONS:
         raise unprocessable(f"You specified an invalid region for Droplet creation: {region!r}")
     size = catalog.SIZES.get(new.size)
     if size is None:
         raise unprocessable(f"You specified an invalid size for Droplet creation: {new.size!r}")
+    catalog.check_available(call.faults, size.slug, region)
     image = catalog.find_image(new.image)
     if image is None:
         raise unprocessable(f"You specified an invalid image for Droplet creation: {new.image!r}")
@@ -239,8 +249,8 @@ def _choices(new: NewDroplets) -> tuple[str, catalog.Size, catalog.Image]:
     return region, size, image
 
 
-def _vpc(db: sqlite3.Connection, vpc_uuid: str | None, region: str) -> sqlite3.Row:
-    row = vpcs.find(db, vpc_uuid or vpcs.default(db, region))
+def _vpc(call: Call, db: sqlite3.Connection, vpc_uuid: str | None, region: str) -> sqlite3.Row:
+    row = vpcs.find(db, vpc_uuid or vpcs.default(call, db, region))
     if row is None:
         raise unprocessable(f"You specified an invalid VPC for Droplet creation: there is no VPC {vpc_uuid!r}")
     if row["region"] != region:
@@ -259,16 +269,25 @@ def _public_keys(db: sqlite3.Connection, references: list[str | int]) -> list[st
 def _delete(call: Call) -> Answer:
     with call.backend.store.transaction() as db:
         droplet = existing(call, db)["id"]
-    if not call.backend.actions.destroy(droplet):
+    if not _destroy(call, droplet):
         raise not_found()
     return Answer(status=204)
+
+
+def _destroy(call: Call, droplet: int) -> bool:
+    """Remove a droplet, now or later; False where another call was quicker."""
+    seconds = call.faults.droplet_deletion_seconds
+    if not seconds:
+        return call.backend.actions.destroy(droplet)
+    call.backend.actions.destroy_later(droplet, seconds)
+    return True
 
 
 def _delete_tagged(call: Call) -> Answer:
     with call.backend.store.transaction() as db:
         droplets = [row["id"] for row in tagged(call, db)]
     for droplet in droplets:
-        call.backend.actions.destroy(droplet)
+        _destroy(call, droplet)
     return Answer(status=204)
 
 

@@ -1,4 +1,4 @@
-"""Cloud firewalls: whole objects and their parts. A change is in force before the call is answered."""
+"""Cloud firewalls: whole objects and their parts. A change is in force some seconds after the call is answered."""
 
 from __future__ import annotations
 
@@ -179,13 +179,14 @@ def _find(db: sqlite3.Connection, firewall: str) -> sqlite3.Row:
     return row
 
 
-def _json(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+def _json(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+    pending = call.backend.firewalls.pending(db, row["id"])
     return {
         "id": row["id"],
         "name": row["name"],
-        "status": "succeeded",  # the lab answers when the rules are in force: nothing is ever waiting
+        "status": "waiting" if pending else "succeeded",
         "created_at": row["created_at"],
-        "pending_changes": [],
+        "pending_changes": pending,
         "inbound_rules": json.loads(row["inbound"]),
         "outbound_rules": json.loads(row["outbound"]),
         "droplet_ids": _droplets(db, row["id"]),
@@ -196,7 +197,7 @@ def _json(db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
 def _list(call: Call) -> Answer:
     with call.backend.store.transaction() as db:
         rows = db.execute("SELECT * FROM firewalls ORDER BY rowid").fetchall()
-        return paged(call, "firewalls", rows, lambda row: _json(db, row))
+        return paged(call, "firewalls", rows, lambda row: _json(call, db, row))
 
 
 def _list_of_droplet(call: Call) -> Answer:
@@ -208,12 +209,16 @@ def _list_of_droplet(call: Call) -> Answer:
             "ORDER BY rowid",
             {"droplet": droplet},
         ).fetchall()
-        return paged(call, "firewalls", rows, lambda row: _json(db, row))
+        return paged(call, "firewalls", rows, lambda row: _json(call, db, row))
 
 
 def _get(call: Call) -> Answer:
     with call.backend.store.transaction() as db:
-        return Answer(body={"firewall": _json(db, _find(db, call.path["firewall"]))})
+        return Answer(body=_body(call, db, call.path["firewall"]))
+
+
+def _body(call: Call, db: sqlite3.Connection, firewall: str) -> dict[str, Any]:
+    return {"firewall": _json(call, db, _find(db, firewall))}
 
 
 def _create(call: Call) -> Answer:
@@ -222,9 +227,8 @@ def _create(call: Call) -> Answer:
     with call.backend.store.transaction() as db:
         _check_name(db, new.name)
         db.execute("INSERT INTO firewalls VALUES (?, ?, '[]', '[]', ?)", (firewall, new.name, now()))
-        body = _write(db, firewall, new)
-    call.backend.firewalls.apply()
-    return Answer(status=202, body={"firewall": body})
+        _write(db, firewall, new)
+    return _applied(call, firewall, 202)
 
 
 def _put(call: Call) -> Answer:
@@ -235,19 +239,24 @@ def _put(call: Call) -> Answer:
         # The whole object is replaced: what is not in the body is no longer covered.
         db.execute("DELETE FROM firewall_tags WHERE firewall = ?", (firewall,))
         db.execute("DELETE FROM firewall_droplets WHERE firewall = ?", (firewall,))
-        body = _write(db, firewall, new)
+        _write(db, firewall, new)
+    return _applied(call, firewall, 200)
+
+
+def _applied(call: Call, firewall: str, status: int) -> Answer:
+    """Bring a changed firewall to the machines, and show how far that is."""
     call.backend.firewalls.apply()
-    return Answer(body={"firewall": body})
+    with call.backend.store.transaction() as db:
+        return Answer(status=status, body=_body(call, db, firewall))
 
 
-def _write(db: sqlite3.Connection, firewall: str, new: NewFirewall) -> dict[str, Any]:
+def _write(db: sqlite3.Connection, firewall: str, new: NewFirewall) -> None:
     db.execute(
         "UPDATE firewalls SET name = ?, inbound = ?, outbound = ? WHERE id = ?",
         (new.name, json.dumps(_inbound(db, new)), json.dumps(_outbound(db, new)), firewall),
     )
     _assign(db, firewall, new.tags or [], new.droplet_ids or [])
     _check(db, firewall)
-    return _json(db, _find(db, firewall))
 
 
 def _delete(call: Call) -> Answer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sqlite3
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -52,13 +54,46 @@ def find(db: sqlite3.Connection, vpc: str) -> sqlite3.Row | None:
     return row
 
 
-def default(db: sqlite3.Connection, region: str) -> str:
+def default(call: Call, db: sqlite3.Connection, region: str) -> str:
     """Name the region's default VPC, where droplets go that name none; it is made when first needed."""
+    _settle(call, db)
+    return _default(db, region) or _make_default(db, region)
+
+
+def _default(db: sqlite3.Connection, region: str) -> str | None:
     row = db.execute("SELECT id FROM vpcs WHERE region = ? AND is_default", (region,)).fetchone()
-    if row:
-        return str(row["id"])
-    network = free_range(network for _, network in _ranges(db))
+    return str(row["id"]) if row else None
+
+
+def _make_default(db: sqlite3.Connection, region: str) -> str:
+    network = free_range((network for _, network in _ranges(db)), region)
     return _insert(db, f"default-{region}", "", region, network, is_default=True)
+
+
+def _settle(call: Call, db: sqlite3.Connection) -> None:
+    """Give each region that the account has used its default VPC, and take the lab's own from those it has not."""
+    faults = call.faults
+    settled = {row["region"] for row in db.execute("SELECT region FROM vpcs WHERE is_default")}
+    for region in REGIONS:
+        if not faults.is_fresh(region):
+            if region not in settled:
+                _make_default(db, region)
+        elif region in settled:
+            db.execute(
+                "DELETE FROM vpcs WHERE region = ? AND is_default AND name = ? "
+                "AND id NOT IN (SELECT vpc FROM droplets) "
+                "AND NOT EXISTS (SELECT 1 FROM vpcs AS other "
+                "WHERE other.region = vpcs.region AND NOT other.is_default)",
+                (region, f"default-{region}"),
+            )
+
+
+@contextmanager
+def _account(call: Call) -> Iterator[sqlite3.Connection]:
+    """Open the account, with the default VPCs that it has."""
+    with call.backend.store.transaction() as db:
+        _settle(call, db)
+        yield db
 
 
 def _ranges(db: sqlite3.Connection) -> list[tuple[str, IPv4Network]]:
@@ -104,19 +139,22 @@ def _check_name(db: sqlite3.Connection, name: str, own: str = "") -> None:
 
 
 def _list(call: Call) -> Answer:
-    with call.backend.store.transaction() as db:
+    with _account(call) as db:
         return paged(call, "vpcs", db.execute("SELECT * FROM vpcs ORDER BY rowid").fetchall(), _json)
 
 
 def _create(call: Call) -> Answer:
     new = call.parse(NewVpc)
-    with call.backend.store.transaction() as db:
+    with _account(call) as db:
         _check_name(db, new.name)
         if new.region not in REGIONS:
             raise unprocessable(f"region {new.region!r} is invalid: one of {', '.join(REGIONS)}")
         taken = _ranges(db)
-        network = checked_range(new.ip_range, taken) if new.ip_range else free_range(other for _, other in taken)
-        vpc = _insert(db, new.name, new.description, new.region, network, is_default=False)
+        if new.ip_range:
+            network = checked_range(new.ip_range, taken, new.region)
+        else:
+            network = free_range((other for _, other in taken), new.region)
+        vpc = _insert(db, new.name, new.description, new.region, network, is_default=_default(db, new.region) is None)
         row = find(db, vpc)
         assert row
         return Answer(status=201, body={"vpc": _json(row)})
@@ -155,7 +193,7 @@ def _delete(call: Call) -> Answer:
         row = _existing(call, db)
         if row["is_default"]:
             raise forbidden("Can not delete default VPCs")
-        if inventory.droplets(db, "vpc = ?", row["id"]):
+        if inventory.members(db, row["id"]):
             raise conflict("Can not delete VPC with members")
         db.execute("DELETE FROM vpcs WHERE id = ?", (row["id"],))
         db.execute("DELETE FROM address_pools WHERE name = ?", (row["id"],))
@@ -169,7 +207,7 @@ def _members(call: Call) -> Answer:
         return paged(
             call,
             "members",
-            inventory.droplets(db, "vpc = ?", row["id"]) if droplets else [],
+            inventory.members(db, row["id"]) if droplets else [],
             lambda droplet: {
                 "urn": f"do:droplet:{droplet['id']}",
                 "name": droplet["name"],

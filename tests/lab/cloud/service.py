@@ -18,10 +18,11 @@ from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lab import faults
 from lab.cloud import Cloud, PublicNetwork, build
 from lab.cloud.tokens import Tokens
 from tests.lab.cloud.memory import MemoryMachines
-from tests.lab.cloud.shapes import faults
+from tests.lab.cloud.shapes import faults as misfits
 from tests.waiting import wait_for
 
 NETWORK = PublicNetwork(
@@ -42,6 +43,13 @@ class Service:
     faults: list[str] = field(default_factory=list)
     arrived: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of each DigitalOcean call, from before it is answered."""
+
+    def switch(self, **values: Any) -> None:
+        """Set the lab's switches, as a person would: in their file."""
+        faults.change(
+            self.directory,
+            [f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in values.items()],
+        )
 
     @property
     def url(self) -> str:
@@ -87,7 +95,7 @@ class Inspected:
                 if not message.get("more_body"):
                     # Before the client has its answer: a test may end with it.
                     headers = {name.decode(): value.decode() for name, value in start["headers"]}
-                    found = faults(scope["method"], scope["path"], start["status"], headers, content)
+                    found = misfits(scope["method"], scope["path"], start["status"], headers, content)
                     self._service.faults += found
             await send(message)
 
@@ -131,14 +139,19 @@ class Server:
 
     @contextmanager
     def serving(
-        self, directory: Path, machines: MemoryMachines | None = None, *, resume: bool = True, **options: Any
+        self, directory: Path, machines: MemoryMachines | None = None, *, resume: bool = True
     ) -> Iterator[Service]:
-        """Serve the account of a directory; on leaving, every answer must have had its published shape."""
+        """Serve the account of a directory; on leaving, every answer must have had its published shape.
+
+        Its switches are set so that a change is in force when it is answered, and calls are not counted.
+        """
+        if not (directory / faults.FILE).exists():
+            faults.change(directory, ["firewall_seconds=0", "calls_a_minute=100000", "calls_an_hour=100000"])
         tokens = directory / "tokens.yaml"
         if not tokens.exists():
             tokens.write_text(yaml.safe_dump(asdict(TOKENS)))
         machines = machines or MemoryMachines()
-        service = self._service = Service(build(directory, machines, NETWORK, **options), machines, directory, self)
+        service = self._service = Service(build(directory, machines, NETWORK), machines, directory, self)
         if resume:
             service.cloud.resume()
         try:
@@ -157,6 +170,10 @@ class Account:
 
     def __init__(self, service: Service) -> None:
         self.client = service.server.official
+
+    def own_vpcs(self) -> list[str]:
+        """Name the VPCs that somebody made: every region has a default one besides."""
+        return [vpc["name"] for vpc in self.client.vpcs.list(per_page=200)["vpcs"] if not vpc["default"]]
 
     def vpc(self, ip_range: str = "10.10.0.0/20", name: str = "net") -> str:
         return str(self.client.vpcs.create({"name": name, "region": "fra1", "ip_range": ip_range})["vpc"]["id"])

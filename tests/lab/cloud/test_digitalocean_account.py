@@ -127,7 +127,8 @@ def test_a_page_holds_at_most_200_items(service: Service, raw: httpx.Client) -> 
 
 
 def test_calls_are_counted_and_refused_when_the_hour_is_used_up(server: Server, tmp_path: Path) -> None:
-    with server.serving(tmp_path, calls_an_hour=3) as service, service.digitalocean() as client:
+    with server.serving(tmp_path) as service, service.digitalocean() as client:
+        service.switch(calls_an_hour=3)
         answers = [client.get("/v2/account") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0"]
@@ -137,7 +138,8 @@ def test_calls_are_counted_and_refused_when_the_hour_is_used_up(server: Server, 
 
 
 def test_strangers_do_not_use_up_the_accounts_calls(server: Server, tmp_path: Path) -> None:
-    with server.serving(tmp_path, calls_an_hour=2) as service, service.digitalocean() as client:
+    with server.serving(tmp_path) as service, service.digitalocean() as client:
+        service.switch(calls_an_hour=2)
         answers = [httpx.get(f"{service.url}/v2/account", verify=False).status_code for _ in range(3)]
         assert answers == [401, 401, 429]
         assert client.get("/v2/account").status_code == 200
@@ -146,13 +148,19 @@ def test_strangers_do_not_use_up_the_accounts_calls(server: Server, tmp_path: Pa
 def test_a_call_is_forgotten_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("lab.cloud.limits.time.time", lambda: clock[0])
-    limit = RateLimit(limit=1, window=60)
-    assert limit.spend()[0]
-    allowed, headers = limit.spend()
-    assert not allowed
-    assert headers["ratelimit-reset"] == "1061"
+    limit = RateLimit()
+    assert limit.spend(an_hour=1, a_minute=1).allowed
+    refused = limit.spend(an_hour=1, a_minute=1)
+    assert (refused.allowed, refused.message) == (False, "API Rate limit exceeded.")
+    assert refused.headers["ratelimit-reset"] == "4601"
     clock[0] += 60
-    assert limit.spend()[0]
+    assert limit.spend(an_hour=2, a_minute=1).allowed
+    clock[0] += 30
+    refused = limit.spend(an_hour=3, a_minute=1)
+    assert (refused.allowed, refused.message) == (False, "Too many requests")
+    assert (refused.headers["ratelimit-remaining"], refused.headers["retry-after"]) == ("0", "30")
+    clock[0] += 3600
+    assert limit.spend(an_hour=1, a_minute=1).allowed
 
 
 def test_the_log_names_each_call_and_no_secret(service: Service, raw: httpx.Client, tmp_path: Path) -> None:

@@ -14,15 +14,15 @@ FINGERPRINT = "0f:a2:0a:d7:38:3e:65:45:08:6b:63:84:1c:ff:dc:ba"
 NEW = {"name": "net", "region": "fra1", "ip_range": "10.10.0.0/20"}
 
 
-def test_a_vpc_is_made_shown_changed_and_deleted(digitalocean: Any) -> None:
+def test_a_vpc_is_made_shown_changed_and_deleted(account: Account, digitalocean: Any) -> None:
     vpc = digitalocean.vpcs.create({**NEW, "description": "ours"})["vpc"]
     assert digitalocean.vpcs.get(vpc["id"])["vpc"] == vpc
     assert (vpc["ip_range"], vpc["default"], vpc["urn"]) == ("10.10.0.0/20", False, f"do:vpc:{vpc['id']}")
     assert digitalocean.vpcs.update(vpc["id"], {"name": "other"})["vpc"]["name"] == "other"
     assert digitalocean.vpcs.patch(vpc["id"], {"description": "theirs"})["vpc"]["description"] == "theirs"
-    assert [found["name"] for found in digitalocean.vpcs.list()["vpcs"]] == ["other"]
+    assert account.own_vpcs() == ["other"]
     digitalocean.vpcs.delete(vpc["id"])
-    assert digitalocean.vpcs.list()["vpcs"] == []
+    assert account.own_vpcs() == []
 
 
 def test_a_vpc_without_a_range_gets_a_free_one(digitalocean: Any) -> None:
@@ -46,6 +46,8 @@ def test_a_vpc_without_a_range_gets_a_free_one(digitalocean: Any) -> None:
         ({"ip_range": "fd00::/64"}, "not a valid network"),
         ({"ip_range": "ten"}, "not a valid network"),
         ({"ip_range": "10.244.0.0/16"}, "reserved"),
+        ({"ip_range": "10.19.8.0/24"}, "overlaps with 10.19.0.0/16, which is reserved in fra1"),
+        ({"ip_range": "10.17.8.0/24", "region": "nyc3"}, "overlaps with 10.17.0.0/16, which is reserved in nyc3"),
         ({"ip_range": "10.20.8.0/24"}, "overlaps with another VPC network in your account: 10.20.8.0/24 and taken"),
         ({"ip_range": "10.20.0.0/16"}, "overlaps with another VPC network in your account"),
         ({"region": "mars1"}, "region 'mars1' is invalid"),
@@ -62,11 +64,11 @@ def test_a_vpc_that_cannot_be_is_refused(
     answer = raw.post("/v2/vpcs", json={**NEW, **change})
     assert (answer.status_code, answer.json()["id"]) == (422, "unprocessable_entity")
     assert message in answer.json()["message"]
-    assert raw.get("/v2/vpcs").json()["meta"] == {"total": 1}
+    assert account.own_vpcs() == ["taken"]
 
 
-@pytest.mark.parametrize("ip_range", ["10.10.0.0/16", "172.31.255.0/28", "192.168.0.0/16"])
-def test_private_ranges_from_16_to_28_are_taken(account: Account, ip_range: str) -> None:
+@pytest.mark.parametrize("ip_range", ["10.10.0.0/16", "10.17.0.0/16", "172.31.255.0/28", "192.168.0.0/16"])
+def test_private_ranges_from_16_to_28_that_the_region_does_not_keep_are_taken(account: Account, ip_range: str) -> None:
     assert account.vpc(ip_range)
 
 
@@ -84,9 +86,9 @@ def test_a_vpc_with_members_cannot_be_deleted(account: Account, raw: httpx.Clien
 
 
 def test_the_default_vpc_of_a_region_stays_until_another_takes_its_place(account: Account, raw: httpx.Client) -> None:
-    raw.delete(f"/v2/droplets/{account.droplet()}")
-    default = raw.get("/v2/vpcs").json()["vpcs"][0]["id"]
-    assert raw.delete(f"/v2/vpcs/{default}").status_code == 403
+    (default,) = [vpc["id"] for vpc in raw.get("/v2/vpcs").json()["vpcs"] if vpc["name"] == "default-fra1"]
+    refused = raw.delete(f"/v2/vpcs/{default}")
+    assert (refused.status_code, refused.json()["message"]) == (403, "Can not delete default VPCs")
     assert raw.patch(f"/v2/vpcs/{default}", json={"default": False}).status_code == 422
     other = account.vpc()
     assert raw.patch(f"/v2/vpcs/{other}", json={"default": True}).json()["vpc"]["default"] is True
