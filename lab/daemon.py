@@ -17,7 +17,7 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from lab import cloud, mirror, registry
+from lab import cloud, faults, mirror, registry
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
 from lab.hosts import commands, dns, image, limits, metadata, network, operator, remains, requirements
 from lab.hosts.machines import LocalMachines
@@ -52,6 +52,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
     """Everything the daemon does, while inside."""
     os.umask(0o022)
     config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_broken_switches(config)
     requirements.check(config)
     before = registry.read(config.name)
     if before is not None and before.directory != str(config.directory):
@@ -67,7 +68,11 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
     try:
         machines.set_firewalls(account.resolved_firewalls())
         adopt(machines, account.machines_wanted(), say)
-        resolver = dns.Resolver(account.records, lambda: dns.machine_resolvers(config.services))
+        resolver = dns.Resolver(
+            account.records,
+            lambda: dns.machine_resolvers(config.services),
+            lambda: account.backend.switches.now().nxdomain_seconds,
+        )
         with ExitStack() as services:
             api, releases, names = (
                 _listen(config, port, what)
@@ -83,6 +88,13 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
             yield
     finally:
         account.close()
+
+
+def _refuse_broken_switches(config: LabConfig) -> None:
+    try:
+        faults.load(config.directory / faults.FILE)
+    except faults.FaultsError as error:
+        raise registry.LabError(f"{error}; set it right, or clear all with ./triplane lab faults clear") from error
 
 
 def adopt(machines: LocalMachines, wanted: list[tuple[Machine, Power]], say: Say) -> None:

@@ -60,7 +60,7 @@ class Machines(Protocol):
     """Real hosts. Every call is synchronous, idempotent, and may be made from any thread."""
 
     def create(self, machine: Machine) -> None:
-        """Make the disk and boot the host; returns once its init process runs."""
+        """Make the disk and boot the host; returns once its init process runs, or is due to (`boot_seconds`)."""
 
     def update(self, machine: Machine) -> None:
         """Take a changed record (name, size, tags): visible to the host's metadata at once."""

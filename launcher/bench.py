@@ -12,6 +12,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from lab import faults
 from launcher import changing, looking, memory, pod_start, stacks
 from launcher import lab as daemon
 from launcher.desk import Desk
@@ -28,7 +29,9 @@ PREVIEW = "preview of prod, nine droplets"
 POD_START = f"start of {pod_start.PODS} pods, 99th percentile"
 MEMORY = "memory of all lab processes, with these pods"
 
-TARGETS = {
+SLOW_BOOT = "the whole up, beyond one droplet's boot of {:g} s"
+
+TARGETS: dict[str, float | None] = {
     CONTROL_PLANE: 120.0,
     NODES: 60.0,
     FROM_NOTHING: None,
@@ -37,6 +40,8 @@ TARGETS = {
     POD_START: 5.0,
 }
 """Seconds, on two cores; None for what is shown, and has no target of its own."""
+SLOW_BOOT_TARGET = 60.0
+"""Seconds that `up` adds to one boot, once droplets are made side by side; until then each waits for the one before."""
 MEMORY_TARGET = 10 << 30
 
 CONTROL_PLANE_PHASES = ("kubernetes:Apiservers", "kubernetes:ControllerManagers", "kubernetes:Schedulers")
@@ -60,17 +65,34 @@ class Run:
     memory: int
 
 
-def bench(desk: Desk, runs: int) -> int:
-    """Measure `runs` times and show the medians; the cluster of the last run stays."""
+def bench(desk: Desk, runs: int, droplet_boot: float = 0) -> int:
+    """Measure `runs` times and show the medians; the cluster of the last run stays.
+
+    With `droplet_boot`, every droplet is `active` that many seconds before its operating system starts.
+    """
     desk.workspace.prepare()
     Preparation(workspace=desk.workspace, report=desk.report).everything(desk.workspace.stack)
     measured = []
     for number in range(1, runs + 1):
         desk.report.say(f"run {number} of {runs}")
-        changing.down(desk)
+        changing.down(desk)  # with the lab go its switches
+        if droplet_boot:
+            faults.change(desk.workspace.lab.directory, [f"boot_seconds={droplet_boot}"])
         measured.append(_run(desk))
-    show(measured, console())
+    show(measured, console(), droplet_boot)
     return 0
+
+
+def targets(droplet_boot: float) -> dict[str, float | None]:
+    """Name what is shown, in order, with its target; slow boots have one of their own, and leave the others without."""
+    if not droplet_boot:
+        return TARGETS
+    slow = dict.fromkeys((CONTROL_PLANE, NODES, FROM_NOTHING), None)
+    return {
+        **slow,
+        SLOW_BOOT.format(droplet_boot): SLOW_BOOT_TARGET,
+        **{k: TARGETS[k] for k in TARGETS if k not in slow},
+    }
 
 
 def _run(desk: Desk) -> Run:
@@ -137,14 +159,15 @@ def _timed(checkout: Path, *arguments: str) -> float:
     return time.monotonic() - began
 
 
-def show(runs: Sequence[Run], out: Console) -> None:
+def show(runs: Sequence[Run], out: Console, droplet_boot: float = 0) -> None:
     """Print the medians against the targets, and where the time of the median run went."""
     many = f", median of {len(runs)} runs" if len(runs) > 1 else ""
     table = Table(title=f"Against the targets{many}", box=None, title_justify="left", pad_edge=False)
     for heading in ("WHAT", "MEASURED", "AT MOST", ""):
         table.add_column(heading, justify="left" if heading == "WHAT" else "right")
-    for what, target in TARGETS.items():
-        value = median(run.seconds[what] for run in runs)
+    beyond = {SLOW_BOOT.format(droplet_boot): [run.seconds[FROM_NOTHING] - droplet_boot for run in runs]}
+    for what, target in targets(droplet_boot).items():
+        value = median(beyond.get(what) or [run.seconds[what] for run in runs])
         verdict = "" if target is None else "ok" if value <= target else "too slow"
         table.add_row(what, f"{value:.1f} s", "" if target is None else f"{target:.0f} s", verdict)
     used = median(run.memory for run in runs)

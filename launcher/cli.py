@@ -92,11 +92,19 @@ def test(context: typer.Context) -> None:
 @app.command()
 def bench(
     runs: Annotated[int, typer.Option(min=1, help="How often; the tables show medians.")] = 1,
+    droplet_boot: Annotated[
+        float,
+        typer.Option(min=0, max=600, metavar="SECONDS", help="How long droplets take to boot; on DigitalOcean 45."),
+    ] = 0,
 ) -> None:
-    """Measure `up`, a preview of prod, how fast 50 pods start, and memory. Takes the cluster down first."""
+    """Measure `up`, a preview of prod, how fast 50 pods start, and memory. Takes the cluster down first.
+
+    With --droplet-boot it says what `up` adds to one droplet's boot. The lab keeps that boot time until it is taken
+    down (`./triplane lab faults clear`).
+    """
     from launcher import bench as benchmark  # noqa: PLC0415 - see above
 
-    sys.exit(benchmark.bench(_desk(), runs))
+    sys.exit(benchmark.bench(_desk(), runs, droplet_boot))
 
 
 @app.command()

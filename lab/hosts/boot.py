@@ -21,8 +21,11 @@ OWN_FOLDERS: tuple[str, ...] = ("/var/lib/containerd", "/var/lib/kubelet")
 """Folders of a host that must not lie on its overlay: the kernel refuses to put a container's layers on another."""
 
 
-def script(config: LabConfig, machine: Machine, image: Path, group: Group) -> str:
-    """Render the script. Every boot gets a fresh network namespace and a mount namespace that dies with it."""
+def script(config: LabConfig, machine: Machine, image: Path, group: Group, seconds: float = 0) -> str:
+    """Render the script. Every boot gets a fresh network namespace and a mount namespace that dies with it.
+
+    The operating system starts that many seconds after power-on: until then the host is on and answers nothing.
+    """
     folder = config.hosts / str(machine.id)
     namespace = config.host_namespace(machine.id)
     layers = f"lowerdir={image},upperdir={folder}/upper,workdir={folder}/work"
@@ -46,6 +49,7 @@ def script(config: LabConfig, machine: Machine, image: Path, group: Group) -> st
     tuned = {name.format(wire=wire): value for wire in wires for name, value in WIRE_SETTINGS.items()}
     laying = "\n".join(f"    ip -netns {router} {command}" for command in wiring(config, machine))
     cutting = "\n".join(f"    ip -netns {router} link delete {wire} 2>/dev/null || true" for wire in wires)
+    waiting = f"sleep {seconds:g}  # as firmware and boot loader take their time" if seconds else ":"
     groups = " ".join(shlex.quote(str(path)) for path in group.folders)
     return f"""\
 #!/bin/sh
@@ -77,6 +81,7 @@ enter keeper
 while :; do
     unwire
     wire
+    {waiting}
     code=0
     # The keyring of who started the lab is not the host's; nor is its environment.
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -39,9 +40,16 @@ def machine_resolvers(own: IPv4Address, path: Path = Path("/etc/resolv.conf")) -
 class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
     """Answers one query: with authority below the zones, by asking on elsewhere."""
 
-    def __init__(self, records: Records, upstream: Callable[[], tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        upstream: Callable[[], tuple[str, ...]],
+        absence: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """`absence` says for how many seconds a name that did not exist is taken not to exist (RFC 2308)."""
         self._records = records
         self._upstream = upstream
+        self._absence = _Absence(absence)
         self._forwards = threading.BoundedSemaphore(_FORWARDS_AT_ONCE)
 
     def resolve(self, request: DNSRecord, handler: DNSHandler | None) -> DNSRecord:
@@ -60,15 +68,18 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
         reply = request.reply()
         reply.header.aa = 1
         reply.header.ra = 1
-        addresses = self._records.addresses(name)
+        absent = self._absence.left(name)
+        addresses = None if absent else self._records.addresses(name)
         if addresses and request.q.qtype in (QTYPE.A, QTYPE.ANY):
             for address in addresses:
                 reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(str(address)), ttl=TTL))
             return reply
+        kept = TTL
         if addresses is None and name != zone:
             reply.header.rcode = RCODE.NXDOMAIN
+            kept = max(TTL, round(absent or self._absence.begins(name)))
         reply.add_auth(
-            RR(zone, QTYPE.SOA, rdata=SOA(f"ns.{zone}", f"hostmaster.{zone}", (1, 60, 60, 60, TTL)), ttl=TTL)
+            RR(zone, QTYPE.SOA, rdata=SOA(f"ns.{zone}", f"hostmaster.{zone}", (1, 60, 60, 60, kept)), ttl=kept)
         )
         return reply
 
@@ -87,6 +98,31 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
             return _failure(request)
         finally:
             self._forwards.release()
+
+
+class _Absence:
+    """Names that were asked for before they existed, as a caching resolver remembers them."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._until: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def left(self, name: str) -> float:
+        """Seconds for which a name is still taken not to exist; 0 where nothing is remembered of it."""
+        with self._lock:
+            if not self._seconds():
+                self._until.clear()
+            return max(0.0, self._until.get(name, 0.0) - time.monotonic())
+
+    def begins(self, name: str) -> float:
+        """Remember that a name does not exist; the seconds for which that holds."""
+        seconds, now = self._seconds(), time.monotonic()
+        with self._lock:
+            self._until = {known: until for known, until in self._until.items() if until > now}
+            if seconds:
+                self._until[name] = now + seconds
+        return seconds
 
 
 def _ask(server: str, message: bytes, *, tcp: bool) -> bytes:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import LabConfig
+from lab.faults import Switches
 from lab.hosts import boot, commands, firewall, image, seed
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
@@ -41,6 +42,7 @@ class LocalMachines(Machines):
 
     def __init__(self, config: LabConfig) -> None:
         self._config = config
+        self._switches = Switches(config.directory)
         self._network = Network(config)
         self._machines: dict[int, Machine] = {}
         self._firewalls: Mapping[int, Firewall | None] = {}
@@ -110,7 +112,7 @@ class LocalMachines(Machines):
             group = self._group(machine_id)
             before = group.init()
             if self._tell_init(group, _REBOOT):
-                deadline = time.monotonic() + _SHUTDOWN_SECONDS
+                deadline = time.monotonic() + _SHUTDOWN_SECONDS + self._switches.now().boot_seconds
                 while group.init() in (before, None) and group.alive() and time.monotonic() < deadline:
                     time.sleep(0.05)
             if group.init() in (before, None):
@@ -169,7 +171,8 @@ class LocalMachines(Machines):
         for name in boot.OWN_FOLDERS:
             (folder / f"own{name}").mkdir(parents=True, exist_ok=True)
         # Rendered for every boot: the lab's directory, its cache and this code may have moved on since the last one.
-        (folder / "boot").write_text(boot.script(self._config, machine, self._image_of(machine), group))
+        late = self._switches.now().boot_seconds
+        (folder / "boot").write_text(boot.script(self._config, machine, self._image_of(machine), group, late))
         keeper = subprocess.Popen(
             ["/bin/sh", str(folder / "boot")],
             stdin=subprocess.DEVNULL,
@@ -184,6 +187,8 @@ class LocalMachines(Machines):
         threading.Thread(target=keeper.wait, name=f"keeper of {machine.id}", daemon=True).start()
         deadline = time.monotonic() + _BOOT_SECONDS
         while group.init() is None:
+            if late and group.alive() and self._network.joins(machine):
+                return  # it is on; its operating system starts later
             if keeper.poll() is not None or time.monotonic() > deadline:
                 group.kill()
                 said = " / ".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else "nothing"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import faults
 from lab.config import LabConfig
 from lab.hosts.machines import LocalMachines
 from lab.machines import Firewall, Machine, MachineError, Power, Rule
@@ -356,3 +357,26 @@ def test_a_lab_that_ends_leaves_nothing_on_the_machine(tmp_path: Path) -> None:
         config: LabConfig = bench.config
         assert traces(config)
     assert traces(config) == []
+
+
+def test_a_host_that_boots_slowly_is_on_and_silent_until_then(town: Town) -> None:
+    bench = town.bench
+    slow = bench.machine("slow.lab.triplane.test")
+    try:
+        faults.change(bench.config.directory, ["boot_seconds=600"])
+        bench.machines.create(slow)
+        assert bench.machines.power(slow.id) is Power.ON
+        assert bench.ssh(slow, "true").returncode == 255
+        # Another daemon finds it on, and waits for nothing.
+        LocalMachines(bench.config).restore(slow)
+        assert bench.ssh(slow, "true").returncode == 255
+        bench.machines.power_off(slow.id)
+        assert bench.machines.power(slow.id) is Power.OFF
+        faults.change(bench.config.directory, ["boot_seconds=1"])
+        bench.machines.power_on(slow.id)
+        bench.wait_for_boot(slow)
+        bench.machines.reboot(slow.id)
+        bench.wait_for_ssh(slow)
+    finally:
+        faults.clear(bench.config.directory, [])
+        bench.machines.destroy(slow.id)

@@ -13,6 +13,7 @@ from dnslib import QTYPE, RCODE, RR, A, DNSRecord  # type: ignore[import-untyped
 from dnslib.server import BaseResolver  # type: ignore[import-untyped]
 
 from lab.hosts import dns
+from tests.waiting import wait_for
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
@@ -72,6 +73,15 @@ def port(book: Book, upstream: list[str]) -> Iterator[int]:
     port = free_port()
     with dns.NameServer(dns.Resolver(book, lambda: tuple(upstream)), LOOPBACK, port):
         yield port
+
+
+@pytest.fixture
+def remembering(book: Book, upstream: list[str]) -> Iterator[tuple[int, list[float]]]:
+    """A name server that remembers what does not exist, for as many seconds as the list says."""
+    port, seconds = free_port(), [300.0]
+    resolver = dns.Resolver(book, lambda: tuple(upstream), lambda: seconds[0])
+    with dns.NameServer(resolver, LOOPBACK, port):
+        yield port, seconds
 
 
 def ask(port: int, name: str, kind: str = "A", *, tcp: bool = False) -> DNSRecord:
@@ -168,3 +178,27 @@ def test_the_machines_resolvers_are_read_without_the_labs_own(tmp_path: Path) ->
     conf.write_text("# nameserver 192.0.2.9\nsearch example\nnameserver 198.19.0.1\nnameserver 192.0.2.1\nnameserver\n")
     assert dns.machine_resolvers(IPv4Address("198.19.0.1"), conf) == ("192.0.2.1",)
     assert dns.machine_resolvers(IPv4Address("198.19.0.1"), tmp_path / "absent") == ()
+
+
+def test_a_name_asked_for_too_early_stays_unknown_as_long_as_the_switch_says(
+    book: Book, remembering: tuple[int, list[float]]
+) -> None:
+    port, seconds = remembering
+    early = ask(port, "new.triplane.test")
+    assert early.header.rcode == RCODE.NXDOMAIN
+    assert (early.auth[0].ttl, early.auth[0].rdata.times[4]) == (300, 300)
+    book.names["new.triplane.test"] = book.names["other.triplane.test"] = (IPv4Address("198.19.0.20"),)
+    again = ask(port, "new.triplane.test")
+    assert again.header.rcode == RCODE.NXDOMAIN
+    assert 0 < again.auth[0].ttl <= 300
+    assert str(ask(port, "other.triplane.test").short()) == "198.19.0.20"  # nobody asked for it before
+    seconds[0] = 0
+    assert ask(port, "new.triplane.test").short() == "198.19.0.20"
+
+
+def test_a_name_is_unknown_no_longer_than_that(book: Book, remembering: tuple[int, list[float]]) -> None:
+    port, seconds = remembering
+    seconds[0] = 0.3
+    assert ask(port, "new.triplane.test").header.rcode == RCODE.NXDOMAIN
+    book.names["new.triplane.test"] = (IPv4Address("198.19.0.20"),)
+    wait_for("the name is found", lambda: ask(port, "new.triplane.test").header.rcode == RCODE.NOERROR)

@@ -83,9 +83,11 @@ def test_a_wall_for_a_host_that_is_not_there_yet_names_no_interface(
     assert "p102" not in firewall.render(config, [machine(0)], walls)
 
 
-def test_the_boot_script_is_sound_shell_even_in_a_directory_with_a_space(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0, 45])
+def test_the_boot_script_is_sound_shell_even_in_a_directory_with_a_space(tmp_path: Path, seconds: float) -> None:
     config = LabConfig(directory=tmp_path / "my lab", name="test", block=IPv4Network("198.19.0.0/24"))
-    text = boot.script(config, machine(0), Path("/images/debian"), Group("test", "100"))
+    text = boot.script(config, machine(0), Path("/images/debian"), Group("test", "100"), seconds)
+    assert ("sleep 45" in text) == bool(seconds)
     checked = subprocess.run([SHELLCHECK, "-"], input=text, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
 
