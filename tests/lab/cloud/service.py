@@ -68,7 +68,9 @@ class Service:
 
     def _client(self, token: str, path: str = "") -> httpx.Client:
         # Nothing here is TLS: reading the machine's certificates for every test would take longer than the tests.
-        return httpx.Client(base_url=self.url + path, headers={"authorization": f"Bearer {token}"}, verify=False, timeout=60)
+        return httpx.Client(
+            base_url=self.url + path, headers={"authorization": f"Bearer {token}"}, verify=False, timeout=60
+        )
 
 
 class Inspected:
