@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from lab import cloud, images, mirror, plugins, toolchain
 from lab.catalog import CatalogError
 from lab.hosts import image, operator
 from lab.machines import MachineError
-from launcher import lab, stacks
+from launcher import lab, plugin_download, stacks
 from launcher.access import ca_public_key
 from launcher.engine import Engine, make_passphrase
 from launcher.errors import LauncherError, MistakeError
+from launcher.plugin_download import plugin_folder
 from launcher.report import Progress, Report
 from launcher.workspace import Workspace
 
@@ -35,11 +35,15 @@ OFFICIAL = "TRIPLANE_OFFICIAL_PLUGINS"
 """Set to 1 where the engine may use, and download, the official provider plugins."""
 
 
+def pulumi_home(environment: Mapping[str, str]) -> Path:
+    """Find the user's own folder of the engine's files."""
+    return Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
 def official_plugins(environment: Mapping[str, str]) -> Path | None:
     """Find the engine's plugin folder, where the official plugins are in it (in the SDKs' versions) or may come."""
-    folder = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi") / "plugins"
-    there = all((folder / plugin_folder(name)).is_dir() for name in plugins.PLUGINS)
-    return folder if there or environment.get(OFFICIAL) == "1" else None
+    folder = pulumi_home(environment) / "plugins"
+    return folder if not plugin_download.missing(folder) or environment.get(OFFICIAL) == "1" else None
 
 
 def releases(versions: object) -> dict[str, str]:
@@ -59,11 +63,6 @@ def releases(versions: object) -> dict[str, str]:
                 f"Write {' or '.join(known)}."
             )
     return found
-
-
-def plugin_folder(name: str) -> str:
-    """Name the folder in which the engine looks for the plugin that the installed SDK asks for."""
-    return f"resource-{name}-v{installed_version(f'pulumi-{name}')}"
 
 
 def install_stand_ins(workspace: Workspace) -> None:
@@ -181,11 +180,13 @@ class Preparation:
         slug = settings.get("triplane:image") or DEFAULT_IMAGE
         if slug not in image.RELEASES:
             raise MistakeError(f"triplane:image = {slug} is none that the lab can boot. Write {DEFAULT_IMAGE}.")
-        self._announce(wanted)
+        plugins_too = self._announce(wanted)
         with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
             image_made = pool.submit(self._image, slug, progress)
             tools_made = pool.submit(self._tools, progress)
             self._place_engine(progress)
+            if plugins_too:
+                self._download_plugins(progress)
             builds = {name: self._built(name, version, progress) for name, version in wanted.items()}
             mirror.publish(self._mirror, builds.values())
             place(builds["kubernetes"].path("kubectl"), self.workspace.bin / "kubectl")
@@ -200,15 +201,19 @@ class Preparation:
         with self._building() as progress:
             return self._built(program, version, progress)
 
-    def _announce(self, wanted: Mapping[str, str]) -> None:
-        """Say what is downloaded and what is built, as far as the release servers' first answers tell."""
+    def _announce(self, wanted: Mapping[str, str]) -> bool:
+        """Say what is downloaded and what is built, as far as the release servers' first answers tell.
+
+        Returns whether the official plugins are to be downloaded too: on a first run, if their server answers.
+        """
         mode, cache = self.upstream.mode, self.workspace.lab.cache
         missing: list[tuple[str | toolchain.Program, str | None]] = [
             (name, version) for name, version in wanted.items() if toolchain.cached(name, version, mode=mode) is None
         ]
         if not toolchain.engine_at_hand(mode=mode):
             missing.insert(0, (toolchain.PULUMI_RELEASE, None))
-        toolchain.probe(missing, self.upstream)
+        plugins_too = self._may_download_plugins(first_run=bool(missing))
+        toolchain.probe(missing, self.upstream, others=plugin_download.addresses() if plugins_too else ())
         fetched = [one for one in missing if toolchain.may_be_taken(*one, self.upstream)]
         built = [one for one in missing if one not in fetched]
         for verb, programs, time in (
@@ -218,6 +223,36 @@ class Preparation:
             names = ", ".join("pulumi" if isinstance(name, toolchain.Program) else name for name, _ in programs)
             if names:
                 self.report.say(f"{verb} {names}: {time}; kept in {cache}")
+        return plugins_too and not any(self.upstream.refusal(url) for url in plugin_download.addresses())
+
+    def _may_download_plugins(self, *, first_run: bool) -> bool:
+        """Whether the official plugins are missing, wanted, and no state would have its plugins changed under it.
+
+        Without a first run nobody is asked: a machine without a network would wait for it in every `up`.
+        """
+        forced = self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(OFFICIAL) == "1"
+        asked = forced or (first_run and self.upstream.mode is toolchain.Mode.PROBE)
+        return asked and bool(plugin_download.missing(pulumi_home(os.environ) / "plugins")) and not self._has_state()
+
+    def _has_state(self) -> bool:
+        recorded = stacks.recorded(self.workspace)
+        return any(stacks.checkpoint(self.workspace, stack).get("resources") for stack in recorded)
+
+    def _download_plugins(self, progress: Progress) -> None:
+        """Have the official plugins in the user's own folder; where they do not come, the stand-ins are used."""
+        task, pulumi = "the official plugins", self.workspace.bin / "pulumi"
+
+        def said(plugin: str, text: str) -> None:
+            progress.update(task, f"{plugin}: {text}")
+
+        try:
+            plugin_download.install(pulumi, pulumi_home(os.environ), self.upstream, said)
+            progress.done(task)
+        except LauncherError as error:
+            progress.drop(task)
+            if self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(OFFICIAL) == "1":
+                raise
+            self.report.say(f"{error}; the lab's stand-ins are used")
 
     @contextmanager
     def _building(self) -> Iterator[Progress]:

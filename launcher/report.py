@@ -63,6 +63,12 @@ class Progress:
             self._said.pop(task, None)
         self._print(f"  {task}: done in {time.monotonic() - since:.0f} s")
 
+    def drop(self, task: str) -> None:
+        """`task` is over, and another line says how it ended."""
+        with self._lock:
+            self._tasks.pop(task, None)
+            self._said.pop(task, None)
+
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 

@@ -107,11 +107,21 @@ def build_all(
     return [build(name, version, on_progress=on_progress, upstream=upstream, cache=cache) for name, version in wanted]
 
 
-def probe(wanted: Iterable[tuple[str | Program, str | None]], upstream: Upstream, *, cache: Path | None = None) -> None:
-    """Ask the hosts of all releases that the cache lacks whether they answer, side by side, before one is taken."""
+def probe(
+    wanted: Iterable[tuple[str | Program, str | None]],
+    upstream: Upstream,
+    *,
+    others: Iterable[str] = (),
+    cache: Path | None = None,
+) -> None:
+    """Ask the hosts of all releases that the cache lacks whether they answer, side by side, before one is taken.
+
+    Those of the URLs in `others` are asked with them.
+    """
     known = [_known(program, version) for program, version in wanted]
     missing = [one for one in known if not _slot(*one, upstream.mode, cache).read()]
-    upstream.probe([url for program, version in missing for url in fetch.addresses(program, version, host_arch())])
+    urls = [url for program, version in missing for url in fetch.addresses(program, version, host_arch())]
+    upstream.probe([*urls, *others])
 
 
 def may_be_taken(program: str | Program, version: str | None, upstream: Upstream) -> bool:

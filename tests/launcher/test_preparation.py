@@ -14,6 +14,7 @@ from lab.toolchain import PROGRAMS, Limits, Mode, Origin, Upstream, builder, hos
 from lab.toolchain.errors import ToolchainError
 from launcher import preparation
 from launcher.errors import LauncherError, MistakeError
+from launcher.plugin_download import plugin_folder
 from launcher.preparation import official_plugins, place
 from launcher.report import Report
 from launcher.workspace import Workspace
@@ -59,9 +60,9 @@ def test_on_another_file_system_it_is_copied_once(tmp_path: Path, monkeypatch: p
 def test_the_stand_ins_lie_where_the_engine_looks_for_the_versions_of_the_sdks(workspace: Workspace) -> None:
     preparation.install_stand_ins(workspace)
     found = sorted(path.name for path in (workspace.pulumi_home / "plugins").iterdir())
-    assert found == sorted(preparation.plugin_folder(name) for name in plugins.PLUGINS)
+    assert found == sorted(plugin_folder(name) for name in plugins.PLUGINS)
     for name in plugins.PLUGINS:
-        program = workspace.pulumi_home / "plugins" / preparation.plugin_folder(name) / f"pulumi-resource-{name}"
+        program = workspace.pulumi_home / "plugins" / plugin_folder(name) / f"pulumi-resource-{name}"
         assert str(workspace.python) in program.read_text()
         assert os.access(program, os.X_OK)
 
@@ -71,7 +72,7 @@ def plugin_home(tmp_path: Path) -> Path:
     """A folder of the engine's with all four official plugins."""
     home = tmp_path / "pulumi"
     for name in plugins.PLUGINS:
-        (home / "plugins" / preparation.plugin_folder(name)).mkdir(parents=True)
+        (home / "plugins" / plugin_folder(name)).mkdir(parents=True)
     return home
 
 
@@ -80,7 +81,7 @@ def test_official_plugins_are_used_where_all_four_are_there(plugin_home: Path) -
 
 
 def test_three_of_four_are_not_enough(plugin_home: Path) -> None:
-    (plugin_home / "plugins" / preparation.plugin_folder("tls")).rmdir()
+    (plugin_home / "plugins" / plugin_folder("tls")).rmdir()
     assert official_plugins({"PULUMI_HOME": str(plugin_home)}) is None
 
 
@@ -146,8 +147,9 @@ def preparing(workspace: Workspace, server: Server, mode: Mode = Mode.PROBE) -> 
 
 
 def test_an_up_says_what_it_downloads_and_what_it_builds(
-    workspace: Workspace, mirror: Server, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, mirror: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("lab.toolchain.engine_at_hand", lambda **_: {})
     wanted = {"runc": RUNC.versions[0], "coredns": PROGRAMS["coredns"].versions[0]}
     preparing(workspace, mirror)._announce(wanted)
     said = capsys.readouterr().err

@@ -1,0 +1,134 @@
+"""The official provider plugins, downloaded by the engine's own `pulumi plugin install`.
+
+The engine checks no digest of a plugin, and neither do we: TLS says that it is upstream's. What is downloaded lies in
+the user's own plugin folder, where a Pulumi program for a real account finds it too.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from lab import plugins
+from lab.toolchain import Upstream, host_arch
+from launcher.engine import FOREIGN
+from launcher.errors import LauncherError
+
+_SERVER = "https://get.pulumi.com/releases/plugins"
+_MB = 1_000_000
+_LOOK_SECONDS = 0.5
+
+Said = Callable[[str, str], None]
+"""Called with a plugin, and how far it is."""
+
+
+def plugin_folder(name: str) -> str:
+    """Name the folder in which the engine looks for the plugin that the installed SDK asks for."""
+    return f"resource-{name}-v{installed_version(f'pulumi-{name}')}"
+
+
+def missing(folder: Path) -> list[str]:
+    """List the plugins that an engine's plugin folder lacks; the engine marks one that it did not finish."""
+    return [
+        name
+        for name in plugins.PLUGINS
+        if not (folder / plugin_folder(name)).is_dir() or (folder / f"{plugin_folder(name)}.partial").exists()
+    ]
+
+
+def addresses(names: Iterable[str] = plugins.PLUGINS) -> list[str]:
+    """List where the plugins are; the engine tries their repositories' releases first, and this server then."""
+    return [
+        f"{_SERVER}/pulumi-resource-{name}-v{installed_version(f'pulumi-{name}')}-linux-{host_arch()}.tar.gz"
+        for name in names
+    ]
+
+
+def install(pulumi: Path, home: Path, upstream: Upstream, said: Said) -> None:
+    """Have all of them in the engine's home folder, in the SDKs' versions. Raises LauncherError."""
+    for name in missing(home / "plugins"):
+        _install(pulumi, name, home, upstream, said)
+
+
+def _install(pulumi: Path, name: str, home: Path, upstream: Upstream, said: Said) -> None:
+    version = installed_version(f"pulumi-{name}")
+    task = f"{name} {version}"
+    # The engine downloads into the folder for temporary files, so its growth is the progress.
+    with tempfile.TemporaryDirectory(prefix="triplane-plugin-") as scratch:
+        output = Path(scratch) / ".output"
+        with output.open("w") as stream:
+            process = subprocess.Popen(
+                [pulumi, "plugin", "install", "resource", name, version, "--exact", "--non-interactive"],
+                cwd=scratch,
+                env=_environment(os.environ, home, Path(scratch), upstream),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                stalled = _watched(
+                    process,
+                    (Path(scratch), home / "plugins" / plugin_folder(name)),
+                    upstream,
+                    lambda text: said(task, text),
+                )
+            finally:
+                process.kill()
+                process.wait()
+        if stalled:
+            raise LauncherError(f"the official plugin {task} is not downloaded: it stalls")
+        if process.returncode:
+            lines = [line.strip() for line in output.read_text().splitlines() if line.strip()]
+            why = lines[-1] if lines else f"pulumi ended with exit code {process.returncode}"
+            raise LauncherError(f"the official plugin {task} is not downloaded: {why}")
+
+
+def _environment(inherited: Mapping[str, str], home: Path, scratch: Path, upstream: Upstream) -> dict[str, str]:
+    kept = {name: value for name, value in inherited.items() if not name.startswith(FOREIGN)}
+    mirror = {"PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES": f".*={upstream.address(_SERVER)}"} if upstream.mirror else {}
+    return kept | {
+        "PULUMI_BACKEND_URL": f"file://{scratch}",
+        "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",  # the four names are what they are
+        "PULUMI_HOME": str(home),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "TMPDIR": str(scratch),
+        **mirror,
+    }
+
+
+def _watched(
+    process: subprocess.Popen[bytes], folders: Iterable[Path], upstream: Upstream, said: Callable[[str], None]
+) -> bool:
+    """Wait for the end, or for the moment at which too little has come for too long: then it is True."""
+    limits = upstream.limits
+    said("downloading")
+    since, before = time.monotonic(), 0
+    while True:
+        try:
+            process.wait(min(_LOOK_SECONDS, limits.stall))
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return False
+        now, size = time.monotonic(), sum(_size(folder) for folder in folders)
+        said(f"downloading and unpacking, {size // _MB} MB on disk")
+        if now - since >= limits.stall:
+            if abs(size - before) < limits.rate * (now - since):
+                return True
+            since, before = now, size
+
+
+def _size(folder: Path) -> int:
+    """Count a folder's bytes; files come and go meanwhile."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_size
+        except OSError:
+            continue
+    return total
