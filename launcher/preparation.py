@@ -17,7 +17,7 @@ from lab.machines import MachineError
 from launcher import lab, plugin_download, stacks
 from launcher.access import ca_public_key
 from launcher.engine import Engine, make_passphrase
-from launcher.errors import LauncherError, MistakeError
+from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.plugin_download import plugin_folder
 from launcher.report import Progress, Report
 from launcher.workspace import Workspace
@@ -188,7 +188,7 @@ class Preparation:
             if plugins_too:
                 self._download_plugins(progress)
             builds = {name: self._built(name, version, progress) for name, version in wanted.items()}
-            mirror.publish(self._mirror, builds.values())
+            mirror.publish(self._mirror, [builds[name] for name in RELEASES])
             place(builds["kubernetes"].path("kubectl"), self.workspace.bin / "kubectl")
             image_made.result()
             store = images.Store(self._mirror / mirror.IMAGES)
@@ -262,6 +262,10 @@ class Preparation:
                 yield progress
         except toolchain.ToolchainError as error:
             raise LauncherError(str(error)) from error
+        except KeyboardInterrupt:
+            raise InterruptedByUserError(
+                "stopped; what has arrived is kept, and the next run goes on from there"
+            ) from None
 
     @property
     def _mirror(self) -> Path:

@@ -31,7 +31,7 @@ class Fetched:
 
 def addresses(program: Program, version: str, arch: str) -> list[str]:
     """List where upstream has the files of a release, and the digests that are not pinned here."""
-    urls = (url for one in program.downloads for url in (one.address(version, arch), one.list_address(version)))
+    urls = (url for one in program.downloads for url in (one.address(version, arch), one.list_address(version, arch)))
     return [url for url in urls if url]
 
 
@@ -87,7 +87,7 @@ class Release:
         if not one.checksums:
             raise ReleaseError(f"assets/releases.yaml has no digest of {one.file} {self.version} for {self.arch}")
         url = self._url(one)
-        listed = self.upstream.address(one.list_address(self.version))
+        listed = self.upstream.address(one.list_address(self.version, self.arch))
         return _as_before(self.store / "first-use.json", url, _listed(listed, _name(url), self.upstream.limits))
 
 
@@ -98,7 +98,8 @@ def _name(url: str) -> str:
 def _listed(address: str, name: str, limits: Limits) -> str:
     """Look a file's digest up in a list as sha256sum writes it."""
     lines = (line.split() for line in text(address, limits).splitlines())
-    found = next((line[0].lower() for line in lines if len(line) == 2 and line[1].lstrip("*") == name), "")
+    pairs = ((line[0].lower(), line[1].lstrip("*").rsplit("/", 1)[-1]) for line in lines if len(line) == 2)
+    found = next((sha256 for sha256, file in pairs if file == name), "")
     if len(found) != 64 or not set(found) <= set("0123456789abcdef"):
         raise ReleaseError(f"{address}: it has no SHA-256 of {name}")
     return found

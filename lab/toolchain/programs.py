@@ -22,7 +22,7 @@ class Download:
     folder: str = ""
     """Where they lie in an archive, if not in a folder that is named like the archive."""
     checksums: str = ""
-    """Where upstream lists the SHA-256 of its files, with {version} in it: for a file of which none is pinned here."""
+    """Where upstream lists the SHA-256 of its files, like `url`: for a file of which none is pinned here."""
 
     @property
     def is_archive(self) -> bool:
@@ -33,9 +33,9 @@ class Download:
         """Return where upstream has it."""
         return self.url.format(version=version, arch=arch, machine=_MACHINES.get(arch, arch))
 
-    def list_address(self, version: str) -> str:
+    def list_address(self, version: str, arch: str) -> str:
         """Return where upstream has the list of digests; empty where none is asked for."""
-        return self.checksums.format(version=version)
+        return self.checksums.format(version=version, arch=arch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +112,7 @@ _CNI_PLUGINS = {
     "main": ("bridge", "dummy", "host-device", "ipvlan", "loopback", "macvlan", "ptp", "tap", "vlan"),
     "meta": ("bandwidth", "firewall", "portmap", "sbr", "tuning", "vrf"),
 }
+_COREDNS = "https://github.com/coredns/coredns"
 _CONTAINERD = "github.com/containerd/containerd"
 
 _PROGRAMS = (
@@ -226,12 +227,21 @@ _PROGRAMS = (
             ),
         ),
     ),
-    # The last ones are no downloads of upstream's: images are made of them, and the cluster is judged by them.
+    # The last ones are on no host: images are made of them, and the cluster is judged by them.
     Program(
         name="coredns",
         versions=("1.14.6",),
         module="github.com/coredns/coredns",
         packages={"coredns": "github.com/coredns/coredns"},
+        downloads=(
+            Download(
+                file="coredns",
+                url=f"{_COREDNS}/releases/download/v{{version}}/coredns_{{version}}_linux_{{arch}}.tgz",
+                members=("coredns",),
+                folder=".",
+                checksums=f"{_COREDNS}/releases/download/v{{version}}/coredns_{{version}}_linux_{{arch}}.tgz.sha256",
+            ),
+        ),
     ),
     Program(
         name="kubernetes-images",

@@ -284,7 +284,7 @@ def test_where_all_is_to_be_built_no_server_is_asked(server: Server, etcd: Downl
 
 def test_what_has_no_release_is_built_even_where_releases_are_wanted(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="it came to a build"):
-        build("coredns", upstream=asking({}, Mode.FETCH), cache=tmp_path)
+        build("kubernetes-images", upstream=asking({}, Mode.FETCH), cache=tmp_path)
 
 
 def test_what_is_forced_takes_the_place_of_what_came_the_other_way(
@@ -456,7 +456,7 @@ def test_a_catalog_that_is_none_is_told_with_its_name(tmp_path: Path, monkeypatc
 
 VERSION = PULUMI_RELEASE.versions[0]
 TARBALL = PULUMI_RELEASE.downloads[0].address(VERSION, ARCH).removeprefix("https:/")
-LIST = PULUMI_RELEASE.downloads[0].list_address(VERSION).removeprefix("https:/")
+LIST = PULUMI_RELEASE.downloads[0].list_address(VERSION, ARCH).removeprefix("https:/")
 
 
 @pytest.fixture
@@ -502,7 +502,7 @@ def test_a_list_that_changed_since_the_first_time_is_loudly_told(
     (tmp_path / "bin/pulumi-release" / VERSION / ARCH / "pulumi").unlink()
     server.files[TARBALL] = archive({f"pulumi/{name}": b"evil" for name in PULUMI_RELEASE.binaries})
     digest = hashlib.sha256(server.files[TARBALL]).hexdigest()
-    server.files[LIST] = f"{digest} *{TARBALL.rsplit('/', 1)[1]}\n".encode()
+    server.files[LIST] = f"{digest} *release/{TARBALL.rsplit('/', 1)[1]}\n".encode()
     told: list[Progress] = []
     again = asking({}, mirror=server.address)
     assert take_release(PULUMI_RELEASE, upstream=again, cache=tmp_path, on_progress=told.append) is None

@@ -85,6 +85,9 @@ def test_the_go_that_can_be_got_is_new_enough_for_every_module() -> None:
 @each_pinned
 def test_upstreams_catalog_has_every_download_of_a_version(program: Program, version: str) -> None:
     for download in program.downloads:
+        if download.checksums:
+            assert download.file not in RELEASES.get(program.name, {}).get(version, {})
+            continue
         entry = RELEASES[program.name][version][download.file]
         assert {arch: entry.url.format(arch=arch) for arch in ("amd64", "arm64")} == {
             arch: download.address(version, arch) for arch in ("amd64", "arm64")

@@ -13,7 +13,7 @@ from lab.catalog import Catalog, Entry
 from lab.toolchain import PROGRAMS, Limits, Mode, Origin, Upstream, builder, host_arch
 from lab.toolchain.errors import ToolchainError
 from launcher import preparation
-from launcher.errors import LauncherError, MistakeError
+from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.plugin_download import plugin_folder
 from launcher.preparation import official_plugins, place
 from launcher.report import Report
@@ -150,11 +150,11 @@ def test_an_up_says_what_it_downloads_and_what_it_builds(
     workspace: Workspace, mirror: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.toolchain.engine_at_hand", lambda **_: {})
-    wanted = {"runc": RUNC.versions[0], "coredns": PROGRAMS["coredns"].versions[0]}
+    wanted = {"runc": RUNC.versions[0], "kubernetes-images": PROGRAMS["kubernetes-images"].versions[0]}
     preparing(workspace, mirror)._announce(wanted)
     said = capsys.readouterr().err
     assert "downloading pulumi, runc: minutes, once" in said
-    assert "building coredns: up to half an hour, once" in said
+    assert "building kubernetes-images: up to half an hour, once" in said
 
 
 def test_a_release_that_was_downloaded_is_not_announced_again(
@@ -196,6 +196,17 @@ def test_what_is_built_in_a_releases_place_is_told_in_one_line_with_why(
     lines = [line for line in capsys.readouterr().err.splitlines() if "built from source" in line]
     assert len(lines) == 1
     assert said.format(version=RUNC.versions[0]) in lines[0]
+
+
+def test_ctrl_c_in_a_download_says_that_the_next_run_goes_on(
+    workspace: Workspace, mirror: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.toolchain.fetch.download", lambda *_, **__: interrupted())
+    with pytest.raises(InterruptedByUserError, match="stopped; what has arrived is kept"):
+        preparing(workspace, mirror).built("runc", RUNC.versions[0])
 
 
 def test_what_contradicts_itself_is_refused_in_one_line(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
