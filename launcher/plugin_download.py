@@ -52,7 +52,11 @@ def addresses(names: Iterable[str] = plugins.PLUGINS) -> list[str]:
 def install(pulumi: Path, home: Path, upstream: Upstream, said: Said) -> None:
     """Have all of them in the engine's home folder, in the SDKs' versions. Raises LauncherError."""
     for name in missing(home / "plugins"):
-        _install(pulumi, name, home, upstream, said)
+        try:
+            _install(pulumi, name, home, upstream, said)
+        except OSError as problem:
+            where = f" ({problem.filename})" if problem.filename else ""
+            raise LauncherError(f"the official plugin {name} is not downloaded: {problem.strerror}{where}") from problem
 
 
 def _install(pulumi: Path, name: str, home: Path, upstream: Upstream, said: Said) -> None:

@@ -85,7 +85,7 @@ class Release:
         if entry and self.arch in entry.sha256:
             return entry.sha256[self.arch]
         if not one.checksums:
-            raise ReleaseError(f"assets/releases.yaml has no digest of {one.file} {self.version} for {self.arch}")
+            raise ReleaseError(f"no digest of {one.file} {self.version} for {self.arch} is pinned")
         url = self._url(one)
         listed = self.upstream.address(one.list_address(self.version, self.arch))
         return _as_before(self.store / "first-use.json", url, _listed(listed, _name(url), self.upstream.limits))

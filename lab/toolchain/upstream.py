@@ -17,7 +17,7 @@ import httpx
 
 from lab import catalog
 from lab.catalog import Catalog
-from lab.toolchain.errors import ToolchainError
+from lab.toolchain.errors import ToolchainError, UnreachableError
 
 BUILD_VARIABLE = "TRIPLANE_BUILD"
 """Set to 1: everything is built from source, and no release server is asked."""
@@ -83,10 +83,13 @@ class Upstream:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Upstream:
         """Read all of it from the environment. Raises ToolchainError and CatalogError."""
         environment = os.environ if environment is None else environment
+        mirror = environment.get(UPSTREAM_VARIABLE, "").rstrip("/")
+        if mirror and not (urlsplit(mirror).scheme in {"http", "https"} and urlsplit(mirror).netloc):
+            raise ToolchainError(f"{UPSTREAM_VARIABLE}={mirror} is no URL: write http://HOST or https://HOST/FOLDER.")
         return cls(
             mode=mode(environment),
             catalog=catalog.load(Path(environment.get(CATALOG_VARIABLE) or RELEASES)),
-            mirror=environment.get(UPSTREAM_VARIABLE, "").rstrip("/"),
+            mirror=mirror,
         )
 
     def address(self, url: str) -> str:
@@ -106,7 +109,11 @@ class Upstream:
         answers = {name: waited for name in first if name not in self._refusals}
         if not answers:
             return
-        client = browser(timeout=self.limits.probe)  # left open: a thread that is late still has it
+        try:
+            client = browser(timeout=self.limits.probe)  # left open: a thread that is late still has it
+        except UnreachableError as problem:
+            self._refusals.update(dict.fromkeys(answers, str(problem)))
+            return
         asked = [
             # Daemons: a name server that does not answer holds a thread longer than anyone waits for it.
             threading.Thread(target=_ask, args=(client, first[name], answers), daemon=True)
@@ -143,9 +150,15 @@ def _trusted() -> ssl.SSLContext:
 
 
 def browser(*, timeout: httpx.Timeout | float) -> httpx.Client:
-    """Make a client that takes files as they are published, without a compression in between."""
+    """Make a client that takes files as they are published, without a compression in between.
+
+    Raises UnreachableError where the environment names a proxy that the client cannot use.
+    """
     headers = {"Accept-Encoding": "identity"}
-    return httpx.Client(follow_redirects=True, timeout=timeout, headers=headers, verify=_trusted())
+    try:
+        return httpx.Client(follow_redirects=True, timeout=timeout, headers=headers, verify=_trusted())
+    except (ImportError, ValueError) as problem:
+        raise UnreachableError(f"the proxy that is set cannot be used ({because(problem)})") from problem
 
 
 def host(url: str) -> str:

@@ -268,7 +268,7 @@ def test_a_file_without_a_pinned_digest_is_not_taken(
     told: list[Progress] = []
     with pytest.raises(ToolchainError) as caught:
         build(program(etcd), upstream=asking({}, mode), cache=tmp_path, on_progress=told.append)
-    assert f"has no digest of etcd 3.6.14 for {ARCH}" in str(told[-1] if mode is Mode.PROBE else caught.value)
+    assert f"no digest of etcd 3.6.14 for {ARCH} is pinned" in str(told[-1] if mode is Mode.PROBE else caught.value)
     assert FILE not in [path for path, _ in server.asked[1:]]  # the first is the probe's
 
 
@@ -431,6 +431,26 @@ def test_the_environment_says_where_programs_come_from(environment: dict[str, st
 def test_both_at_once_are_refused() -> None:
     with pytest.raises(ToolchainError, match="TRIPLANE_BUILD=1 and TRIPLANE_FETCH=1 contradict each other"):
         Upstream.from_environment({"TRIPLANE_BUILD": "1", "TRIPLANE_FETCH": "1"})
+
+
+def test_a_mirror_that_is_no_url_is_refused() -> None:
+    with pytest.raises(ToolchainError, match=r"TRIPLANE_UPSTREAM=mirror\.example is no URL: write http://HOST"):
+        Upstream.from_environment({"TRIPLANE_UPSTREAM": "mirror.example"})
+
+
+@pytest.mark.parametrize("mode", [Mode.PROBE, Mode.FETCH])
+def test_a_proxy_that_cannot_be_used_is_told(
+    server: Server, etcd: Download, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:9")
+    told: list[Progress] = []
+    with pytest.raises(ToolchainError) as caught:
+        build(program(etcd), upstream=asking(listed((etcd, CONTENT)), mode), cache=tmp_path, on_progress=told.append)
+    said = str(told[-1] if mode is Mode.PROBE else caught.value)
+    assert "the proxy that is set cannot be used" in said
+    assert server.asked == []
 
 
 def test_a_mirror_with_a_catalog_of_its_own_takes_upstreams_place(

@@ -95,6 +95,11 @@ def test_what_the_engine_says_last_is_why_a_plugin_does_not_come(tmp_path: Path,
     assert len(record.read_text().splitlines()) == 1
 
 
+def test_an_engine_that_cannot_be_run_is_told(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(LauncherError, match=r"digitalocean is not downloaded: No such file or directory \(.*/pulumi\)"):
+        install(tmp_path / "pulumi", home, upstream(), quiet)
+
+
 def test_a_download_that_stalls_is_ended(tmp_path: Path, home: Path, record: Path) -> None:
     pulumi = engine(tmp_path / "bin", record, "exec sleep 1000")
     said: list[str] = []
