@@ -41,9 +41,12 @@ from tests.lab.upstreams import Behaviour, Handler, Server, serving
 ARCH = host_arch()
 CONTENT = bytes(range(256)) * 40
 FILE = f"/3.6.14/etcd-{ARCH}"
-QUICK = Limits(probe=20.0, connect=5.0, stall=0.3, pause=0.01)
-IMPATIENT = dataclasses.replace(QUICK, probe=0.3)
-"""For servers that never answer; any other has time enough on a busy machine."""
+PATIENT = Limits(probe=30.0, connect=30.0, stall=30.0, pause=0.01)
+"""For servers that answer, on however busy a machine."""
+IMPATIENT = dataclasses.replace(PATIENT, stall=0.3)
+"""For servers that answer, and then do not go on."""
+HASTY = dataclasses.replace(IMPATIENT, probe=0.3)
+"""For servers that never answer."""
 
 
 @pytest.fixture
@@ -88,7 +91,7 @@ def listed(*downloads: tuple[Download, bytes]) -> Catalog:
     }
 
 
-def asking(catalog: Catalog, mode: Mode = Mode.PROBE, *, mirror: str = "", limits: Limits = QUICK) -> Upstream:
+def asking(catalog: Catalog, mode: Mode = Mode.PROBE, *, mirror: str = "", limits: Limits = PATIENT) -> Upstream:
     return Upstream(mode=mode, catalog=catalog, limits=limits, mirror=mirror)
 
 
@@ -203,12 +206,12 @@ def test_ctrl_c_leaves_nothing_that_looks_finished(server: Server, etcd: Downloa
 
 WRONG = "has the SHA-256"
 BAD = {
-    "absent": (None, "it answers 404 Not Found"),
-    "breaks off": (Handler.half, "peer closed connection"),
-    "stalls": (Handler.drip, r"it stalls: less than 10 kB/s for 0\.3 s"),
-    "is silent": (Handler.silence, r"no answer within 0\.3 s|timed out"),
-    "is a login page": (Handler.login, f"it answers with a web page|{WRONG}"),
-    "is blocked": (Handler.forbidden, "it answers 403 Forbidden"),
+    "absent": (None, "it answers 404 Not Found", PATIENT),
+    "breaks off": (Handler.half, "peer closed connection", PATIENT),
+    "stalls": (Handler.drip, r"it stalls: less than 10 kB/s for 0\.3 s|timed out", IMPATIENT),
+    "is silent": (Handler.silence, r"no answer within 0\.3 s|timed out", HASTY),
+    "is a login page": (Handler.login, f"it answers with a web page|{WRONG}", PATIENT),
+    "is blocked": (Handler.forbidden, "it answers 403 Forbidden", PATIENT),
 }
 
 
@@ -226,7 +229,7 @@ def test_what_cannot_be_taken_is_built_with_a_line_of_why(
 ) -> None:
     misbehave(server, how)
     told: list[Progress] = []
-    upstream = asking(listed((etcd, CONTENT)), limits=IMPATIENT if how == "is silent" else QUICK)
+    upstream = asking(listed((etcd, CONTENT)), limits=BAD[how][2])
     with pytest.raises(ToolchainError, match="it came to a build"):
         build(program(etcd), upstream=upstream, cache=tmp_path, on_progress=told.append)
     last = told[-1]
@@ -242,7 +245,7 @@ def test_where_releases_alone_are_wanted_that_is_an_error(
     server: Server, etcd: Download, tmp_path: Path, how: str
 ) -> None:
     misbehave(server, how)
-    upstream = asking(listed((etcd, CONTENT)), Mode.FETCH)
+    upstream = asking(listed((etcd, CONTENT)), Mode.FETCH, limits=BAD[how][2])
     with pytest.raises(ToolchainError, match=rf"(?s)etcd 3\.6\.14: .*({BAD[how][1]}).*unset TRIPLANE_FETCH"):
         build(program(etcd), upstream=upstream, cache=tmp_path)
     assert kept(tmp_path) == []
@@ -356,7 +359,7 @@ def test_an_archive_that_is_not_as_it_should_be_is_not_taken(
 
 
 def test_hosts_are_probed_side_by_side(tmp_path: Path) -> None:
-    both = threading.Barrier(2, timeout=QUICK.probe)
+    both = threading.Barrier(2, timeout=PATIENT.probe)
 
     def when_both_are_asked(handler: Handler, content: bytes) -> None:
         both.wait()
@@ -378,7 +381,7 @@ def test_hosts_are_probed_side_by_side(tmp_path: Path) -> None:
 
 def test_a_host_that_does_not_answer_is_asked_once(server: Server, etcd: Download, tmp_path: Path) -> None:
     server.behaviours[FILE] = Handler.silence
-    upstream = asking(listed((etcd, CONTENT)), limits=IMPATIENT)
+    upstream = asking(listed((etcd, CONTENT)), limits=HASTY)
     for _ in range(2):
         with pytest.raises(ToolchainError, match="it came to a build"):
             build(program(etcd), upstream=upstream, cache=tmp_path)
@@ -397,7 +400,7 @@ def test_a_host_that_stalled_is_not_waited_for_again(server: Server, etcd: Downl
     server.behaviours[FILE] = Handler.drip
     other = plain(server.address, "etcdctl")
     server.files[f"/3.6.14/etcdctl-{ARCH}"] = CONTENT
-    upstream = asking(listed((etcd, CONTENT), (other, CONTENT)))
+    upstream = asking(listed((etcd, CONTENT), (other, CONTENT)), limits=IMPATIENT)
     for one in (etcd, other):
         with pytest.raises(ToolchainError, match="it came to a build"):
             build(program(one), upstream=upstream, cache=tmp_path)

@@ -142,7 +142,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def preparing(workspace: Workspace, server: Server, mode: Mode = Mode.PROBE) -> preparation.Preparation:
     sha256 = {host_arch(): hashlib.sha256(b"runc").hexdigest()}
     pinned: Catalog = {"runc": {RUNC.versions[0]: {"runc": Entry(url=RUNC.downloads[0].url, sha256=sha256)}}}
-    upstream = Upstream(mode=mode, catalog=pinned, mirror=server.address, limits=Limits(stall=0.3, pause=0.01))
+    upstream = Upstream(mode=mode, catalog=pinned, mirror=server.address, limits=Limits(probe=30, pause=0.01))
     return preparation.Preparation(workspace=workspace, report=Report(), upstream=upstream)
 
 
