@@ -43,7 +43,7 @@ class Network(pulumi.ComponentResource):
             # Droplets that are gone are counted for some minutes more (terraform-provider-digitalocean 455, 488).
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="10m")),
         )
-        pulumi.Output.all(vpc.id, vpc.default).apply(lambda known: _warn_of_default(*known, region=region))
+        vpc.default.apply(lambda default: _warn_of_default(default, region=region))
         self.vpc = vpc
         self.vpc_id = vpc.id
         self.role_tags = {role: digitalocean.Tag(f"tag-{role}", name=str(role), opts=child).name for role in Role}
@@ -54,12 +54,12 @@ class Network(pulumi.ComponentResource):
         self.register_outputs({"vpc_id": self.vpc_id})
 
 
-def _warn_of_default(vpc: str, default: bool | None, *, region: str) -> None:  # noqa: FBT001 - an output of the VPC's
+def _warn_of_default(default: bool | None, *, region: str) -> None:  # noqa: FBT001 - an output of the VPC's
     """Say that the cloud made the cluster's VPC its region's default, as it does with the first one of a region."""
     if default:
         pulumi.log.warn(
             f"the cluster's VPC is the account's default in {region}, because there was none before: other droplets "
             f"may land in it, and `pulumi destroy` cannot delete it. Give the region another: doctl vpcs create "
-            f"--name default-{region} --region {region}, doctl vpcs update ITS_ID --default=true, pulumi refresh "
-            f"(this one's id is {vpc})"
+            f"--name default-{region} --region {region}, then doctl vpcs update ID_OF_THAT --default=true, and pulumi "
+            f"refresh"
         )

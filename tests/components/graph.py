@@ -8,7 +8,7 @@ import json
 import os
 import runpy
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ import preflight
 
 ROOT = Path(__file__).resolve().parents[2]
 
-COMPUTED = {
+COMPUTED: dict[str, Callable[[str], dict[str, Any]]] = {
     "tls:index/privateKey:PrivateKey": lambda name: {
         "privateKeyPem": f"-----BEGIN EC PRIVATE KEY-----\n{name}\n-----END EC PRIVATE KEY-----\n",
         "privateKeyOpenssh": f"-----BEGIN OPENSSH PRIVATE KEY-----\n{name}\n-----END OPENSSH PRIVATE KEY-----\n",
