@@ -176,3 +176,16 @@ def test_the_script_passes_shellcheck() -> None:
     content = next(file.content for file in cni.files(ctr="/opt/ctr") if file.path == paths.POD_NETWORK)
     result = subprocess.run([SHELLCHECK, "-"], input=content, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
+
+
+def test_an_image_that_cannot_be_pulled_is_told_in_the_registrys_words(tmp_path: Path) -> None:
+    text = script(None)
+    start, end = text.index("\npull() {"), text.index("\nis_pinned()")
+    ctr = tmp_path / "ctr"
+    ctr.write_text("#!/bin/sh\necho 'ctr: failed to resolve: 503\nService Unavailable' >&2\nexit 1\n")
+    ctr.chmod(0o755)
+    function = text[start:end].replace("/opt/triplane/containerd/2.3.4/ctr", str(ctr)).replace("+ 15", "+ 0")
+    told = 'fail() { echo "$*"; exit 1; }; last_lines() { :; }; PAUSE=registry/pause'
+    shell = f"set -Eeuo pipefail\n{told}\n{function}\npull"
+    result = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert result.stdout == "cannot pull the image registry/pause: ctr: failed to resolve: 503 Service Unavailable\n"

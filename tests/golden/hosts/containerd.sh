@@ -185,9 +185,11 @@ cri_is_up() {
 image() { ctr images list "name==$PAUSE"; }
 # A registry is asked a few times, and not as often as a host of our own.
 pull() {
-  local answer deadline=$((SECONDS + 15))
+  local answer deadline
+  deadline=$((SECONDS + 15))
   until answer=$(timeout 300 /opt/triplane/containerd/2.3.4/ctr --namespace k8s.io images pull --hosts-dir /etc/containerd/certs.d --skip-metadata "$PAUSE" 2>&1 >/dev/null); do
-    ((SECONDS < deadline)) || fail "cannot pull the image $PAUSE: ${answer##*$'\n'}$(last_lines containerd)"
+    answer=${answer//$'\n'/ }
+    ((SECONDS < deadline)) || fail "cannot pull the image $PAUSE: ${answer:0:400}$(last_lines containerd)"
     sleep 3
   done
 }
