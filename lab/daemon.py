@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from lab import cloud, faults, mirror, registry
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import commands, dns, image, limits, metadata, network, operator, remains, requirements
+from lab.hosts import commands, dns, limits, metadata, network, operator, remains, requirements
 from lab.hosts.machines import LocalMachines
 from lab.machines import Machine, MachineError, Power
 
@@ -60,7 +60,6 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
         remains.clear(config)
     registry.write(config)
     limits.ensure()
-    image.ensure(config.images, progress=say)
     network.Network(config).up()
     operator.prepare(config)
     machines = LocalMachines(config)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab import registry
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import image, limits, remains, requirements
+from lab.hosts import limits, remains, requirements
 from lab.hosts.cgroups import Group
 from lab.hosts.machines import LocalMachines
 from lab.hosts.network import Network, namespace_lives
@@ -45,7 +45,6 @@ def start(config: LabConfig, say: Say) -> None:
             return
         config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         requirements.check(config)
-        image.ensure(config.images, progress=say)
         say(f"starting lab {config.name} on {config.services}")
         _spawn(config, say)
         say(f"lab {config.name} is up: {config.api_url}")

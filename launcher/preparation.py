@@ -179,7 +179,8 @@ class Preparation:
         wanted |= {"coredns": toolchain.PROGRAMS["coredns"].versions[0], "kubernetes-images": wanted["kubernetes"]}
         slug = settings.get("triplane:image") or DEFAULT_IMAGE
         if slug not in image.RELEASES:
-            raise MistakeError(f"triplane:image = {slug} is none that the lab can boot. Write {DEFAULT_IMAGE}.")
+            known = " or ".join(sorted(image.RELEASES))
+            raise MistakeError(f"triplane:image = {slug} is not an image that the lab can boot. Write {known}.")
         plugins_too = self._announce(wanted)
         with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
             image_made = pool.submit(self._image, slug, progress)

@@ -17,6 +17,10 @@ _REBOOT = 133
 BINDS: tuple[str, ...] = ("/dev/kmsg",)
 """Devices that a host shares with this machine."""
 
+INIT_ARGUMENTS: tuple[str, ...] = ("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",)
+"""What a host's init is told, as a kernel's command line would: systemd 256 and later refuses version 1 of cgroups
+unless asked (its NEWS), where version 2 is mounted it has no effect, and older ones do not know it."""
+
 OWN_FOLDERS: tuple[str, ...] = ("/var/lib/containerd", "/var/lib/kubelet")
 """Folders of a host that must not lie on its overlay: the kernel refuses to put a container's layers on another."""
 
@@ -37,6 +41,7 @@ def script(config: LabConfig, machine: Machine, image: Path, group: Group, secon
         "--system-call-filter=@keyring bpf add_key keyctl request_key",
         *(f"--bind={device}" for device in BINDS),
         *(f"--bind={folder}/own{name}:{name}" for name in OWN_FOLDERS),
+        *INIT_ARGUMENTS,
     ]
     in_mount_namespace = " && ".join(
         [

@@ -19,7 +19,7 @@ from lab.hosts import commands
 from lab.hosts.commands import missing, remedy
 from lab.machines import MachineError
 
-RELEASES = {"debian-12-x64": "bookworm"}
+RELEASES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
 """The image slugs that the lab can boot, and the Debian release behind each."""
 
 PACKAGES = (
@@ -60,7 +60,7 @@ def path(images: Path, slug: str) -> Path:
     return images / f"{slug}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def ensure(images: Path, slug: str = "debian-12-x64", progress: Progress | None = None) -> Path:
+def ensure(images: Path, slug: str, progress: Progress | None = None) -> Path:
     """Return the image's root, making it first if it is not there: minutes the first time, nothing after that.
 
     Errors: `MachineError` for an unknown slug, a missing program, too little room, or packages that cannot be had.
@@ -75,7 +75,7 @@ def ensure(images: Path, slug: str = "debian-12-x64", progress: Progress | None 
         images.mkdir(parents=True, exist_ok=True)
         with _only_one(images / f"{target.name}.lock", say):
             if not target.is_dir():
-                _build(target, RELEASES[slug], say)
+                _build(target, slug, say)
     except OSError as error:
         raise MachineError(f"making image {slug} in {images}: {error.strerror} ({error.filename})") from error
     return target
@@ -87,12 +87,13 @@ def _only_one(lock: Path, say: Progress) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another process is making the host image: waiting for it")
+            say("another process is making this host image: waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def _build(target: Path, release: str, say: Progress) -> None:
+def _build(target: Path, slug: str, say: Progress) -> None:
+    release = RELEASES[slug]
     for program in missing(["mmdebstrap", "unshare"]):
         raise MachineError(f"making the host image: {program!r} is not installed; {remedy(program)}")
     free = shutil.disk_usage(target.parent).free
@@ -115,7 +116,7 @@ def _build(target: Path, release: str, say: Progress) -> None:
         *(release, str(unfinished), *sources(release)),
     ]
     environment = {"PATH": commands.environment()["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    say(f"making the host image from Debian's packages ({release}): about two minutes, once; log: {log}")
+    say(f"making the image {slug} from Debian's packages ({release}): about two minutes, once; log: {log}")
     with (
         log.open("w") as lines,
         subprocess.Popen(
@@ -161,8 +162,32 @@ def _remove(tree: Path) -> None:
 
 
 def sources(release: str) -> list[str]:
-    """List the sources this machine itself uses for the release; none elsewhere, where mmdebstrap has its default."""
-    suites = {release, f"{release}-updates", f"{release}-security"}
+    """List the sources that this machine uses for the release; none elsewhere, where mmdebstrap has its default.
+
+    A Debian machine that uses another release has the same mirrors for this one.
+    """
+    found = _sources_here()
+    return _of_release(found, release, release) or _of_release(found, _release_here(), release)
+
+
+def _of_release(found: list[tuple[str, str]], origin: str, release: str) -> list[str]:
+    """Select the origin's suites out of (URI, suite) pairs, renamed to the release's; none where its main one lacks."""
+    suites = {f"{origin}{kind}": f"{release}{kind}" for kind in ("", "-updates", "-security")}
+    lines = [f"deb {uri} {suites[suite]} main" for uri, suite in found if suite in suites]
+    return lines if any(suite == origin for _uri, suite in found) else []
+
+
+def _release_here() -> str:
+    """Name the Debian release of this machine; empty on any other distribution, whose mirrors have no Debian."""
+    try:
+        system = platform.freedesktop_os_release()
+    except OSError:
+        return ""
+    return system.get("VERSION_CODENAME", "") if system["ID"] == "debian" else ""
+
+
+def _sources_here() -> list[tuple[str, str]]:
+    """List this machine's own package sources, component main: (URI, suite)."""
     listing = subprocess.run(
         [
             "apt-get",
@@ -175,12 +200,8 @@ def sources(release: str) -> list[str]:
         text=True,
         check=False,
     ).stdout
-    found = []
-    for line in listing.splitlines():
-        kind, uri, suite, component = line.split("|")
-        if kind == "deb" and suite in suites and component == "main":
-            found.append(f"deb {uri} {suite} {component}")
-    return found if any(f" {release} main" in line for line in found) else []
+    entries = [line.split("|") for line in listing.splitlines()]
+    return [(uri, suite) for kind, uri, suite, component in entries if (kind, component) == ("deb", "main")]
 
 
 def apt_options() -> list[str]:
@@ -194,6 +215,7 @@ if __name__ == "__main__":
     from lab.config import cache_directory
 
     try:
-        ensure(cache_directory() / "images", progress=lambda line: print(line, flush=True))
+        for slug in sys.argv[1:] or RELEASES:
+            ensure(cache_directory() / "images", slug, lambda line: print(line, flush=True))
     except MachineError as failure:
         sys.exit(f"error: {failure}")

@@ -222,12 +222,39 @@ def test_an_image_without_room_for_it_is_refused_before_anything_is_fetched(
     monkeypatch.setattr(image, "missing", lambda _programs: [])
     monkeypatch.setattr("shutil.disk_usage", lambda _path: Usage)
     with pytest.raises(MachineError, match=r"takes 2 GiB in .*, and 0\.1 are free: make room, or set TRIPLANE_CACHE"):
-        image.ensure(tmp_path / "images")
+        image.ensure(tmp_path / "images", "debian-12-x64")
 
 
 def test_an_unknown_image_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"'beos-5' is not one that the lab can boot: use one of debian-12-x64"):
         image.ensure(tmp_path, "beos-5")
+
+
+HERE = [
+    ("http://mirror.test/debian/", "bookworm"),
+    ("http://mirror.test/debian/", "bookworm-updates"),
+    ("http://mirror.test/security/", "bookworm-security"),
+    ("http://elsewhere.test/", "nodistro"),
+]
+
+
+def test_another_release_comes_from_the_mirrors_that_a_debian_machine_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_sources_here", lambda: HERE)
+    monkeypatch.setattr(
+        "platform.freedesktop_os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm", "NAME": "Debian"}
+    )
+    assert image.sources("bookworm") == [
+        "deb http://mirror.test/debian/ bookworm main",
+        "deb http://mirror.test/debian/ bookworm-updates main",
+        "deb http://mirror.test/security/ bookworm-security main",
+    ]
+    assert image.sources("trixie") == [line.replace("bookworm", "trixie") for line in image.sources("bookworm")]
+
+
+def test_a_machine_of_another_distribution_leaves_the_mirror_to_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_sources_here", lambda: [("http://archive.ubuntu.test/ubuntu/", "noble")])
+    monkeypatch.setattr("platform.freedesktop_os_release", lambda: {"ID": "ubuntu", "VERSION_CODENAME": "noble"})
+    assert image.sources("trixie") == []
 
 
 def test_a_build_that_failed_is_told_in_its_own_words_and_its_remains_are_removed(
@@ -247,6 +274,6 @@ def test_a_build_that_failed_is_told_in_its_own_words_and_its_remains_are_remove
     said: list[str] = []
     images = tmp_path / "images"
     with pytest.raises(MachineError, match=r"E: Unable to locate package cloud-init .*apt-get update"):
-        image.ensure(images, progress=said.append)
+        image.ensure(images, "debian-12-x64", said.append)
     assert any("running apt-get update" in line for line in said)
     assert not [path for path in images.iterdir() if path.is_dir()]

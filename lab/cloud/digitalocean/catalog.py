@@ -103,7 +103,10 @@ class Image:
     gigabytes: float
 
 
-IMAGES = (Image(150001, "debian-12-x64", "12 x64", "Debian", 10, 0.9),)
+IMAGES = (
+    Image(150001, "debian-12-x64", "12 x64", "Debian", 10, 0.9),
+    Image(150002, "debian-13-x64", "13 x64", "Debian", 10, 0.9),
+)
 """Images the lab's hosts can boot."""
 
 

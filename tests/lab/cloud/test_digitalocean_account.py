@@ -10,6 +10,7 @@ import pytest
 
 from lab.cloud.limits import RateLimit
 from lab.cloud.tokens import load
+from lab.hosts import image as host_images
 from tests.lab.cloud.service import Account, Server, Service
 
 
@@ -80,8 +81,10 @@ def test_regions_sizes_and_images_can_be_chosen_from(digitalocean: Any) -> None:
     assert "fra1" in [region["slug"] for region in digitalocean.regions.list()["regions"]]
     sizes = {size["slug"]: size for size in digitalocean.sizes.list(per_page=200)["sizes"]}
     assert (sizes["s-2vcpu-4gb"]["memory"], sizes["s-2vcpu-4gb"]["vcpus"]) == (4096, 2)
-    (image,) = digitalocean.images.list(type="distribution")["images"]
-    assert digitalocean.images.get("debian-12-x64")["image"] == digitalocean.images.get(image["id"])["image"] == image
+    images = {image["slug"]: image for image in digitalocean.images.list(type="distribution")["images"]}
+    assert set(images) == set(host_images.RELEASES)
+    for slug, image in images.items():
+        assert digitalocean.images.get(slug)["image"] == digitalocean.images.get(image["id"])["image"] == image
     assert digitalocean.images.list(private=True)["images"] == []
 
 
