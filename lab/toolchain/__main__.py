@@ -11,9 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from lab import catalog
-from lab.toolchain import PROGRAMS, Progress, Step, ToolchainError, build_all
+from lab.toolchain import PROGRAMS, Progress, Step, ToolchainError, build_all, engine
 from lab.toolchain.builder import DEFAULTS
 from lab.toolchain.upstream import BUILD_VARIABLE, FETCH_VARIABLE, Upstream
+
+ENGINE = ("pulumi", "pulumi-language-python")
 
 
 class _Display:
@@ -57,14 +59,17 @@ def main(
         asked = {FETCH_VARIABLE: "1"} if fetch else {}
         asked |= {BUILD_VARIABLE: "1"} if source else {}
         upstream = Upstream.from_environment(os.environ | asked)
-        wanted = [(program, version)] if program else DEFAULTS
+        wanted = [(program, version)] if program else [one for one in DEFAULTS if one[0] not in ENGINE]
+        folders = set()
         with display.bars:
-            builds = build_all(wanted, on_progress=display.show, upstream=upstream)
+            if not program:  # which of its two shapes it has is for `engine` to say
+                folders |= {file.parent for file in engine(on_progress=display.show, upstream=upstream).values()}
+            folders |= {build.directory for build in build_all(wanted, on_progress=display.show, upstream=upstream)}
     except (ToolchainError, catalog.CatalogError, OSError) as problem:
         console.print(str(problem), style="red", markup=False)
         raise typer.Exit(1) from None
-    for build in builds:
-        print(build.directory)
+    for folder in sorted(folders):
+        print(folder)
 
 
 if __name__ == "__main__":

@@ -229,8 +229,7 @@ def test_the_real_engine_takes_them_from_a_mirror(real: Path, mirror: Server, ho
     install(real, home, upstream(mirror=mirror.address), quiet)
     assert missing(home / "plugins") == []
     for name in plugins.PLUGINS:
-        program = home / "plugins" / plugin_folder(name) / f"pulumi-resource-{name}"
-        assert program.read_bytes() == b"a plugin"
+        assert (home / "plugins" / plugin_folder(name) / f"pulumi-resource-{name}").read_bytes() == b"a plugin"
 
 
 @pytest.mark.engine
