@@ -11,7 +11,7 @@ from lab.plugins import diff
 from lab.plugins.diff import Differences
 from lab.plugins.function import Function
 from lab.plugins.resource import Call, PluginError, Resource, State
-from lab.plugins.schema import Failure, Fields, check
+from lab.plugins.schema import Failure, Fields, Kind, check
 from lab.plugins.values import UNKNOWN, Properties, Secret
 
 Checked = tuple[Properties, list[Failure]]
@@ -50,6 +50,10 @@ class Plugin:
     def cancel(self) -> None:
         """Stop what is under way, and start nothing more."""
         self.cancelled.set()
+
+    def close(self) -> None:
+        """Drop what is under way: the process ends."""
+        self.cancel()
 
     def resource(self, token: str) -> Resource:
         """Look a resource type up by its token."""
@@ -99,6 +103,18 @@ class Plugin:
         resource = self.resource(token)
         found = diff.compare(resource.inputs, state=state, old_inputs=old_inputs, news=news, ignore=ignore)
         return found | resource.differences(state)
+
+    def deletes_first(self, token: str, news: Properties, found: Differences) -> bool:
+        """Whether a replacement is made only once the old resource is gone.
+
+        The official plugins that wrap a Terraform provider say so of each resource whose name the program gives, where
+        it could have left the name to them: two of one name could be refused. See `nameRequiresDeleteBeforeReplace` in
+        pulumi-terraform-bridge. The resource option `delete_before_replace` of the program wins over it.
+        """
+        if not (self.resource(token).autoname and any(difference.replace for difference in found.values())):
+            return False
+        defaults = news.get("__defaults")
+        return "name" in news and isinstance(defaults, list) and "name" not in defaults
 
     def create(self, token: str, inputs: Properties, call: Call, *, preview: bool) -> tuple[str, Properties]:
         """Make a resource, or tell what is known of it before it is made."""
@@ -172,8 +188,13 @@ def _planned(resource: Resource, inputs: Properties, state: Properties | None = 
 
 
 def _mark_secrets(fields: Fields, properties: Properties) -> Properties:
+    """Mark what is secret, at every depth: official states have a secret key within a secret connection."""
     marked = dict(properties)
     for name, spec in fields.items():
-        if spec.secret and marked.get(name) is not None:
-            marked[name] = Secret(marked[name])
+        value = marked.get(name)
+        if value is None:
+            continue
+        if spec.kind is Kind.OBJECT and isinstance(value, dict):
+            value = _mark_secrets(spec.fields, value)
+        marked[name] = Secret(value) if spec.secret else value
     return marked

@@ -105,17 +105,19 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         """Tell what changed."""
         with _errors(context):
+            news = decode(request.news)
             found = self.plugin.diff(
                 request.type,
                 state=decode(request.olds),
                 old_inputs=decode(request.old_inputs),
-                news=decode(request.news),
+                news=news,
                 ignore=request.ignoreChanges,
             )
             response = provider_pb2.DiffResponse(
                 changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
                 diffs=sorted({_top(path) for path in found}),
                 replaces=sorted({_top(path) for path, difference in found.items() if difference.replace}),
+                deleteBeforeReplace=self.plugin.deletes_first(request.type, news, found),
                 hasDetailedDiff=True,
             )
             for path, difference in found.items():
@@ -241,6 +243,6 @@ def run(plugin: Plugin, engine: str | None) -> None:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     stopped.wait()
-    plugin.cancel()
+    plugin.close()
     server.stop(grace=0.5).wait()
     os._exit(0)  # the engine waits for the end of this process: no time for the interpreter's tidying up

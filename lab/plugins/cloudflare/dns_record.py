@@ -21,6 +21,9 @@ TYPES = (
 SETTINGS = {name: Field(kind=Kind.BOOLEAN, computed=True) for name in ("ipv4Only", "ipv6Only", "flattenCname")}
 SETTINGS_KEYS = {"ipv4Only": "ipv4_only", "ipv6Only": "ipv6_only", "flattenCname": "flatten_cname"}
 
+ABSENT_FLAGS = ("includeShadowMetadata", "privateRouting")
+"""What this stand-in does not do, and says so."""
+
 STAMPS = {
     "createdOn": "created_on",
     "modifiedOn": "modified_on",
@@ -49,6 +52,7 @@ class DnsRecord(Resource):
         "comment": Field(),
         "tags": Field(kind=Kind.SET, items=Field(), computed=True),
         "settings": Field(kind=Kind.OBJECT, fields=SETTINGS, computed=True),
+        **{name: Field(kind=Kind.BOOLEAN, computed=True) for name in ABSENT_FLAGS},
     }
     outputs = {  # noqa: RUF012
         **{name: Field() for name in STAMPS},
@@ -64,6 +68,9 @@ class DnsRecord(Resource):
         """Refuse `data` (this stand-in has content records only), and a record without content."""
         if inputs.get("data") is not None:
             return [Failure("data", "data: not in this stand-in for the cloudflare plugin; use the official one")]
+        for name in ABSENT_FLAGS:
+            if inputs.get(name) is True:
+                return [Failure(name, f"{name}: not in this stand-in for the cloudflare plugin; use the official one")]
         if inputs.get("proxied") is True and inputs.get("ttl") != 1:
             return [Failure("ttl", "ttl must be set to 1 when `proxied` is true")]
         return []

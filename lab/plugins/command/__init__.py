@@ -17,10 +17,10 @@ class CommandPlugin(Plugin):
         self._worker = Worker()
         super().__init__([RemoteCommand(self._worker)])
 
-    def cancel(self) -> None:
-        """End what is running on hosts."""
-        super().cancel()
-        self._worker.cancel()
+    def close(self) -> None:
+        """Hang up, whatever is running on hosts."""
+        super().close()
+        self._worker.close()
 
 
 def plugin() -> CommandPlugin:

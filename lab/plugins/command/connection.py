@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
-from typing import Final
+from threading import Event
+from typing import Final, TypeVar
 
 import asyncssh
 
-from lab.plugins.resource import PluginError
+from lab.plugins.resource import CancelledError, PluginError
 from lab.plugins.values import Properties
+
+T = TypeVar("T")
+
+LOOK: Final = 0.1
+"""Seconds between looks at whether to go on dialling."""
 
 FIRST_DELAY: Final = 0.1
 BACKOFF: Final = 1.5
@@ -26,6 +33,32 @@ LOGIN_TIMEOUT: Final = 120
 """Seconds from the TCP connection to the end of the login; a host that is just booting may be slow."""
 KEEPALIVE: Final = 15
 """Seconds of silence after which the host is asked whether it is still there; a dead one must not hang a run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialling:
+    """What ends the tries to reach a host, beside their number; it ends nothing that runs there."""
+
+    cancelled: Event
+    """Set by the engine, when it is asked to stop."""
+    timeout: float | None
+    """Seconds, from the program's custom timeouts."""
+    status: Callable[[str], None]
+
+    async def within(self, work: Coroutine[object, object, T]) -> T:
+        """Wait for the work, unless it takes too long or nobody wants it any more."""
+        task = asyncio.ensure_future(work)
+        begun = time.monotonic()
+        try:
+            while not task.done():
+                if self.cancelled.is_set():
+                    raise CancelledError("context canceled")
+                if self.timeout is not None and time.monotonic() - begun > self.timeout:
+                    raise PluginError("context deadline exceeded")
+                await asyncio.wait([task], timeout=LOOK)
+        finally:
+            task.cancel()
+        return task.result()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,18 +103,19 @@ class Connection:
         return f"{self.host}:{self.port}"
 
     @asynccontextmanager
-    async def open(self, status: Callable[[str], None]) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    async def open(self, dialling: Dialling) -> AsyncIterator[asyncssh.SSHClientConnection]:
         """Connect and log in, through the proxy if there is one; hang up at the end."""
-        async with self.proxy.open(status) if self.proxy else nullcontext() as tunnel:
-            connection = await self._dial(tunnel, status)
+        async with self.proxy.open(dialling) if self.proxy else nullcontext() as tunnel:
+            connection = await dialling.within(self._dial(tunnel, dialling))
             try:
                 yield connection
             finally:
                 connection.close()
 
     async def _dial(
-        self, tunnel: asyncssh.SSHClientConnection | None, status: Callable[[str], None]
+        self, tunnel: asyncssh.SSHClientConnection | None, dialling: Dialling
     ) -> asyncssh.SSHClientConnection:
+        await self._find_agent()
         limit = "inf" if self.dial_error_limit == UNLIMITED else str(self.dial_error_limit)
         for failed in count():
             try:
@@ -90,9 +124,20 @@ class Connection:
                 reason = _reason(error, self)
             if failed >= self.dial_error_limit != UNLIMITED:
                 raise PluginError(f"after {failed} failed attempts: {reason}")
-            status(f"Dial {failed + 1}/{limit} failed: retrying")
+            dialling.status(f"Dial {failed + 1}/{limit} failed: retrying")
             await asyncio.sleep(min(FIRST_DELAY * BACKOFF**failed, LONGEST_DELAY))
         raise AssertionError  # counting never ends
+
+    async def _find_agent(self) -> None:
+        """Reach the SSH agent, private key given or not: one that is gone is an error at once, before any host."""
+        if not self.agent_socket:
+            return
+        try:
+            _, writer = await asyncio.open_unix_connection(self.agent_socket)
+        except OSError as error:
+            reason = os.strerror(error.errno).lower() if error.errno else str(error)
+            raise PluginError(f"dial unix {self.agent_socket}: connect: {reason}") from None
+        writer.close()
 
     async def _dial_once(self, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
         return await asyncssh.connect(

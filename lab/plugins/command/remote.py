@@ -49,7 +49,7 @@ class RemoteCommand(Resource):
         "environment": Field(kind=Kind.MAP, items=Field()),
         "triggers": Field(kind=Kind.LIST, replace=True),
         "logging": Field(choices=LOGGING),
-        "addPreviousOutputInEnv": Field(kind=Kind.BOOLEAN, default=True),
+        "addPreviousOutputInEnv": Field(kind=Kind.BOOLEAN),
     }
     outputs = {"stdout": Field(), "stderr": Field()}  # noqa: RUF012
     volatile = frozenset(outputs)
@@ -87,13 +87,15 @@ class RemoteCommand(Resource):
             show_stdout=logging in ("stdout", "stdoutAndStderr"),
             show_stderr=logging in ("stderr", "stdoutAndStderr"),
         )
-        output = self._worker.run(_dial_and_run(inputs["connection"], job, call), call.timeout)
+        output = self._worker.run(_dial_and_run(inputs["connection"], job, call))
         return {"stdout": output.stdout, "stderr": output.stderr}
 
 
 async def _dial_and_run(connection: Properties, job: Job, call: Call) -> Output:
-    from lab.plugins.command.connection import Connection  # noqa: PLC0415  as above
+    """Custom timeouts and Ctrl-C end the dialling alone: a command that has begun, ends by itself or never."""
+    from lab.plugins.command.connection import Connection, Dialling  # noqa: PLC0415  as above
     from lab.plugins.command.session import run  # noqa: PLC0415
 
-    async with Connection.of(connection).open(call.status) as ssh:
+    dialling = Dialling(cancelled=call.cancelled, timeout=call.timeout, status=call.status)
+    async with Connection.of(connection).open(dialling) as ssh:
         return await run(ssh, job, status=call.status, warn=call.warn)

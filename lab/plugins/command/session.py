@@ -22,6 +22,10 @@ Log = Callable[[str], None]
 WINDOW: Final = 2 * 1024 * 1024
 PACKET: Final = 32768
 
+LONGEST_LINE: Final = 64 * 1024
+"""Bytes. The official plugin reads what it shows with Go's bufio.Scanner, which gives up at a longer line; nobody takes
+the output from there on, and the command never comes to its end. So it is here: what runs in the lab must cut lines."""
+
 NOT_ACCEPTED: Final = (
     "Unable to set '{}'. This only works if your SSH server is configured to accept these variables via AcceptEnv. "
     "Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command itself "
@@ -61,6 +65,8 @@ async def run(connection: SSHClientConnection, job: Job, *, status: Log, warn: L
             channel.write(job.stdin.encode())
             channel.write_eof()
         await channel.wait_closed()
+        if session.stuck:
+            await asyncio.Event().wait()  # for ever: see LONGEST_LINE
         session.flush()
     except asyncssh.Error as error:
         raise PluginError(f"{error.reason}: {session.report(job.command)}") from None
@@ -111,6 +117,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self._shown = (job.show_stdout, job.show_stderr)
         self._status = status
         self._line = bytearray()
+        self.stuck = False
         self.stdout = bytearray()
         self.stderr = bytearray()
         self.both = bytearray()
@@ -124,11 +131,15 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         is_error = datatype == EXTENDED_DATA_STDERR
         (self.stderr if is_error else self.stdout).extend(data)
         self.both.extend(data)
-        if self._shown[is_error]:
+        if self._shown[is_error] and not self.stuck:
             *lines, rest = (self._line + data).split(b"\n")
             for line in lines:
+                if len(line) >= LONGEST_LINE:
+                    self.stuck = True
+                    return
                 self._status(line.decode(errors="replace"))
             self._line = bytearray(rest)
+            self.stuck = len(rest) > LONGEST_LINE
 
     def flush(self) -> None:
         """Show what is left of the last line."""

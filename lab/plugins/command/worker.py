@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError as FutureCancelledError
 from typing import Any, TypeVar
 
-from lab.plugins.resource import CancelledError, PluginError
+from lab.plugins.resource import CancelledError
 
 T = TypeVar("T")
 
@@ -20,23 +20,19 @@ class Worker:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._cancelled = False
 
-    def run(self, work: Coroutine[object, object, T], timeout: float | None) -> T:
-        """Run a coroutine and wait for its result, or for its end when time is up or `cancel` is called."""
+    def run(self, work: Coroutine[object, object, T]) -> T:
+        """Run a coroutine and wait for its result, or for `close`."""
         with self._lock:
             loop = self._started()
         try:
-            return asyncio.run_coroutine_threadsafe(self._within(work, timeout), loop).result()
+            return asyncio.run_coroutine_threadsafe(self._kept(work), loop).result()
         except FutureCancelledError:
-            raise CancelledError("cancelled before it was done") from None
-        except TimeoutError:
-            raise PluginError(f"not done after the {timeout:g} s that the resource's custom timeout allows") from None
+            raise CancelledError("cut off before it was done") from None
 
-    def cancel(self) -> None:
-        """End all that is running, and start nothing more."""
+    def close(self) -> None:
+        """End all that is running."""
         with self._lock:
-            self._cancelled = True
             if self._loop:
                 self._loop.call_soon_threadsafe(self._cancel_tasks)
 
@@ -50,15 +46,11 @@ class Worker:
         for task in self._tasks:
             task.cancel()
 
-    async def _within(self, work: Coroutine[object, object, T], timeout: float | None) -> T:
-        if self._cancelled:
-            work.close()
-            raise asyncio.CancelledError
+    async def _kept(self, work: Coroutine[object, object, T]) -> T:
         task = asyncio.current_task()
         assert task  # every coroutine of a loop runs in one
         self._tasks.add(task)
         try:
-            async with asyncio.timeout(timeout):
-                return await work
+            return await work
         finally:
             self._tasks.discard(task)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -25,14 +24,24 @@ class Pace:
     """Before the deletion of something still in use is tried again, for the first time."""
 
 
+class OverdueError(PluginError):
+    """Something has not come to be in time."""
+
+
+class UnexpectedError(PluginError):
+    """Something has come to be that was neither wanted nor waited for."""
+
+    def __init__(self, message: str, seen: str) -> None:
+        super().__init__(message)
+        self.seen = seen
+
+
 class Client:
-    """Makes the calls. The first one asks for the account, so that a bad token shows at once."""
+    """Makes the calls."""
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
         self._api: Api | None = None
-        self._lock = Lock()
-        self._greeted = False
 
     def configure(self, url: str, token: str | None, retries: int | None) -> None:
         """Set the address, token and number of retries."""
@@ -66,12 +75,15 @@ class Client:
         return self.request("PUT", path, body, call)
 
     def delete(self, path: str, call: Call, body: object = None) -> None:
-        """DELETE; what is gone already is fine."""
+        """DELETE."""
+        self.request("DELETE", path, body, call)
+
+    def remove(self, what: str, path: str, call: Call) -> None:
+        """DELETE a resource; one that is gone already is an error, as it is of the official plugin."""
         try:
-            self.request("DELETE", path, body, call)
+            self.delete(path, call)
         except ApiError as error:
-            if error.status != 404:
-                raise
+            raise ApiError(f"Error deleting {what}: {error}", error.status) from None
 
     def request(self, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
         """Make a call, and an error of an answer that is one."""
@@ -80,10 +92,6 @@ class Client:
                 "no DigitalOcean token: set it with `pulumi config set --secret digitalocean:token` or in "
                 "DIGITALOCEAN_TOKEN"
             )
-        with self._lock:
-            if not self._greeted:
-                self._ask(self._api, "GET", "/v2/account", None, call)
-                self._greeted = True
         return self._ask(self._api, method, path, body, call)
 
     @staticmethod
@@ -115,9 +123,9 @@ class Client:
             if seen == target:
                 return
             if seen is not None and seen not in pending:
-                raise PluginError(f"{what}: unexpected state {seen!r}, wanted target {target!r}")
+                raise UnexpectedError(f"{what}: unexpected state {seen!r}, wanted target {target!r}", seen)
             if time.monotonic() > deadline:
-                raise PluginError(
+                raise OverdueError(
                     f"{what}: timeout while waiting for state to become {target!r} (last state: {seen!r})"
                 )
             pause = self.pace.then

@@ -9,16 +9,18 @@ from typing import Any, Final
 
 from lab.plugins.api import ApiError
 from lab.plugins.diff import Differences
-from lab.plugins.digitalocean.client import Client, deadline, segment
+from lab.plugins.digitalocean.client import Client, OverdueError, UnexpectedError, deadline, segment
 from lab.plugins.digitalocean.tag import TAGS
 from lab.plugins.refresh import refreshed
-from lab.plugins.resource import Call, PartialError, PluginError, Resource, State
+from lab.plugins.resource import Call, CancelledError, PartialError, PluginError, Resource, State
 from lab.plugins.schema import Failure, Field, Kind
 from lab.plugins.values import Properties
 
 CREATE_TIMEOUT: Final = 3600.0
 UPDATE_TIMEOUT: Final = 3600.0
 DELETE_TIMEOUT: Final = 60.0
+"""For all that a deletion waits for. Of the official plugin's, 20 s go into waiting before it looks at all."""
+NOT_FOUND: Final = "Not Found"
 ACTION_TIMEOUT: Final = 3600.0
 
 NOT_READ: Final = ("image", "userData", "sshKeys", "gracefulShutdown", "resizeDisk", "dropletAgent", "backupPolicy")
@@ -75,6 +77,7 @@ class Droplet(Resource):
         "tags": TAGS,
         "volumeIds": Field(kind=Kind.SET, items=Field(), computed=True),
         "gracefulShutdown": FLAG,
+        "gpuPartitionMode": Field(replace=True),
         "resizeDisk": Field(kind=Kind.BOOLEAN, default=True),
     }
     outputs = {  # noqa: RUF012
@@ -102,6 +105,7 @@ class Droplet(Resource):
             "backups": inputs.get("backups") is True,
             "backupPolicy": bool(inputs.get("backupPolicy")),
             "volumeIds": bool(inputs.get("volumeIds")),
+            "gpuPartitionMode": bool(inputs.get("gpuPartitionMode")),
         }
         return [
             Failure(name, f"{name}: not in this stand-in for the digitalocean plugin; use the official one")
@@ -152,14 +156,22 @@ class Droplet(Resource):
         return found.outputs
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:
-        """Wait until nothing else is done to it, shut it down if so asked, DELETE it, and wait until it is gone."""
-        if self._wait_gone_or(id_, "locked", "false", ("", "true"), call):
-            return
+        """Wait until nothing else is done to it, shut it down if so asked, DELETE it, and wait until it is gone.
+
+        One that is gone before that is an error, as it is of the official plugin: the state has to be refreshed.
+        """
+        last = deadline(call, DELETE_TIMEOUT)
+        self._wait_within(last, f"Error waiting for droplet to be unlocked for destroy ({id_})", id_, "false", call)
         if state.get("gracefulShutdown"):
-            self._act(id_, {"type": "shutdown"}, "shutting down", call)
-            self._wait(id_, "status", "off", ("active",), DELETE_TIMEOUT, call)
-        self._client.delete(f"/v2/droplets/{id_}", call)
-        self._wait_gone_or(id_, "status", "archive", ("active", "off"), call)
+            self._act(id_, {"type": "shutdown"}, "shutting down the", call)
+            self._wait_within(last, f"Error waiting for droplet ({id_}) to become off", id_, "off", call)
+        try:
+            self._client.delete(f"/v2/droplets/{id_}", call)
+        except ApiError as error:
+            if error.status == 404:
+                return
+            raise
+        self._wait_within(last, "Error deleting droplet", id_, NOT_FOUND, call)
 
     def _finish_creation(self, id_: str, call: Call) -> None:
         """Go on where the run that made the droplet failed or was interrupted: the engine asks for nothing else."""
@@ -230,14 +242,30 @@ class Droplet(Resource):
         )
         return droplet
 
-    def _wait_gone_or(self, id_: str, attribute: str, target: str, pending: Collection[str], call: Call) -> bool:
+    def _wait_within(self, last: float, complaint: str, id_: str, target: str, call: Call) -> None:
+        """Wait for one of a deletion's steps; `last` is the deadline of all of them together."""
+        pending = {"false": ("true",), "off": ("active",), NOT_FOUND: ("new", "active", "off", "archive")}[target]
+
+        def look() -> str | None:
+            found = self._client.find(f"/v2/droplets/{id_}", call)
+            if found is None:
+                return NOT_FOUND
+            droplet = found["droplet"]
+            if droplet["locked"]:
+                return None  # as in _wait
+            return "false" if target == "false" else str(droplet["status"])
+
         try:
-            self._wait(id_, attribute, target, pending, DELETE_TIMEOUT, call)
-        except ApiError as error:
-            if error.status == 404:
-                return True
+            self._client.wait(look, target=target, pending=pending, deadline=last, what=f"droplet {id_}", call=call)
+        except CancelledError:
             raise
-        return False
+        except OverdueError:
+            raise PluginError(f"{complaint}: context deadline exceeded") from None
+        except UnexpectedError as error:
+            reason = f"unexpected state '{error.seen}', wanted target '{target}'. last error: %!s(<nil>)"
+            raise PluginError(f"{complaint}: {reason}") from None
+        except PluginError as error:
+            raise PluginError(f"{complaint}: {error}") from None
 
 
 def _body(inputs: Properties) -> dict[str, Any]:

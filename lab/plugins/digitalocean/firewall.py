@@ -104,7 +104,7 @@ class Firewall(Resource):
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
         """DELETE it."""
-        self._client.delete(f"/v2/firewalls/{id_}", call)
+        self._client.remove("firewall", f"/v2/firewalls/{id_}", call)
 
     def _look(self, id_: str, inputs: Properties, call: Call) -> State:
         found = self.read(id_, {}, inputs, call)

@@ -47,7 +47,7 @@ class SshKey(Resource):
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
         """DELETE it."""
-        self._client.delete(f"/v2/account/keys/{id_}", call)
+        self._client.remove("SSH key", f"/v2/account/keys/{id_}", call)
 
     def _look(self, id_: str, inputs: Properties, call: Call) -> State:
         found = self.read(id_, {}, inputs, call)

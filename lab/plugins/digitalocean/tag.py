@@ -67,4 +67,4 @@ class Tag(Resource):
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
         """DELETE it."""
-        self._client.delete(f"/v2/tags/{segment(id_)}", call)
+        self._client.remove("tag", f"/v2/tags/{segment(id_)}", call)

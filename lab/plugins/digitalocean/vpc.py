@@ -90,11 +90,11 @@ class Vpc(Resource):
         return self._look(id_, inputs, call).outputs
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
-        """DELETE it, again and again while its last members are on their way out."""
+        """DELETE it, again and again while it has members, or the API has not noticed yet that they are gone."""
         last, pause = deadline(call, DELETE_TIMEOUT), self._client.pace.busy
         while True:
             try:
-                return self._client.delete(f"/v2/vpcs/{id_}", call)
+                return self._client.remove("VPC", f"/v2/vpcs/{id_}", call)
             except ApiError as error:
                 if error.status not in HAS_MEMBERS or time.monotonic() > last:
                     raise

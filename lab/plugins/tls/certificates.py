@@ -182,8 +182,8 @@ def _authority(
 
 
 def _path_length(properties: Properties, *, is_ca: bool) -> int | None:
-    length = properties.get("maxPathLength", -1)
-    return length if is_ca and length >= 0 else None
+    length = properties.get("maxPathLength")
+    return length if is_ca and length is not None and length >= 0 else None
 
 
 def _usages(uses: list[str]) -> list[tuple[x509.ExtensionType, bool]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from lab.plugins.diff import Change, Difference
 from lab.plugins.resource import Call, PluginError, Resource, State
-from lab.plugins.schema import Field, Fields, Kind
+from lab.plugins.schema import Failure, Field, Fields, Kind
 from lab.plugins.tls import certificates, keys
 from lab.plugins.tls.certificates import Issued, Template
 from lab.plugins.values import Properties, known
@@ -26,7 +26,25 @@ SUBJECT = Field(
 NAMES: Fields = {"subject": SUBJECT, "dnsNames": STRINGS, "ipAddresses": STRINGS, "uris": STRINGS}
 
 PEM = Field(required=True, replace=True, canonical=lambda pem: str(pem).strip())
-SECRET_PEM = Field(required=True, replace=True, secret=True, canonical=lambda pem: str(pem).strip())
+SECRET_PEM = Field(replace=True, secret=True, canonical=lambda pem: str(pem).strip())
+
+
+def _key(name: str) -> Fields:
+    """Give the inputs that a private key comes in: as itself, or write-only with a number that tells of a change."""
+    return {
+        name: SECRET_PEM,
+        f"{name}Wo": Field(secret=True),
+        f"{name}WoVersion": Field(kind=Kind.INTEGER, replace=True),
+    }
+
+
+def _key_failures(inputs: Properties, name: str) -> list[Failure]:
+    for other in (f"{name}Wo", f"{name}WoVersion"):
+        if inputs.get(other) is not None:
+            return [Failure(other, f"{other}: not in this stand-in for the tls plugin; use the official one")]
+    if inputs.get(name) is None:
+        return [Failure(name, f"{name}: one of {name}, {name}Wo must be set")]
+    return []
 
 
 def _at_least(least: int) -> Callable[[object], str | None]:
@@ -38,7 +56,7 @@ VALIDITY: Fields = {
     "earlyRenewalHours": Field(kind=Kind.INTEGER, implied=0, replace=True, rule=_at_least(0)),
     "allowedUses": Field(kind=Kind.LIST, items=Field(choices=certificates.USES), required=True, replace=True),
     "isCaCertificate": FLAG,
-    "maxPathLength": Field(kind=Kind.INTEGER, implied=-1, replace=True, rule=_at_least(-1)),
+    "maxPathLength": Field(kind=Kind.INTEGER, computed=True, replace=True, rule=_at_least(-1)),
     "setSubjectKeyId": FLAG,
 }
 
@@ -59,8 +77,12 @@ class CertRequest(Resource):
     """A certificate request. Every change makes a new one."""
 
     token = "tls:index/certRequest:CertRequest"  # noqa: S105
-    inputs = {**NAMES, "privateKeyPem": SECRET_PEM}  # noqa: RUF012
+    inputs = {**NAMES, **_key("privateKeyPem")}  # noqa: RUF012
     outputs = {"certRequestPem": Field(), "keyAlgorithm": Field()}  # noqa: RUF012
+
+    def validate(self, inputs: Properties) -> list[Failure]:
+        """Find a key that is missing, or that comes in a way that this stand-in does not know."""
+        return _key_failures(inputs, "privateKeyPem")
 
     def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
         """Make a request; its id is its SHA-1."""
@@ -96,6 +118,7 @@ class _Certificate(Resource):
         implied = {name: spec.implied for name, spec in self.inputs.items() if spec.implied is not None}
         outputs = {
             **implied,
+            "maxPathLength": None,  # written as null where it was not given
             **_clean(inputs),
             **more,
             "certPem": issued.pem,
@@ -110,8 +133,12 @@ class SelfSignedCert(_Certificate):
     """A certificate signed by its own key; a certificate authority's, mostly."""
 
     token = "tls:index/selfSignedCert:SelfSignedCert"  # noqa: S105
-    inputs = {**NAMES, **VALIDITY, "setAuthorityKeyId": FLAG, "privateKeyPem": SECRET_PEM}  # noqa: RUF012
+    inputs = {**NAMES, **VALIDITY, "setAuthorityKeyId": FLAG, **_key("privateKeyPem")}  # noqa: RUF012
     outputs = {**ISSUED, "keyAlgorithm": Field()}  # noqa: RUF012
+
+    def validate(self, inputs: Properties) -> list[Failure]:
+        """Find a key that is missing, or that comes in a way that this stand-in does not know."""
+        return _key_failures(inputs, "privateKeyPem")
 
     def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
         """Sign one; its id is its serial number."""
@@ -133,9 +160,13 @@ class LocallySignedCert(_Certificate):
         **VALIDITY,
         "certRequestPem": PEM,
         "caCertPem": PEM,
-        "caPrivateKeyPem": SECRET_PEM,
+        **_key("caPrivateKeyPem"),
     }
     outputs = {**ISSUED, "caKeyAlgorithm": Field()}  # noqa: RUF012
+
+    def validate(self, inputs: Properties) -> list[Failure]:
+        """Find a key that is missing, or that comes in a way that this stand-in does not know."""
+        return _key_failures(inputs, "caPrivateKeyPem")
 
     def create(self, inputs: Properties, call: Call) -> State:
         """Sign one; its id is its serial number."""

@@ -52,6 +52,7 @@ droplet = digitalocean.Droplet(
     vpc_uuid=vpc.id,
     tags=[tag.name],
     user_data=config.require("userData"),
+    opts=pulumi.ResourceOptions(delete_before_replace=config.get_bool("deleteFirst")),
 )
 firewall = digitalocean.Firewall(
     "firewall",

@@ -24,6 +24,8 @@ class Host:
     commands: list[str] = field(default_factory=list)
     connections: int = 0
     open: int = 0
+    ended: int = 0
+    """Commands whose exit code was sent."""
     port: int = 0
     refusals: int = 0
     """This many connections are cut before they begin."""
@@ -104,6 +106,7 @@ class Host:
             process.exit_with_signal("KILL")
         else:
             process.exit(code)
+        self.ended += 1
 
 
 async def _feed(source: asyncssh.SSHReader[bytes], sink: asyncio.StreamWriter) -> None:

@@ -104,8 +104,8 @@ class Stack:
         )
         return Run(ended.returncode, ended.stdout, ended.stderr)
 
-    def interrupted(self, *arguments: str, when: Callable[[], None]) -> Run:
-        """Run a command, and press Ctrl-C once `when` returns."""
+    def interrupted(self, *arguments: str, when: Callable[[], None], then: Callable[[], None] = lambda: None) -> Run:
+        """Run a command, press Ctrl-C once `when` returns, and let `then` do what it is waiting for by now."""
         process = subprocess.Popen(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.directory,
@@ -117,6 +117,7 @@ class Stack:
         )
         when()
         os.killpg(process.pid, signal.SIGINT)
+        then()
         out, err = process.communicate(timeout=60)
         return Run(process.returncode, out, err)
 
@@ -143,6 +144,11 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         return self.pulumi("stack", "output", "--json", "--show-secrets").json()  # type: ignore[no-any-return]
+
+    def outputs_of(self, name: str) -> dict[str, Any]:
+        """Give what the state holds of one resource."""
+        resources = json.loads(self.state())["checkpoint"]["latest"]["resources"]
+        return next(r["outputs"] for r in resources if r["urn"].endswith(f"::{name}"))  # type: ignore[no-any-return]
 
     def state(self) -> str:
         return (self.directory / "state/.pulumi/stacks/tiny/test.json").read_text()

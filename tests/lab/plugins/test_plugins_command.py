@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -36,7 +38,7 @@ def host(clean_environment: None) -> Iterator[Host]:
 def plugin() -> Iterator[CommandPlugin]:
     plugin = command.plugin()
     yield plugin
-    plugin.cancel()
+    plugin.close()
 
 
 @pytest.fixture
@@ -84,8 +86,18 @@ def test_the_connection_is_filled_in_and_kept_secret(host: Host, steps: Steps) -
         "dialErrorLimit": 10,
         "perDialTimeout": 15,
     }
-    assert inputs["addPreviousOutputInEnv"] is True
+    assert "addPreviousOutputInEnv" not in inputs
     assert "__defaults" not in inputs
+
+
+def test_keys_and_passwords_are_secrets_within_the_secret_connection(steps: Steps) -> None:
+    secret = {"password": "p", "privateKey": "k", "privateKeyPassword": "w"}
+    given = {"connection": {"host": "h", **secret, "proxy": {"host": "p", **secret}}, "create": "true"}
+    inputs, _ = steps.plugin.check(COMMAND, given, olds={}, autonaming=None)  # type: ignore[arg-type]
+    outputs = steps.plugin.outputs(COMMAND, bare(inputs))
+    for marked in (inputs["connection"], outputs["connection"]):
+        for endpoint in (marked.value, marked.value["proxy"]):
+            assert {name for name, value in endpoint.items() if isinstance(value, Secret)} == set(secret)
 
 
 def test_without_a_create_nothing_is_run(host: Host, steps: Steps) -> None:
@@ -313,31 +325,113 @@ def test_a_proxy_is_gone_through(host: Host, steps: Steps) -> None:
         stop()
 
 
-def test_custom_timeouts_end_a_command(host: Host, plugin: CommandPlugin, steps: Steps) -> None:
+def test_custom_timeouts_end_the_dialling_and_no_command(host: Host, plugin: CommandPlugin, steps: Steps) -> None:
     call = steps.call
     object.__setattr__(call, "timeout", 0.3)
-    inputs = steps.checked(connection=host.connection(), create="sleep 60")
-    with pytest.raises(PluginError, match=r"not done after the 0.3 s that the resource's custom timeout allows"):
-        plugin.create(COMMAND, inputs, call, preview=False)
-    host.settled()
+    inputs = steps.checked(connection=host.connection(), create="sleep 1; echo at last")
+    assert bare(plugin.create(COMMAND, inputs, call, preview=False)[1])["stdout"] == "at last"
+    unreachable = steps.checked(connection=host.connection(port=1, dialErrorLimit=-1), create="true")
+    with pytest.raises(PluginError, match="context deadline exceeded"):
+        plugin.create(COMMAND, unreachable, call, preview=False)
 
 
-def test_cancelling_ends_what_runs_and_starts_nothing_more(host: Host, plugin: CommandPlugin, steps: Steps) -> None:
+def test_cancelling_lets_finish_what_runs_and_starts_nothing_more(
+    host: Host, plugin: CommandPlugin, steps: Steps, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go-on"
+    waiting = f"until [ -e {go_on} ]; do sleep 0.02; done; echo finished"
+
     def cancel() -> None:
-        wait_for("a command arrives", lambda: host.commands)
+        wait_for("the command arrives", lambda: host.commands)
+        plugin.cancel()
+        go_on.touch()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    assert bare(steps.create(connection=host.connection(), create=waiting))["stdout"] == "finished"
+    thread.join()
+    with pytest.raises(CancelledError, match="context canceled"):
+        steps.create(connection=host.connection(), create="true")
+    assert host.commands == [waiting]
+
+
+def test_cancelling_ends_the_dialling(host: Host, plugin: CommandPlugin, steps: Steps) -> None:
+    def cancel() -> None:
+        wait_for("a first try has failed", lambda: steps.said)
         plugin.cancel()
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    began = time.monotonic()
+    with pytest.raises(CancelledError, match="context canceled"):
+        steps.create(connection=host.connection(port=1, dialErrorLimit=-1), create="true")
+    thread.join()
+
+
+def test_the_plugins_end_is_the_end_of_what_it_waits_for(host: Host, plugin: CommandPlugin, steps: Steps) -> None:
+    def close() -> None:
+        wait_for("the command arrives", lambda: host.commands)
+        plugin.close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
     with pytest.raises(CancelledError):
         steps.create(connection=host.connection(), create="exec sleep 60")
-    assert time.monotonic() - began < 30
     thread.join()
     host.settled()
-    with pytest.raises(CancelledError):
-        steps.create(connection=host.connection(), create="true")
-    assert host.commands == ["exec sleep 60"]
+
+
+@pytest.mark.parametrize("stream", ["", ">&2"])
+def test_a_longer_line_than_the_official_plugin_bears_hangs_the_command_for_ever(
+    host: Host, plugin: CommandPlugin, steps: Steps, stream: str
+) -> None:
+    script = f"(head -c 70000 /dev/zero | tr '\\0' x; echo) {stream}"
+    ended: list[str] = []
+
+    def run() -> None:
+        try:
+            steps.create(connection=host.connection(), create=script)
+        except CancelledError:
+            ended.append("cut off")
+        else:
+            ended.append("finished")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for("the command has ended on its host", lambda: host.ended == 1)
+    Steps(plugin, COMMAND).create(connection=host.connection(), create="echo others go on")
+    assert ended == []
+    plugin.close()
+    thread.join(30)
+    assert ended == ["cut off"]
+
+
+def test_a_long_line_that_is_cut_or_not_shown_hangs_nothing(host: Host, steps: Steps) -> None:
+    long = "head -c 70000 /dev/zero | tr '\\0' x; echo"
+    steps.create(connection=host.connection(), create=f"({long}) | cut -c -65535")
+    assert len(steps.outputs["stdout"]) == 65535
+    steps.create(connection=host.connection(), create=long, logging="none")
+    assert len(steps.outputs["stdout"]) == 70000
+    steps.create(connection=host.connection(), create=f"({long}) >&2", logging="stdout")
+    assert len(steps.outputs["stderr"]) == 70000
+
+
+@pytest.mark.parametrize("by", ["environment", "input"])
+def test_an_ssh_agent_that_is_gone_fails_every_connection_before_any_host_is_asked(
+    host: Host, steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    gone = tmp_path / "agent"
+    more = {"agentSocketPath": str(gone)} if by == "input" else {}
+    if by == "environment":
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(gone))
+    with pytest.raises(PluginError, match=f"^dial unix {gone}: connect: no such file or directory$"):
+        steps.create(connection=host.connection(**more), create="true")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(gone))
+    listener.close()
+    with pytest.raises(PluginError, match=f"^dial unix {gone}: connect: connection refused$"):
+        steps.create(connection=host.connection(**more), create="true")
+    assert host.connections == 0
+    assert steps.said == []
 
 
 @pytest.mark.parametrize(

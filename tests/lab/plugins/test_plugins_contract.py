@@ -30,7 +30,7 @@ def notation(field: Field) -> str:
             return f"map({notation(field.items) if field.items else 'any'})"
         case Kind.OBJECT:
             members = (
-                f"{name}: {notation(inner)}{' required' if inner.required else ''}"
+                f"{name}: {notation(inner)}{' required' if inner.required else ''}{' secret' if inner.secret else ''}"
                 for name, inner in sorted(field.fields.items())
             )
             return f"object({', '.join(members)})"

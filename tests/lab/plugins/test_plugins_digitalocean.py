@@ -11,6 +11,9 @@ import pytest
 
 from lab.plugins import digitalocean
 from lab.plugins.digitalocean import DigitalOceanPlugin
+from lab.plugins.digitalocean.client import Client
+from lab.plugins.digitalocean.droplet import DELETE_TIMEOUT
+from lab.plugins.digitalocean.vpc import DELETE_TIMEOUT as VPC_DELETE_TIMEOUT
 from lab.plugins.resource import CancelledError, PartialError, PluginError
 from lab.plugins.values import UNKNOWN
 from tests.lab.cloud.service import Service
@@ -51,34 +54,26 @@ def made(plugin: DigitalOceanPlugin, token: str, **inputs: Any) -> Steps:
     return steps
 
 
-@pytest.fixture
-def greeted(ocean: DigitalOceanPlugin, calls: Recorder) -> Recorder:
-    """The recorder, after the call that comes before the first one."""
-    Steps(ocean, TAG, id="nothing", outputs={"name": "nothing"}).refresh()
-    assert calls.take() == ["GET /v2/account", "GET /v2/tags/nothing"]
-    return calls
-
-
-def test_a_tag_is_made_looked_at_and_removed(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+def test_a_tag_is_made_looked_at_and_removed(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     tag = made(ocean, TAG, name="lab-etcd")
-    assert greeted.body("POST") == {"name": "lab-etcd"}
-    assert greeted.take() == ["POST /v2/tags", "GET /v2/tags/lab-etcd"]
+    assert calls.body("POST") == {"name": "lab-etcd"}
+    assert calls.take() == ["POST /v2/tags", "GET /v2/tags/lab-etcd"]
     assert tag.id == tag.outputs["name"] == "lab-etcd"
     assert tag.outputs["dropletsCount"] == 0
     assert tag.refresh()
-    assert greeted.take() == ["GET /v2/tags/lab-etcd"]
+    assert calls.take() == ["GET /v2/tags/lab-etcd"]
     assert tag.diff(name="lab-etcd") == {}
     assert tag.diff(name="lab-master") == {"name": True}
     tag.delete()
-    assert greeted.take() == ["DELETE /v2/tags/lab-etcd"]
+    assert calls.take() == ["DELETE /v2/tags/lab-etcd"]
     assert not tag.refresh()
 
 
-def test_a_vpc_is_made_looked_at_and_removed(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+def test_a_vpc_is_made_looked_at_and_removed(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     inputs = {"name": "lab", "region": "fra1", "ipRange": "10.10.0.0/20"}
     vpc = made(ocean, VPC, **inputs)
-    assert greeted.body("POST") == {"name": "lab", "region": "fra1", "ip_range": "10.10.0.0/20"}
-    assert greeted.take() == ["POST /v2/vpcs", "GET /v2/vpcs/ID"]
+    assert calls.body("POST") == {"name": "lab", "region": "fra1", "ip_range": "10.10.0.0/20"}
+    assert calls.take() == ["POST /v2/vpcs", "GET /v2/vpcs/ID"]
     assert vpc.outputs["vpcUrn"] == f"do:vpc:{vpc.id}"
     assert vpc.outputs["default"] is False or vpc.outputs["default"] is True
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000 UTC", vpc.outputs["createdAt"])
@@ -87,10 +82,10 @@ def test_a_vpc_is_made_looked_at_and_removed(ocean: DigitalOceanPlugin, greeted:
     assert vpc.diff(**inputs | {"region": "nyc3"}) == {"region": True}
     assert vpc.diff(**inputs | {"description": "ours"}) == {"description": False}
     vpc.update(**inputs | {"description": "ours"})
-    assert greeted.take() == ["PUT /v2/vpcs/ID", "GET /v2/vpcs/ID"]
+    assert calls.take() == ["PUT /v2/vpcs/ID", "GET /v2/vpcs/ID"]
     assert vpc.outputs["description"] == "ours"
     vpc.delete()
-    assert greeted.take() == ["DELETE /v2/vpcs/ID"]
+    assert calls.take() == ["DELETE /v2/vpcs/ID"]
 
 
 def test_a_vpc_whose_range_the_cloud_chose_does_not_differ(ocean: DigitalOceanPlugin) -> None:
@@ -114,29 +109,29 @@ def test_a_vpc_is_removed_once_its_last_member_is_gone(
     assert not vpc.refresh()
 
 
-def test_an_ssh_key_is_made_looked_at_twice_and_removed(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+def test_an_ssh_key_is_made_looked_at_twice_and_removed(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     key = made(ocean, SSH_KEY, name="deploy", publicKey=f"{PUBLIC_KEY}\n")
-    assert [(method, path.rpartition("/")[0]) for method, path, _ in greeted.requests] == [
+    assert [(method, path.rpartition("/")[0]) for method, path, _ in calls.requests] == [
         ("POST", "/v2/account"),
         ("GET", "/v2/account/keys"),
         ("GET", "/v2/account/keys"),
     ]
-    assert greeted.body("POST") == {"name": "deploy", "public_key": f"{PUBLIC_KEY}\n"}
-    greeted.take()
+    assert calls.body("POST") == {"name": "deploy", "public_key": f"{PUBLIC_KEY}\n"}
+    calls.take()
     assert re.fullmatch(r"([0-9a-f]{2}:){15}[0-9a-f]{2}", key.outputs["fingerprint"])
     assert key.diff(name="deploy", publicKey=PUBLIC_KEY) == {}
     assert key.diff(name="deploy", publicKey=PUBLIC_KEY.replace("J6r", "J6s")) == {"publicKey": True}
     assert key.diff(name="other", publicKey=PUBLIC_KEY) == {"name": False}
     key.update(name="other", publicKey=PUBLIC_KEY)
-    assert greeted.take() == ["PUT /v2/account/keys/ID", "GET /v2/account/keys/ID"]
+    assert calls.take() == ["PUT /v2/account/keys/ID", "GET /v2/account/keys/ID"]
     key.delete()
-    assert greeted.take() == ["DELETE /v2/account/keys/ID"]
+    assert calls.take() == ["DELETE /v2/account/keys/ID"]
 
 
-def test_a_droplet_is_made_and_waited_for(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+def test_a_droplet_is_made_and_waited_for(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     vpc = made(ocean, VPC, name="lab", region="fra1", ipRange="10.10.0.0/20")
     key = made(ocean, SSH_KEY, name="deploy", publicKey=PUBLIC_KEY)
-    greeted.take()
+    calls.take()
     droplet = made(
         ocean,
         DROPLET,
@@ -144,7 +139,7 @@ def test_a_droplet_is_made_and_waited_for(ocean: DigitalOceanPlugin, greeted: Re
             vpcUuid=vpc.id, userData=USER_DATA, sshKeys=[key.outputs["fingerprint"]], tags=["etcd"], monitoring=True
         ),
     )
-    assert greeted.body("POST") == {
+    assert calls.body("POST") == {
         "name": "a.example.test",
         "region": "fra1",
         "size": "s-1vcpu-1gb",
@@ -158,7 +153,7 @@ def test_a_droplet_is_made_and_waited_for(ocean: DigitalOceanPlugin, greeted: Re
         "tags": ["etcd"],
         "vpc_uuid": vpc.id,
     }
-    assert greeted.take() == ["POST /v2/droplets", "GET /v2/droplets/ID"]
+    assert calls.take() == ["POST /v2/droplets", "GET /v2/droplets/ID"]
     out = droplet.outputs
     assert out["status"] == "active"
     assert out["dropletUrn"] == f"do:droplet:{droplet.id}"
@@ -208,24 +203,24 @@ def test_what_cannot_change_in_place_replaces_a_droplet(
 
 
 def test_a_changed_size_powers_the_droplet_off_and_on_again(
-    ocean: DigitalOceanPlugin, greeted: Recorder, service: Service
+    ocean: DigitalOceanPlugin, calls: Recorder, service: Service
 ) -> None:
     droplet = made(ocean, DROPLET, **droplet_inputs())
-    greeted.take()
+    calls.take()
     service.machines.calls.clear()
     change = droplet_inputs(size="s-2vcpu-2gb")
     assert droplet.diff(**change) == {"size": False}
     assert bare(droplet.preview_update(**change))["ipv4Address"] == droplet.outputs["ipv4Address"]
-    assert greeted.take() == []
+    assert calls.take() == []
     droplet.update(**change)
-    actions = [body["type"] for method, path, body in greeted.requests if path.endswith("/actions")]
+    actions = [body["type"] for method, path, body in calls.requests if path.endswith("/actions")]
     assert actions == ["power_off", "resize", "power_on"]
-    assert next(body for *_, body in greeted.requests if body and body["type"] == "resize") == {
+    assert next(body for *_, body in calls.requests if body and body["type"] == "resize") == {
         "type": "resize",
         "disk": True,
         "size": "s-2vcpu-2gb",
     }
-    assert greeted.take() == [
+    assert calls.take() == [
         "POST /v2/droplets/ID/actions",
         "GET /v2/droplets/ID",
         "POST /v2/droplets/ID/actions",
@@ -237,26 +232,26 @@ def test_a_changed_size_powers_the_droplet_off_and_on_again(
     assert droplet.outputs["memory"] == 2048
 
 
-def test_a_changed_name_renames_the_droplet(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+def test_a_changed_name_renames_the_droplet(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     droplet = made(ocean, DROPLET, **droplet_inputs())
-    greeted.take()
+    calls.take()
     change = droplet_inputs(name="b.example.test")
     assert droplet.diff(**change) == {"name": False}
     droplet.update(**change)
-    assert greeted.body("POST") == {"type": "rename", "name": "b.example.test"}
-    assert greeted.take() == ["POST /v2/droplets/ID/actions", "GET /v2/droplets/ID"]
+    assert calls.body("POST") == {"type": "rename", "name": "b.example.test"}
+    assert calls.take() == ["POST /v2/droplets/ID/actions", "GET /v2/droplets/ID"]
     assert droplet.outputs["name"] == "b.example.test"
 
 
-def test_changed_tags_are_put_on_and_taken_off_one_by_one(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+def test_changed_tags_are_put_on_and_taken_off_one_by_one(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     droplet = made(ocean, DROPLET, **droplet_inputs(tags=["etcd", "old"]))
-    greeted.take()
+    calls.take()
     change = droplet_inputs(tags=["etcd", "new"])
     assert set(droplet.diff(**change).values()) == {False}
     droplet.update(**change)
     resources = {"resources": [{"resource_id": droplet.id, "resource_type": "droplet"}]}
-    assert greeted.body("DELETE") == greeted.body("POST") == resources
-    assert greeted.take() == [
+    assert calls.body("DELETE") == calls.body("POST") == resources
+    assert calls.take() == [
         "DELETE /v2/tags/old/resources",
         "POST /v2/tags",
         "POST /v2/tags/new/resources",
@@ -265,12 +260,12 @@ def test_changed_tags_are_put_on_and_taken_off_one_by_one(ocean: DigitalOceanPlu
     assert sorted(droplet.outputs["tags"]) == ["etcd", "new"]
 
 
-def test_a_droplet_is_shut_down_first_if_so_asked(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+def test_a_droplet_is_shut_down_first_if_so_asked(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     droplet = made(ocean, DROPLET, **droplet_inputs(gracefulShutdown=True))
-    greeted.take()
+    calls.take()
     droplet.delete()
-    assert greeted.body("POST") == {"type": "shutdown"}
-    assert greeted.take() == [
+    assert calls.body("POST") == {"type": "shutdown"}
+    assert calls.take() == [
         "GET /v2/droplets/ID",
         "POST /v2/droplets/ID/actions",
         "GET /v2/droplets/ID",
@@ -280,21 +275,69 @@ def test_a_droplet_is_shut_down_first_if_so_asked(ocean: DigitalOceanPlugin, gre
     assert not droplet.refresh()
 
 
-def test_what_is_gone_already_is_no_obstacle_to_removing_it(ocean: DigitalOceanPlugin, service: Service) -> None:
-    droplet, tag = made(ocean, DROPLET, **droplet_inputs()), made(ocean, TAG, name="x")
+@pytest.mark.parametrize(
+    ("token", "inputs", "path", "complaint"),
+    [
+        (TAG, {"name": "x"}, "tags", "Error deleting tag: DELETE .*: 404 "),
+        (VPC, {"name": "x", "region": "fra1"}, "vpcs", "Error deleting VPC: DELETE .*: 404 "),
+        (SSH_KEY, {"name": "x", "publicKey": PUBLIC_KEY}, "account/keys", "Error deleting SSH key: DELETE .*: 404 "),
+        (FIREWALL, {"name": "etcd", **RULES}, "firewalls", "Error deleting firewall: DELETE .*: 404 "),
+        (
+            DROPLET,
+            droplet_inputs(),
+            "droplets",
+            r"Error waiting for droplet to be unlocked for destroy \(\d+\): unexpected state 'Not Found', wanted",
+        ),
+    ],
+)
+def test_deleting_what_is_gone_already_fails_until_the_state_is_refreshed(
+    ocean: DigitalOceanPlugin, service: Service, token: str, inputs: dict[str, Any], path: str, complaint: str
+) -> None:
+    if token == FIREWALL:
+        made(ocean, TAG, name="lab-etcd")
+    gone = made(ocean, token, **inputs)
     with service.digitalocean() as client:
-        client.delete(f"/v2/droplets/{droplet.id}")
-        client.delete("/v2/tags/x")
-    wait_for("the droplet is gone", lambda: not droplet.refresh())
-    droplet.delete()
-    tag.delete()
+        assert client.delete(f"/v2/{path}/{gone.id}").status_code == 204
+        wait_for("it is gone", lambda: client.get(f"/v2/{path}/{gone.id}").status_code == 404)
+    with pytest.raises(PluginError, match=complaint):
+        gone.delete()
+    assert not gone.refresh()
 
 
-def test_a_firewall_is_made_changed_as_a_whole_and_removed(ocean: DigitalOceanPlugin, greeted: Recorder) -> None:
+@pytest.mark.parametrize("timeout", [None, 0.5])
+def test_a_droplet_that_takes_too_long_to_go_is_an_error_whose_limit_the_program_can_set(
+    ocean: DigitalOceanPlugin, monkeypatch: pytest.MonkeyPatch, timeout: float | None
+) -> None:
+    assert DELETE_TIMEOUT == 60
+    if timeout is None:
+        monkeypatch.setattr("lab.plugins.digitalocean.droplet.DELETE_TIMEOUT", 0.5)
+    droplet = made(ocean, DROPLET, **droplet_inputs())
+    call = droplet.call
+    object.__setattr__(call, "timeout", timeout)
+    monkeypatch.setattr(Client, "delete", lambda *_: None)  # taken, and nothing comes of it
+    with pytest.raises(PluginError, match="Error deleting droplet: context deadline exceeded"):
+        ocean.delete(DROPLET, droplet.id, droplet.outputs, call)
+    assert droplet.refresh()
+
+
+def test_a_vpc_that_keeps_its_members_is_tried_for_two_minutes_or_as_long_as_the_program_says(
+    ocean: DigitalOceanPlugin, calls: Recorder
+) -> None:
+    assert VPC_DELETE_TIMEOUT == 120
+    vpc = made(ocean, VPC, name="lab", region="fra1", ipRange="10.10.0.0/20")
+    made(ocean, DROPLET, **droplet_inputs(vpcUuid=vpc.id))
+    call = vpc.call
+    object.__setattr__(call, "timeout", 0.1)
+    with pytest.raises(PluginError, match=r"Error deleting VPC: DELETE .*: 40[39] "):
+        ocean.delete(VPC, vpc.id, vpc.outputs, call)
+    assert sum(method == "DELETE" for method, *_ in calls.requests) > 1
+
+
+def test_a_firewall_is_made_changed_as_a_whole_and_removed(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     made(ocean, TAG, name="lab-etcd")
-    greeted.take()
+    calls.take()
     firewall = made(ocean, FIREWALL, name="etcd", tags=["lab-etcd"], **RULES)
-    assert greeted.body("POST") == {
+    assert calls.body("POST") == {
         "name": "etcd",
         "tags": ["lab-etcd"],
         "droplet_ids": None,
@@ -308,20 +351,20 @@ def test_a_firewall_is_made_changed_as_a_whole_and_removed(ocean: DigitalOceanPl
             {"protocol": "udp", "ports": "53", "destinations": {"addresses": ["0.0.0.0/0"]}},
         ],
     }
-    assert greeted.take() == ["POST /v2/firewalls", "GET /v2/firewalls/ID"]
+    assert calls.take() == ["POST /v2/firewalls", "GET /v2/firewalls/ID"]
     assert firewall.diff(name="etcd", tags=["lab-etcd"], **RULES) == {}
     turned = {name: list(reversed(rules)) for name, rules in RULES.items()}
     assert firewall.diff(name="etcd", tags=["lab-etcd"], **turned) == {}
     firewall.refresh()
-    assert greeted.take() == ["GET /v2/firewalls/ID"]
+    assert calls.take() == ["GET /v2/firewalls/ID"]
     assert firewall.diff(name="etcd", tags=["lab-etcd"], **RULES) == {}
     fewer = RULES | {"inboundRules": RULES["inboundRules"][1:]}
     assert firewall.diff(name="etcd", tags=["lab-etcd"], **fewer) == {"inboundRules[0]": False}
     firewall.update(name="etcd", tags=["lab-etcd"], **fewer)
-    assert len(greeted.body("PUT")["inbound_rules"]) == 2
-    assert greeted.take() == ["PUT /v2/firewalls/ID", "GET /v2/firewalls/ID"]
+    assert len(calls.body("PUT")["inbound_rules"]) == 2
+    assert calls.take() == ["PUT /v2/firewalls/ID", "GET /v2/firewalls/ID"]
     firewall.delete()
-    assert greeted.take() == ["DELETE /v2/firewalls/ID"]
+    assert calls.take() == ["DELETE /v2/firewalls/ID"]
     assert not firewall.refresh()
 
 
@@ -358,14 +401,10 @@ def test_a_preview_asks_nothing_of_the_cloud_and_needs_no_token(calls: Recorder,
         made(plugin, TAG, name="x")
 
 
-def test_a_wrong_token_shows_at_the_first_call_and_is_not_in_the_error(
-    service: Service, clean_environment: None
-) -> None:
+def test_a_wrong_token_shows_and_is_not_in_the_error(service: Service, clean_environment: None) -> None:
     plugin = digitalocean.plugin(QUICK)
     plugin.configure({"token": "dop_v1_wrong", "apiEndpoint": service.url})
-    with pytest.raises(
-        PluginError, match=r"GET http://127.0.0.1:\d+/v2/account: 401 .*Unable to authenticate"
-    ) as raised:
+    with pytest.raises(PluginError, match=r"POST http://127.0.0.1:\d+/v2/tags: 401 .*Unable to authenticate") as raised:
         made(plugin, TAG, name="x")
     assert "dop_v1" not in str(raised.value)
 
@@ -385,7 +424,7 @@ def test_the_token_and_address_can_come_from_the_environment(
 def test_an_api_that_is_not_there_is_named(clean_environment: None) -> None:
     plugin = digitalocean.plugin(QUICK)
     plugin.configure({"token": "t", "apiEndpoint": "http://127.0.0.1:1", "httpRetryMax": "1"})
-    with pytest.raises(PluginError, match=r"http://127.0.0.1:1/v2/account: no answer from the API: .*refused"):
+    with pytest.raises(PluginError, match=r"http://127.0.0.1:1/v2/tags: no answer from the API: .*refused"):
         made(plugin, TAG, name="x")
 
 

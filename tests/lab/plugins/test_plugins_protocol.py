@@ -31,6 +31,8 @@ from tests.lab.plugins.conftest import QUICK
 KEY = "tls:index/privateKey:PrivateKey"
 DROPLET = "digitalocean:index/droplet:Droplet"
 VPC = "digitalocean:index/vpc:Vpc"
+TAG = "digitalocean:index/tag:Tag"
+SSH_KEY = "digitalocean:index/sshKey:SshKey"
 URN = "urn:pulumi:lab::triplane::{}::it"
 
 
@@ -131,6 +133,44 @@ def test_a_difference_is_told_with_its_kind_and_what_it_replaces(keys: Any) -> N
     assert not found.deleteBeforeReplace
     request.ignoreChanges.append("algorithm")
     assert keys.Diff(request).changes == DiffResponse.DIFF_NONE
+
+
+@pytest.mark.parametrize(
+    ("token", "given", "change", "first"),
+    [
+        (DROPLET, {"name": "a"}, {"image": "debian-13-x64"}, True),
+        (DROPLET, {"name": "a"}, {"userData": "#cloud-config\n"}, True),
+        (DROPLET, {"name": "a"}, {"region": "nyc3"}, True),
+        (DROPLET, {"name": "a"}, {"image": "debian-13-x64", "name": "b"}, True),
+        (DROPLET, {"name": "a"}, {"size": "s-2vcpu-2gb"}, False),
+        (DROPLET, {"name": "a"}, {"name": "b"}, False),
+        (DROPLET, {}, {"image": "debian-13-x64"}, False),
+        (VPC, {"name": "a"}, {"ipRange": "10.20.0.0/20"}, True),
+        (VPC, {}, {"ipRange": "10.20.0.0/20"}, False),
+        (TAG, {"name": "a"}, {"name": "b"}, True),
+        (SSH_KEY, {"name": "a"}, {"publicKey": "ssh-ed25519 AAAAB"}, True),
+    ],
+)
+def test_a_resource_that_was_given_its_name_is_deleted_before_it_is_replaced(
+    clean_environment: None, token: str, given: dict[str, Any], change: dict[str, Any], *, first: bool
+) -> None:
+    base: dict[str, dict[str, Any]] = {
+        DROPLET: {"image": "debian-12-x64", "size": "s-1vcpu-1gb", "region": "fra1"},
+        VPC: {"region": "fra1", "ipRange": "10.10.0.0/20"},
+        TAG: {},
+        SSH_KEY: {"publicKey": "ssh-ed25519 AAAAA"},
+    }
+    with served(digitalocean.plugin(QUICK)) as stub:
+        olds = check(stub, token, base[token] | given).inputs
+        news = check(stub, token, base[token] | given | change, decode(olds)).inputs
+        request = provider_pb2.DiffRequest(
+            id="x", urn=URN.format(token), type=token, olds=olds, old_inputs=olds, news=news
+        )
+        found = stub.Diff(request)
+        assert found.changes == DiffResponse.DIFF_SOME
+        assert found.deleteBeforeReplace is first
+        request.ignoreChanges.extend(change)
+        assert not stub.Diff(request).deleteBeforeReplace
 
 
 def test_names_are_made_up_from_the_engines_seed_or_the_stacks_pattern(clean_environment: None) -> None:

@@ -186,7 +186,7 @@ def test_an_authority_certificate_says_what_it_is_and_signs_itself(plugin: tls.T
     assert ca.id == str(certificate.serial_number)
     assert certificate.serial_number.bit_length() <= 128
     assert ca.outputs["keyAlgorithm"] == "ECDSA"
-    assert ca.outputs["maxPathLength"] == -1
+    assert ca.outputs["maxPathLength"] is None
     assert ca.outputs["earlyRenewalHours"] == 0
     assert ca.outputs["readyForRenewal"] is False
 
