@@ -82,8 +82,13 @@ class Host(pulumi.ComponentResource):
             ssh_keys=[ssh_key_fingerprint],
             user_data=secret(door_key.private_key_openssh).apply(host_step.user_data),
             # A new deploy key must not rebuild the host: it is the SSH CA that lets people in.
+            # The plugin would delete a replaced droplet before its successor is there: what only it holds must not go.
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=list(after), ignore_changes=["sshKeys"], custom_timeouts=DROPLET_TIMEOUT
+                parent=self,
+                depends_on=list(after),
+                ignore_changes=["sshKeys"],
+                custom_timeouts=DROPLET_TIMEOUT,
+                delete_before_replace=False,
             ),
         )
         names = Names(

@@ -40,8 +40,12 @@ class Network(pulumi.ComponentResource):
             name=topology.cluster,
             region=region,
             ip_range=str(vpc_cidr),
-            # Droplets that are gone are counted for some minutes more (terraform-provider-digitalocean 455, 488).
-            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="10m")),
+            # Droplets that are gone are counted for some minutes more (terraform-provider-digitalocean 455, 488). The
+            # plugin would delete a replaced network first, and every droplet in it before that: so the API is asked for
+            # the new one first, refuses it for its name, and nothing is lost.
+            opts=pulumi.ResourceOptions(
+                parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="10m"), delete_before_replace=False
+            ),
         )
         vpc.default.apply(lambda default: _warn_of_default(default, region=region))
         self.vpc = vpc

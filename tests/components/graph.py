@@ -61,7 +61,8 @@ class Resource:
     inputs: Mapping[str, Any]
     depends_on: frozenset[str]
     ignore_changes: tuple[str, ...]
-    delete_before_replace: bool
+    delete_before_replace: bool | None
+    """None leaves it to the plugin."""
     deleted_with: str
     protect: bool
     delete_timeout: str
@@ -133,7 +134,7 @@ class RecordingMonitor(mocks.MockMonitor):
                 },
                 depends_on=frozenset(request.dependencies),
                 ignore_changes=tuple(request.ignoreChanges),
-                delete_before_replace=request.deleteBeforeReplace,
+                delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
                 deleted_with=request.deletedWith,
                 protect=request.protect,
                 delete_timeout=request.customTimeouts.delete,

@@ -234,6 +234,10 @@ def test_the_commands_that_are_printed_log_in_with_a_key_that_they_say_how_to_ge
     assert printed["deploy key"] == "(umask 077; pulumi stack output deployKey --show-secrets > deploy_key)"
 
 
+def test_no_droplet_and_no_network_goes_before_its_successor_is_there(graph: Graph) -> None:
+    assert {r.delete_before_replace for r in [*graph.of(":Droplet"), *graph.of(":Vpc")]} == {False}
+
+
 def test_every_host_has_a_public_and_a_private_name(lab: Graph) -> None:
     records = {(r.inputs["name"], r.inputs["content"]) for r in lab.of(":DnsRecord")}
     assert ("etcd-2.lab.triplane.test", "address-of-etcd-2") in records
