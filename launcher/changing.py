@@ -10,14 +10,14 @@ from typing import Any, NoReturn
 
 from rich.table import Table
 
-from lab import plugins, toolchain
+from lab import toolchain
 from lab.hosts import image
 from lab.images.recipes import AGNHOST
 from launcher import lab as daemon
-from launcher import repair, stacks
+from launcher import plugin_choice, repair, stacks
 from launcher.desk import Desk, become
 from launcher.engine import Engine
-from launcher.errors import InterruptedByUserError, LauncherError
+from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.preparation import ENGINE, IMAGES, RELEASES, Preparation, official_plugins, releases
 from launcher.report import console
 
@@ -36,6 +36,8 @@ def up(desk: Desk, *, preview: bool, refresh: bool) -> int:
     """Raise the cluster."""
     with desk.workspace.locked(desk.report):
         engine = ready(desk, desk.workspace.stack)
+        used = plugin_choice.Kind.OFFICIAL if engine.official_plugins else plugin_choice.Kind.STAND_INS
+        desk.report.say(f"provider plugins: {used}")
         verb = ["preview"] if preview else ["up", "--yes", "--skip-preview"]
         outcome = engine.run(*verb, "--suppress-outputs", *(["--refresh"] if refresh else []))
     if outcome.stopped:
@@ -55,6 +57,7 @@ def _image_for_pods(desk: Desk) -> str | None:
 def ready(desk: Desk, stack: str) -> Engine:
     """Have binaries, mirror, image, lab and stack, and nothing left undecided of an earlier run."""
     workspace, preparation = desk.workspace, _preparation(desk)
+    plugin_choice.settle(workspace, os.environ, official_plugins(os.environ))  # refuse before anything is built
     preparation.everything(stack)
     daemon.start(workspace, desk.report)
     engine = preparation.engine(resolving=True)
@@ -195,7 +198,7 @@ def pulumi(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     engine.become(arguments)
 
 
-def version() -> None:
+def version(desk: Desk) -> None:
     """Say what is pinned, and what stands in for what."""
     table = Table(box=None, pad_edge=False)
     for heading in ("PROGRAM", "VERSION", "ORIGIN", "HERE"):
@@ -208,5 +211,9 @@ def version() -> None:
     out = console()
     out.print(table, highlight=False)
     official = official_plugins(os.environ)
-    source = "this lab's stand-ins" if official is None else f"the official ones, in {official}"
-    out.print(f"provider plugins ({', '.join(plugins.PLUGINS)}): {source}", highlight=False)
+    try:
+        used = plugin_choice.choose(desk.workspace, os.environ, available=official is not None)
+        said = f"{used}, in {official}" if used is plugin_choice.Kind.OFFICIAL else str(used)
+    except MistakeError as error:
+        said = str(error)
+    out.print(f"provider plugins: {said}", highlight=False, soft_wrap=True)

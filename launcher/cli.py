@@ -182,4 +182,4 @@ def version() -> None:
     """Show what is pinned, and what is in use."""
     from launcher import changing  # noqa: PLC0415 - see above
 
-    changing.version()
+    changing.version(_desk())

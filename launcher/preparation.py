@@ -14,7 +14,7 @@ from lab import cloud, images, mirror, plugins, toolchain
 from lab.catalog import CatalogError
 from lab.hosts import image, operator
 from lab.machines import MachineError
-from launcher import lab, plugin_download, stacks
+from launcher import lab, plugin_choice, plugin_download, stacks
 from launcher.access import ca_public_key
 from launcher.engine import Engine, make_passphrase
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
@@ -31,9 +31,6 @@ IMAGES = ("coredns", "kubernetes-images")
 
 DEFAULT_IMAGE = "debian-12-x64"
 
-OFFICIAL = "TRIPLANE_OFFICIAL_PLUGINS"
-"""Set to 1 where the engine may use, and download, the official provider plugins."""
-
 
 def pulumi_home(environment: Mapping[str, str]) -> Path:
     """Find the user's own folder of the engine's files."""
@@ -43,7 +40,7 @@ def pulumi_home(environment: Mapping[str, str]) -> Path:
 def official_plugins(environment: Mapping[str, str]) -> Path | None:
     """Find the engine's plugin folder, where the official plugins are in it (in the SDKs' versions) or may come."""
     folder = pulumi_home(environment) / "plugins"
-    return folder if not plugin_download.missing(folder) or environment.get(OFFICIAL) == "1" else None
+    return folder if not plugin_download.missing(folder) or environment.get(plugin_choice.OFFICIAL) == "1" else None
 
 
 def releases(versions: object) -> dict[str, str]:
@@ -148,9 +145,9 @@ class Preparation:
         """
         workspace = self.workspace
         workspace.prepare()
+        official = plugin_choice.settle(workspace, os.environ, official_plugins(os.environ))
         with self._building() as progress:
             self._place_engine(progress)
-        official = official_plugins(os.environ)
         if official is None:
             install_stand_ins(workspace)
         else:
@@ -231,8 +228,9 @@ class Preparation:
 
         Without a first run nobody is asked: a machine without a network would wait for it in every `up`.
         """
-        forced = self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(OFFICIAL) == "1"
-        asked = forced or (first_run and self.upstream.mode is toolchain.Mode.PROBE)
+        forced = self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(plugin_choice.OFFICIAL) == "1"
+        unwanted = os.environ.get(plugin_choice.OFFICIAL) == "0"
+        asked = forced or (first_run and self.upstream.mode is toolchain.Mode.PROBE and not unwanted)
         return asked and bool(plugin_download.missing(pulumi_home(os.environ) / "plugins")) and not self._has_state()
 
     def _has_state(self) -> bool:
@@ -251,7 +249,7 @@ class Preparation:
             progress.done(task)
         except LauncherError as error:
             progress.drop(task)
-            if self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(OFFICIAL) == "1":
+            if self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(plugin_choice.OFFICIAL) == "1":
                 raise
             self.report.say(f"{error}; the lab's stand-ins are used")
 

@@ -12,7 +12,7 @@ import pytest
 
 from lab import plugins, toolchain
 from lab.toolchain import Limits, Mode, Upstream
-from launcher import plugin_download, preparation, stacks
+from launcher import plugin_choice, plugin_download, preparation, stacks
 from launcher.errors import LauncherError
 from launcher.plugin_download import addresses, install, missing, plugin_folder
 from launcher.report import Report
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's own folder of the engine's files, and nothing in it."""
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi-home"))
     monkeypatch.setenv("TRIPLANE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv(preparation.OFFICIAL, raising=False)
+    monkeypatch.delenv(plugin_choice.OFFICIAL, raising=False)
     return tmp_path / "pulumi-home"
 
 
@@ -164,7 +164,7 @@ def test_a_later_run_can_be_told_to_bring_them(
     workspace: Workspace, mirror: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert preparing(workspace, mirror, Mode.FETCH)._announce({})
-    monkeypatch.setenv(preparation.OFFICIAL, "1")
+    monkeypatch.setenv(plugin_choice.OFFICIAL, "1")
     assert preparing(workspace, mirror, Mode.PROBE)._announce({})
     assert preparing(workspace, mirror, Mode.BUILD)._announce({})
 
@@ -199,7 +199,7 @@ def test_plugins_that_were_asked_for_and_do_not_come_are_an_error(
 ) -> None:
     engine(workspace.bin, record, "exit 1")
     if forced == "official":
-        monkeypatch.setenv(preparation.OFFICIAL, "1")
+        monkeypatch.setenv(plugin_choice.OFFICIAL, "1")
     made = preparing(workspace, mirror, Mode.FETCH if forced == "fetch" else Mode.PROBE)
     with pytest.raises(LauncherError, match="is not downloaded: pulumi ended with exit code 1"):
         made._download_plugins(made.report.progress())

@@ -1,0 +1,91 @@
+"""Which provider plugins the engine uses, the official ones or the stand-ins, and that a cluster keeps those it has.
+
+Both have the same names and versions, so that the state does not tell which of them made it. A file beside the state
+does. Without it, four folders under the user's Pulumi home would decide on every run, and a preview of a real stack on
+the same machine would change what the next `up` of the lab uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+
+from lab.plugins import PLUGINS
+from launcher import files, stacks
+from launcher.errors import MistakeError
+from launcher.workspace import Workspace
+
+OFFICIAL = "TRIPLANE_OFFICIAL_PLUGINS"
+"""1 has the engine use, and download, the official provider plugins; 0 has it use the stand-ins."""
+
+SWITCH = "TRIPLANE_SWITCH_PLUGINS"
+"""1 lets other plugins go on with what the last ones made."""
+
+RECORD = "plugins"
+"""File in the workspace: the plugins that made what its states hold."""
+
+
+class Kind(StrEnum):
+    """Whose plugins."""
+
+    OFFICIAL = "official"
+    STAND_INS = "stand-ins"
+
+    def __str__(self) -> str:
+        """Name them for a user, with their versions."""
+        versions = ", ".join(f"{name} {version(f'pulumi-{name}')}" for name in PLUGINS)
+        whose = "the official ones" if self is Kind.OFFICIAL else "the lab's stand-ins for"
+        return f"{whose} {versions}"
+
+
+def settle(workspace: Workspace, environment: Mapping[str, str], official: Path | None) -> Path | None:
+    """Decide, and remember it; `official` is the folder of the official plugins where they are or may come.
+
+    Return that folder, or None for the stand-ins. What has made a cluster goes on with it, whatever else has come to
+    this machine since. Raises `MistakeError` where that is not possible, or something else is asked for.
+    """
+    kind = choose(workspace, environment, available=official is not None)
+    files.write(workspace.directory / RECORD, f"{kind.value}\n")
+    return official if kind is Kind.OFFICIAL else None
+
+
+def choose(workspace: Workspace, environment: Mapping[str, str], *, available: bool) -> Kind:
+    """Decide as `settle` does, and change nothing."""
+    asked = {"1": Kind.OFFICIAL, "0": Kind.STAND_INS}.get(environment.get(OFFICIAL, ""))
+    wanted = asked or (Kind.OFFICIAL if available else Kind.STAND_INS)
+    made = made_by(workspace)
+    if made is None or made is wanted or environment.get(SWITCH) == "1":
+        return wanted
+    if asked is None and (made is Kind.STAND_INS or available):
+        return made
+    reason = f"{OFFICIAL}={environment[OFFICIAL]}" if asked else "they are not on this machine any more"
+    way_back = f"Set {OFFICIAL}={int(made is Kind.OFFICIAL)}"
+    raise MistakeError(
+        f"what is there was made with {_called(made)} provider plugins, and this run would use {_called(wanted)} "
+        f"({reason}). {way_back} to go on with those it has, ./triplane down to begin again, or {SWITCH}=1 to switch "
+        "on purpose: look at ./triplane up --preview first."
+    )
+
+
+def made_by(workspace: Workspace) -> Kind | None:
+    """Tell which plugins made what the states hold; None where they hold nothing."""
+    if not any(_holds_something(workspace, stack) for stack in stacks.recorded(workspace)):
+        return None
+    try:
+        return Kind((workspace.directory / RECORD).read_text().strip())
+    except (FileNotFoundError, ValueError):
+        # The folder of the last run's plugins: the user's own, where they were official.
+        return Kind.OFFICIAL if (workspace.pulumi_home / "plugins").is_symlink() else Kind.STAND_INS
+
+
+def _holds_something(workspace: Workspace, stack: str) -> bool:
+    latest = stacks.checkpoint(workspace, stack)
+    resources = latest.get("resources") or []
+    of_plugins = (each for each in resources if not str(each["type"]).startswith("pulumi:") and each.get("custom"))
+    return bool(latest.get("pending_operations")) or any(of_plugins)
+
+
+def _called(kind: Kind) -> str:
+    return "the official" if kind is Kind.OFFICIAL else "the stand-in"
