@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Network
 
 from lab.cloud import inventory
@@ -54,7 +55,7 @@ class Actions:
     def start(self, *actions: int) -> None:
         """Run recorded actions in the background."""
         for action in actions:
-            self._in_background(f"action-{action}", lambda action=action: self._run(action))  # type: ignore[misc]
+            self._in_background(f"action-{action}", partial(self._run, action))
 
     def _in_background(self, name: str, work: Callable[[], object]) -> None:
         # Daemon threads: a stopping lab does not wait a minute for a shutdown; `resume` finishes it next time.
