@@ -14,6 +14,9 @@ LIBRARY = "steps/step.sh"
 BOOT_SECONDS = 600
 """For cloud-init to be done, with what an image's vendor has it do."""
 
+APT_SECONDS = 420
+"""For a call of apt, which waits up to 300 s for another one's lock."""
+
 PROGRAMS = {
     "curl": "curl",
     "modprobe": "kmod",
@@ -77,6 +80,7 @@ def script(*, size: str, overlay: bool, ssh_ca_public_key: str | None) -> str:
         library_text=read(LIBRARY),
         library_directory=PurePosixPath(paths.STEP_LIBRARY).parent,
         boot_seconds=BOOT_SECONDS,
+        apt_seconds=APT_SECONDS,
         door=paths.SSH_BOOTSTRAP,
         overlay=overlay,
         needed=" ".join(f"{program}:{package}" for program, package in programs.items()),

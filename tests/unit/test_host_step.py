@@ -181,6 +181,17 @@ def test_a_program_that_cannot_be_had_is_told_in_one_line_with_its_package(dropl
     assert droplet.run(overlay=False).returncode == 0
 
 
+def test_a_package_source_that_does_not_answer_is_not_waited_for_for_ever(
+    droplet: Droplet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "APT_SECONDS", 1)
+    droplet.without("ss")
+    droplet.program("apt-get", '[[ "$*" == *update* ]] || exec sleep 50')
+    assert "ss:iproute2 (program:package) is missing and cannot be installed: apt did not end within 1 s;" in (
+        droplet.error()
+    )
+
+
 def test_another_update_of_the_lists_is_waited_for(droplet: Droplet) -> None:
     droplet.without("ss")
     tries = droplet.root / "tries"

@@ -261,7 +261,7 @@ restart() {
 TRIPLANE_END_OF_FILE_LIBRARY
 mv -f /usr/local/lib/triplane/step.sh.new /usr/local/lib/triplane/step.sh
 . /usr/local/lib/triplane/step.sh
-step host 1800
+step host 2100
 
 # Its verdict is not the question: vendors' data fail as well. What this host was told is, that it lets us in.
 code=0
@@ -286,7 +286,7 @@ missing() {
   done
 }
 apt() {
-  DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 timeout --kill-after=30 300 \
+  DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 timeout --kill-after=30 420 \
     apt-get --quiet --quiet --option=DPkg::Lock::Timeout=300 "$@" 2>&1 </dev/null
 }
 # On its first boot a host updates the lists itself, and apt does not wait for that lock.
@@ -304,7 +304,8 @@ if [ -n "$lacks" ]; then
     answer=$(apt install --yes --no-install-recommends "${packages[@]}") || true
   fi
   lacks=$(missing)
-  [ -z "$lacks" ] || fail "${lacks//$'\n'/, } (program:package) is missing and cannot be installed: $(grep '^E: ' <<<"$answer" | tail -n 1 || tail -n 1 <<<"$answer"); let this host reach its package source (outbound 80 and 443) or choose an image that has it, and run the same again"
+  answer=$(grep '^E: ' <<<"$answer" | tail -n 1 || tail -n 1 <<<"$answer")
+  [ -z "$lacks" ] || fail "${lacks//$'\n'/, } (program:package) is missing and cannot be installed: ${answer:-apt did not end within 420 s}; let this host reach its package source (outbound 80 and 443) or choose an image that has it, and run the same again"
   say "installed ${packages[*]}"
 fi
 
