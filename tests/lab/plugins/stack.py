@@ -148,7 +148,7 @@ class Stack:
     def outputs_of(self, name: str) -> dict[str, Any]:
         """Give what the state holds of one resource."""
         resources = json.loads(self.state())["checkpoint"]["latest"]["resources"]
-        return next(r["outputs"] for r in resources if r["urn"].endswith(f"::{name}"))  # type: ignore[no-any-return]
+        return next(r["outputs"] for r in resources if r["urn"].endswith(f"::{name}"))
 
     def state(self) -> str:
         return (self.directory / "state/.pulumi/stacks/tiny/test.json").read_text()

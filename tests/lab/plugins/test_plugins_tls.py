@@ -192,7 +192,7 @@ def test_an_authority_certificate_says_what_it_is_and_signs_itself(plugin: tls.T
 
 
 @pytest.mark.filterwarnings("ignore:Attribute's length must be")
-def test_a_common_name_may_be_longer_than_x509_says_as_gos_may(plugin):
+def test_a_common_name_may_be_longer_than_x509_says_as_gos_may(plugin: tls.TlsPlugin) -> None:
     name = f"system:node:{'n' * 63}"
     ca = authority(plugin)
     certificate = parsed(
