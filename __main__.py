@@ -13,6 +13,7 @@ import pulumi
 
 import preflight
 import settings as stack
+from components import offers
 from components.apiserver import Apiservers
 from components.containerd import Containerds
 from components.controller_manager import ControllerManagers
@@ -56,6 +57,7 @@ releases = Releases(
     digests=settings.mirror.digests if settings.mirror else {},
 )
 registry = settings.mirror.registry if settings.mirror else None
+offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image)
 
 # The ground: a private network, and firewalls that are there before the first host is.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
@@ -90,7 +92,7 @@ droplets = Droplets(
     topology=topology,
     network=network,
     region=settings.region,
-    image=settings.image,
+    images={pool.name: pool.image or settings.image for pool in settings.pools},
     zone_id=settings.zone.id,
     ssh_ca_public_key=settings.ssh_ca_public_key,
     after=[walls],

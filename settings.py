@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from model import checks, digitalocean, releases
+from model import checks, releases
 from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find
 from model.images import COREDNS, PAUSE
 from model.labels import label_key, label_value, no_two_alike, pool_taint
@@ -67,6 +67,7 @@ LabelKey = Annotated[str, AfterValidator(label_key)]
 LabelValue = Annotated[str, AfterValidator(label_value)]
 PoolTaint = Annotated[InstanceOf[Taint], BeforeValidator(pool_taint)]
 Image = Annotated[str, AfterValidator(checks.image)]
+ImageSlug = Annotated[str, AfterValidator(checks.slug("an image", "debian-12-x64"))]
 
 
 def _version(component: str) -> AfterValidator:
@@ -100,11 +101,9 @@ class Pool(Section):
     name: Annotated[Label, Field(examples=["etcd"])]
     roles: Annotated[tuple[Role, ...], Field(examples=[["etcd"]]), AfterValidator(checks.some_without_repeats)]
     count: Annotated[Count, Field(ge=0, examples=[3])]
-    size: Annotated[
-        str,
-        AfterValidator(checks.choice("a droplet size", digitalocean.SIZES)),
-        Field(examples=["s-2vcpu-4gb"]),
-    ]
+    size: Annotated[str, AfterValidator(checks.slug("a droplet size", "s-2vcpu-4gb")), Field(examples=["s-2vcpu-4gb"])]
+    image: Annotated[ImageSlug | None, Field(examples=["debian-12-x64"])] = None
+    """What its hosts boot from; None for the stack's."""
     labels: Annotated[Mapping[LabelKey, LabelValue], Field(examples=[{"example.com/disk": "nvme"}])] = Field(
         default_factory=dict
     )
@@ -169,12 +168,8 @@ class Settings(Section):
     cluster: Annotated[Label, Field(examples=["prod"])]
     domain: Annotated[DnsName, Field(examples=["k8s.example.com"])]
     zone: Annotated[Zone, Field(examples=[{"id": "0123456789abcdef0123456789abcdef", "name": "example.com"}])]
-    region: Annotated[
-        str, AfterValidator(checks.choice("a region", digitalocean.REGIONS)), Field(examples=["fra1"])
-    ] = "fra1"
-    image: Annotated[
-        str, AfterValidator(checks.choice("an image", digitalocean.IMAGES)), Field(examples=["debian-12-x64"])
-    ] = "debian-12-x64"
+    region: Annotated[str, AfterValidator(checks.slug("a region", "fra1")), Field(examples=["fra1"])] = "fra1"
+    image: Annotated[ImageSlug, Field(examples=["debian-12-x64"])] = "debian-12-x64"
     pools: Annotated[
         tuple[Pool, ...], Field(examples=[[{"name": "etcd", "roles": ["etcd"], "count": 3, "size": "s-1vcpu-2gb"}]])
     ] = DEFAULT_POOLS

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from model import addresses, digitalocean, flag_rules, ports, releases
+from model import addresses, digitalocean, flag_rules, offers, ports, releases
 from model.mistakes import Mistake, one_of, write_one_of
 from model.roles import Role
 from model.topology import KUBELET_ROLES, Topology
@@ -33,6 +33,8 @@ _PREFIXES = {
 }
 """Widest and narrowest prefix of each range, and by whose word. flannel wants four blocks or more in its network,
 and the API server at most 20 bits of services; the tenth service address is DNS by custom."""
+
+_EXAMPLES = {"vpcCidr": "10.240.0.0/20", "podCidr": "10.200.0.0/16", "serviceCidr": "10.32.0.0/24"}
 
 _IN_PODS, _ON_OTHER_HOSTS = "COREDNS", ("HTTP", "HTTPS", "DNS_TCP")
 _TAKEN_PORTS = {
@@ -64,17 +66,8 @@ def _pools(settings: Settings) -> Iterator[Mistake]:
                 value=pool.name,
                 problem="is the name of two pools. Write another one: hosts are named after their pool.",
             )
-        memory = digitalocean.SIZES[pool.size].memory_gib
-        hungriest = max(pool.roles, key=digitalocean.LEAST_MEMORY_GIB.__getitem__)
-        least = digitalocean.LEAST_MEMORY_GIB[hungriest]
-        if memory < least:
-            enough = next(slug for slug, size in digitalocean.SIZES.items() if size.memory_gib >= least)
-            yield Mistake(
-                setting=f"{where}.size",
-                value=pool.size,
-                problem=f"is too small: {hungriest} needs {least} GiB of memory, it has {memory:g}. "
-                f"Write {enough} or larger.",
-            )
+        if problem := offers.too_small(pool, digitalocean.SIZES):
+            yield Mistake(setting=f"{where}.size", value=pool.size, problem=problem)
         yield from _nodes_of(pool, where)
     members = sum(pool.count for pool in settings.pools if Role.ETCD in pool.roles)
     masters = sum(pool.count for pool in settings.pools if Role.KUBE_MASTER in pool.roles)
@@ -137,7 +130,8 @@ def _names(settings: Settings) -> Iterator[Mistake]:
 
 def _addresses(settings: Settings) -> Iterator[Mistake]:
     plan = {"vpcCidr": settings.vpc_cidr, "podCidr": settings.pod_cidr, "serviceCidr": settings.service_cidr}
-    mistakes = {name: problem for name, network in plan.items() if (problem := _range_problem(name, network))}
+    anchors = digitalocean.ANCHORS.get(settings.region)
+    mistakes = {name: problem for name, network in plan.items() if (problem := _range_problem(name, network, anchors))}
     for one, other in combinations(plan, 2):
         if plan[one].overlaps(plan[other]):
             mistakes.setdefault(other, f"overlaps with {one}, {plan[one]}. Write a range outside it.")
@@ -156,8 +150,8 @@ def _addresses(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(setting=f"triplane:{name}", value=plan[name], problem=problem)
 
 
-def _range_problem(name: str, network: IPv4Network) -> str | None:
-    """Say what is wrong with one of the three ranges by itself."""
+def _range_problem(name: str, network: IPv4Network, anchors: IPv4Network | None) -> str | None:
+    """Say what is wrong with one of the three ranges by itself; `anchors` is what the region keeps on every droplet."""
     widest, narrowest, who = _PREFIXES[name]
     if not widest <= network.prefixlen <= narrowest:
         return f"is a /{network.prefixlen}, and {who} /{widest} to /{narrowest}. Write one of those."
@@ -166,7 +160,12 @@ def _range_problem(name: str, network: IPv4Network) -> str | None:
         return f"is not a private range. Write one inside {one_of(map(str, homes))}."
     reserved = next((kept for kept in digitalocean.VPC_RESERVED if network.overlaps(kept)), None)
     if name == "vpcCidr" and reserved:
-        return f"overlaps with {reserved}, which DigitalOcean keeps for itself. Write e.g. 10.240.0.0/20."
+        return f"overlaps with {reserved}, which DigitalOcean keeps for itself. Write e.g. {_EXAMPLES[name]}."
+    if anchors and network.overlaps(anchors):
+        return (
+            f"overlaps with {anchors}, which DigitalOcean keeps for itself in this region, on every droplet. "
+            f"Write e.g. {_EXAMPLES[name]}."
+        )
     return None
 
 

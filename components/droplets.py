@@ -20,7 +20,7 @@ class Droplets(pulumi.ComponentResource):
     """Every pool's hosts, and the key that the program comes with.
 
     Hosts that share a role of the control plane stand in a chain, each waiting for the one before to be ready with all
-    that runs on it: so a change of size powers off one of them at a time.
+    that runs on it: so a change of size powers off one of them at a time. `images` are slugs by the pool's name.
     """
 
     hosts: Mapping[str, Host]
@@ -34,7 +34,7 @@ class Droplets(pulumi.ComponentResource):
         topology: Topology,
         network: Network,
         region: str,
-        image: str,
+        images: Mapping[str, str],
         zone_id: str,
         ssh_ca_public_key: str | None,
         after: Iterable[pulumi.Resource],
@@ -57,7 +57,7 @@ class Droplets(pulumi.ComponentResource):
             hosts[node.name] = Host(
                 node,
                 region=region,
-                image=image,
+                image=images[node.pool],
                 zone_id=zone_id,
                 vpc_id=network.vpc_id,
                 tags=_tags(node, network),

@@ -18,6 +18,7 @@ from model.mistakes import write_one_of
 _T = TypeVar("_T")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SLUG = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 _HEX_32 = re.compile(r"[0-9a-f]{32}")
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _IMAGE_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
@@ -105,6 +106,17 @@ def network(value: object) -> IPv4Network:
     if interface.ip != interface.network.network_address:
         raise ValueError(f"has bits set after its prefix. Write {interface.network} for the network around it.")
     return interface.network
+
+
+def slug(what: str, example: str) -> Callable[[str], str]:
+    """Make a check that accepts the API's name of `what`: "a region"; whether there is one is the API's to say."""
+
+    def check(value: str) -> str:
+        if _SLUG.fullmatch(value):
+            return value
+        raise ValueError(f"is not the slug of {what}: lower-case letters, digits and dashes. Write e.g. {example}.")
+
+    return check
 
 
 def choice(what: str, choices: Collection[str]) -> Callable[[str], str]:

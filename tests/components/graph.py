@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import grpc
 import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc
@@ -21,6 +23,7 @@ from pulumi.runtime.settings import get_root_resource, reset_options, set_root_r
 from pulumi.runtime.stack import wait_for_rpcs
 
 import preflight
+from model.digitalocean import REGIONS, SIZES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,14 +105,55 @@ class Graph:
         return seen
 
 
+OFFERS = {
+    "digitalocean:index/getSizes:getSizes": {
+        "sizes": [
+            {
+                "slug": slug,
+                "available": True,
+                "vcpus": size.vcpus,
+                "memory": size.memory_gib * 1024,
+                "disk": size.disk_gib,
+                "priceMonthly": size.usd_a_month,
+            }
+            for slug, size in SIZES.items()
+        ]
+    },
+    "digitalocean:index/getRegions:getRegions": {
+        "regions": [{"slug": slug, "available": True, "sizes": list(SIZES)} for slug in REGIONS]
+    },
+    "digitalocean:index/getDroplets:getDroplets": {"droplets": []},
+}
+"""What DigitalOcean answers: everything everywhere."""
+
+
+class Refused(grpc.RpcError):
+    """A function that fails, as the engine reports it."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return "GET https://api.digitalocean.com/v2/sizes: 403 You are missing the required permission sizes:read\nmore"
+
+
 class Engine(mocks.Mocks):
+    def __init__(self, offers: Mapping[str, Any] = MappingProxyType(OFFERS)) -> None:
+        self.offers = offers
+        self.registered: list[str] = []
+
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.registered.append(args.name)
         computed = COMPUTED.get(args.typ, lambda _: {})
         return f"id-of-{args.name}", {**args.inputs, **computed(args.name)}
 
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
-        msg = f"the program calls {args.token}: it should take everything from its settings"
-        raise AssertionError(msg)
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        if args.token not in OFFERS:
+            msg = f"the program calls {args.token}: it should take everything else from its settings"
+            raise AssertionError(msg)
+        if args.token not in self.offers:
+            raise Refused
+        return dict(self.offers[args.token])
 
 
 class RecordingMonitor(mocks.MockMonitor):
@@ -179,12 +223,17 @@ TOKENS = {"digitalocean:token": "dop_v1_" + "0" * 64, "cloudflare:apiToken": "x"
 @cache
 def graph_of(stack: str, **changes: str) -> Graph:
     """The graph of a stack file with some settings (JSON texts by name) changed."""
+    return run_program(stack, Engine(), **changes)
+
+
+def run_program(stack: str, engine: Engine, **changes: str) -> Graph:
+    """The same, with an engine of one's own; raises what the program raises."""
     graph = Graph()
     asyncio.set_event_loop(asyncio.new_event_loop())
     reset_options()
     set_root_resource(None)
-    monitor = RecordingMonitor(Engine(), graph)
-    mocks.set_mocks(Engine(), project="triplane", stack=stack, preview=False, monitor=monitor)
+    monitor = RecordingMonitor(engine, graph)
+    mocks.set_mocks(engine, project="triplane", stack=stack, preview=False, monitor=monitor)
     config = config_of(stack) | {f"triplane:{name}": value for name, value in changes.items()} | TOKENS
     pulumi.runtime.set_all_config(config, list(TOKENS))
 

@@ -55,14 +55,6 @@ def test_a_mistake_gets_one_clear_error(mistake):
     assert wrong(**mistake["change"]) == [mistake["told"]]
 
 
-def test_an_unknown_size_gets_the_closest_one_and_the_list():
-    [line] = wrong(pools=[pool(size="s-2vpcu-4gb")])
-    assert line.startswith(
-        'pools[0].size = "s-2vpcu-4gb" is not a droplet size that Triplane knows. Did you mean s-2vcpu-4gb?'
-    )
-    assert "g-8vcpu-32gb" in line
-
-
 def test_mistakes_in_several_settings_are_told_together():
     lines = wrong(domain="k8s.example.org", podCidr="10.240.0.0/16", apiPort=22)
     assert [line.split(" ", 1)[0] for line in lines] == ["domain", "podCidr", "apiPort"]
@@ -129,6 +121,10 @@ def test_a_private_range_is_not_the_world_however_wide():
     assert parse(MINIMAL | {"sshAllowed": ["10.0.0.0/8"]}).ssh_allowed == (IPv4Network("10.0.0.0/8"),)
 
 
+def test_a_range_that_another_region_keeps_is_free():
+    assert parse(MINIMAL | {"region": "ams3", "vpcCidr": "10.19.0.0/20"}).vpc_cidr == IPv4Network("10.19.0.0/20")
+
+
 def test_the_zone_itself_can_be_the_domain():
     assert parse(MINIMAL | {"domain": "example.com"}).domain == "example.com"
 
@@ -176,6 +172,12 @@ def test_a_pool_of_nodes_may_be_empty_or_missing():
     empty = parse(MINIMAL | {"pools": [pool(), pool(name="n", roles=["kube-node"], count=0)]})
     assert [each.count for each in empty.pools] == [3, 0]
     assert parse(MINIMAL | {"pools": [pool()]})
+
+
+def test_sizes_regions_and_images_that_the_tables_do_not_have_are_taken():
+    """What there is, is DigitalOcean's to say: model/offers.py."""
+    settings = parse(MINIMAL | {"region": "ric1", "image": "debian-14-x64", "pools": [pool(size="s-3vcpu-3gb")]})
+    assert (settings.region, settings.image, settings.pools[0].size) == ("ric1", "debian-14-x64", "s-3vcpu-3gb")
 
 
 def test_node_ports_are_nobodys_until_it_is_said_and_may_be_the_worlds():
@@ -244,6 +246,7 @@ def test_settings_made_in_python_are_checked_as_well():
 
 TEN = IPv4Network("10.0.0.0/8")
 KEPT = [IPv4Network(text) for text in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24")]
+KEPT_IN_FRA1 = IPv4Network("10.19.0.0/16")
 
 
 unhurried = examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -279,6 +282,7 @@ def test_a_plan_is_accepted_exactly_when_nothing_in_it_overlaps(vpc, pods, servi
         or vpc.overlaps(services)
         or pods.overlaps(services)
         or any(vpc.overlaps(kept) for kept in KEPT)
+        or any(network.overlaps(KEPT_IN_FRA1) for network in (vpc, pods, services))
     )
     settings, error = outcome(plan)
     assert ("overlaps with" in error) == clash

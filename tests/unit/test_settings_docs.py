@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from model.accounts import CLOUDFLARE, DIGITALOCEAN
-from model.digitalocean import IMAGES, REGIONS, SIZES
+from model.digitalocean import ANCHORS, IMAGES, REGIONS, SIZES, VPC_RESERVED, Size
 from settings import Settings, parse
 from settings_wording import section_in
 
@@ -72,9 +73,17 @@ def test_every_setting_has_a_type_and_a_meaning():
 
 def test_the_table_of_sizes_is_the_codes():
     documented = {
-        slug.strip("`"): (int(vcpus), float(memory), int(price)) for slug, vcpus, memory, price in table("Size")
+        slug.strip("`"): Size(int(vcpus), float(memory), int(disk), float(price))
+        for slug, vcpus, memory, disk, price in table("Size")
     }
-    assert documented == {slug: (size.vcpus, size.memory_gib, size.usd_a_month) for slug, size in SIZES.items()}
+    assert documented == SIZES
+
+
+def test_the_table_of_kept_ranges_is_the_codes():
+    documented = {region.strip("`"): IPv4Network(network) for region, network in table("Region")}
+    assert documented == ANCHORS
+    for network in VPC_RESERVED:
+        assert str(network) in TEXT
 
 
 @pytest.mark.parametrize("provider", [DIGITALOCEAN, CLOUDFLARE], ids=lambda provider: provider.name)

@@ -1,0 +1,78 @@
+"""Holding a stack against what DigitalOcean offers, before anything is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+
+from model.digitalocean import Size
+from model.mistakes import SettingsError
+from model.offers import TABLE, Droplet, Host, Offers, PoolLike, judge
+from model.topology import Topology
+
+MIB_A_GIB = 1024
+
+
+def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: str) -> None:
+    """Warn of what is doubtful, and refuse what DigitalOcean does not offer.
+
+    Raises pulumi.RunError, which the engine shows as the message that it is, without a traceback.
+    """
+    offers = _offers()
+    hosts = [Host(name=node.fqdn, pool=node.pool) for node in topology.nodes]
+    verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts)
+    if verdict.mistakes:  # only then is it worth a call to know which hosts are there already
+        verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts, existing=_droplets())
+    for warning in verdict.warnings:
+        pulumi.log.warn(str(warning))
+    if verdict.mistakes:
+        raise pulumi.RunError(str(SettingsError(verdict.mistakes)))
+
+
+def _offers() -> Offers:
+    """Ask for sizes and regions as the stack's token sees them.
+
+    Where they cannot be had (no network, a token without the rights), Triplane's own table stands in: a preview must
+    not need more than it did.
+    """
+    try:
+        sizes, regions = digitalocean.get_sizes(), digitalocean.get_regions()
+    except Exception as error:  # noqa: BLE001  (the SDK raises nothing narrower)
+        pulumi.log.warn(
+            "DigitalOcean could not be asked for its sizes and regions, so Triplane's own table, which may be older, "
+            f"stands in: {_first_line(error)}"
+        )
+        return TABLE
+    for_sale = {size.slug: size for size in sizes.sizes if size.available}
+    return Offers(
+        sizes={
+            slug: Size(
+                vcpus=int(size.vcpus),
+                memory_gib=size.memory / MIB_A_GIB,
+                disk_gib=int(size.disk),
+                usd_a_month=size.price_monthly,
+            )
+            for slug, size in for_sale.items()
+        },
+        regions={
+            region.slug: [slug for slug in region.sizes if slug in for_sale] if region.available else []
+            for region in regions.regions
+        },
+        from_api=True,
+    )
+
+
+def _droplets() -> list[Droplet]:
+    """List the account's droplets; none where they cannot be listed."""
+    try:
+        found = digitalocean.get_droplets().droplets
+    except Exception as error:  # noqa: BLE001  (the SDK raises nothing narrower)
+        pulumi.log.warn(f"DigitalOcean could not be asked which droplets exist: {_first_line(error)}")
+        return []
+    return [Droplet(name=each.name, size=each.size, region=each.region) for each in found]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,189 @@
+"""Which droplets can be had where, and what follows for the pools of a stack.
+
+What is offered comes from DigitalOcean's API, or from Triplane's own table where the API could not be asked. The API's
+word refuses a stack before anything is created; the table, which may be older than the cloud, only warns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Protocol
+
+from model.digitalocean import IMAGES, LEAST_MEMORY_GIB, NOT_OFFERED, REGIONS, SIZES, Size
+from model.mistakes import Mistake, one_of
+from model.roles import Role
+
+MOST_NAMED = 3
+"""Sizes named instead of one that cannot be had: a line has to be read."""
+
+
+class PoolLike(Protocol):
+    """What an offer is checked against."""
+
+    @property
+    def name(self) -> str:
+        """Name of the pool."""
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """What its hosts are for."""
+
+    @property
+    def size(self) -> str:
+        """The droplets' size slug."""
+
+    @property
+    def image(self) -> str | None:
+        """What its hosts boot from, where that is not the stack's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Host:
+    """A droplet that a stack wants; `name` is the droplet's own."""
+
+    name: str
+    pool: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Droplet:
+    """A droplet that the account has."""
+
+    name: str
+    size: str
+    region: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offers:
+    """Sizes by slug, and the slugs that each region makes new droplets of; a closed region makes none."""
+
+    sizes: Mapping[str, Size]
+    regions: Mapping[str, Collection[str]]
+    from_api: bool
+    """Whether DigitalOcean said so a moment ago."""
+
+    def near(self, size: str, region: str) -> list[str]:
+        """Name the cheapest sizes of a region with at least the CPUs and the memory of this one."""
+        wanted = self.sizes[size]
+        enough = [
+            slug
+            for slug in self.regions[region]
+            if slug in self.sizes
+            and self.sizes[slug].vcpus >= wanted.vcpus
+            and self.sizes[slug].memory_gib >= wanted.memory_gib
+        ]
+        return sorted(enough, key=lambda slug: (self.sizes[slug].usd_a_month, slug))[:MOST_NAMED]
+
+
+TABLE = Offers(
+    sizes=SIZES,
+    regions={region: [slug for slug in SIZES if slug not in NOT_OFFERED.get(region, ())] for region in REGIONS},
+    from_api=False,
+)
+"""What is known without asking."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What stops a stack, and what its owner should know."""
+
+    mistakes: tuple[Mistake, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
+
+
+def too_small(pool: PoolLike, sizes: Mapping[str, Size]) -> str | None:
+    """Say that a pool's size has too little memory for its roles, and which one of `sizes` has enough."""
+    size = sizes.get(pool.size)
+    hungriest = max(pool.roles, key=LEAST_MEMORY_GIB.__getitem__)
+    least = LEAST_MEMORY_GIB[hungriest]
+    if size is None or size.memory_gib >= least:
+        return None
+    enough = min(
+        (slug for slug, each in sizes.items() if each.memory_gib >= least), key=lambda slug: sizes[slug].usd_a_month
+    )
+    return (
+        f"is too small: {hungriest} needs {least} GiB of memory, it has {size.memory_gib:g}. Write {enough} or larger."
+    )
+
+
+def judge(
+    *,
+    offers: Offers,
+    region: str,
+    image: str,
+    pools: Sequence[PoolLike],
+    hosts: Sequence[Host],
+    existing: Collection[Droplet] = (),
+) -> Verdict:
+    """Hold a stack against what is offered.
+
+    A droplet that exists needs no offer: where its size is sold out, or its region closed, it only could not be made
+    again. `existing` may be any droplets of the account.
+    """
+    there = {(droplet.name, droplet.size) for droplet in existing if droplet.region == region}
+    mistakes: list[Mistake] = []
+    warnings = list(_unknown_images(image, pools))
+
+    def tell(setting: str, value: str, problem: str, *, new: bool) -> None:
+        refused = offers.from_api and new
+        advice = "" if new else " The hosts that exist stay as they are, but none of them could be made again."
+        found = Mistake(setting=setting, value=value, problem=problem + advice)
+        (mistakes if refused else warnings).append(found)
+
+    if not offers.regions.get(region):
+        names = {name for name, _ in there}
+        new = any(host.name not in names for host in hosts)
+        tell("triplane:region", region, _region_problem(region, offers), new=new)
+        return Verdict(mistakes=tuple(mistakes), warnings=tuple(warnings))
+    for position, pool in enumerate(pools):
+        where = f"triplane:pools[{position}].size"
+        wanted = [host.name for host in hosts if host.pool == pool.name]
+        new = any((name, pool.size) not in there for name in wanted)
+        if wanted and (problem := _size_problem(pool.size, region, offers)):
+            tell(where, pool.size, problem, new=new)
+        elif wanted and offers.from_api and (problem := too_small(pool, offers.sizes)):
+            tell(where, pool.size, problem, new=True)
+    return Verdict(mistakes=tuple(mistakes), warnings=tuple(warnings))
+
+
+def _unknown_images(image: str, pools: Sequence[PoolLike]) -> Iterator[Mistake]:
+    """Warn of images that the host setup was not written for; the API has hundreds that it does not fit."""
+    images = {"triplane:image": image} | {f"triplane:pools[{n}].image": pool.image for n, pool in enumerate(pools)}
+    for setting, value in images.items():
+        if value is not None and value not in IMAGES:
+            meant = _meant(value, IMAGES)
+            problem = f"is not an image that Triplane knows.{meant} Hosts need systemd, cloud-init and apt."
+            yield Mistake(setting=setting, value=value, problem=problem)
+
+
+def _region_problem(region: str, offers: Offers) -> str:
+    if not offers.from_api:
+        return f"is not in Triplane's table of regions.{_meant(region, REGIONS)} DigitalOcean decides."
+    open_ = sorted(slug for slug, sizes in offers.regions.items() if sizes)
+    wrong = "takes no new droplets of this account" if region in offers.regions else "is not a region of DigitalOcean"
+    return f"{wrong}.{_meant(region, open_)} Write {one_of(open_)}."
+
+
+def _size_problem(size: str, region: str, offers: Offers) -> str | None:
+    here = offers.regions[region]
+    if size in here:
+        return None
+    if size not in offers.sizes:
+        where = "a size of DigitalOcean" if offers.from_api else "in Triplane's table of sizes"
+        decides = " `doctl compute size list` has all." if offers.from_api else " DigitalOcean decides."
+        return f"is not {where}.{_meant(size, here)}{decides}"
+    near = offers.near(size, region)
+    elsewhere = sorted(slug for slug, sizes in offers.regions.items() if size in sizes)
+    ways = [f"Write e.g. {one_of(near)}"] if near else []
+    ways += [f"take a region that has it: {one_of(elsewhere)}"] if elsewhere else []
+    advice = ", or ".join(ways) or "Write another size"
+    when = "is not offered in {} now" if offers.from_api else "was not offered in {} when Triplane's table was written"
+    return f"{when.format(region)}. {advice[0].upper()}{advice[1:]}."
+
+
+def _meant(value: str, known: Collection[str]) -> str:
+    close = get_close_matches(value, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
