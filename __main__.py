@@ -33,7 +33,6 @@ from components.registration import Registrations, Removals
 from components.scheduler import Schedulers
 from components.secret import secret
 from model import certificates
-from model.firewalls import firewalls
 from model.objects import coredns, rbac
 from model.releases import Releases, load
 from model.steps.objects import Rollout
@@ -61,19 +60,7 @@ offers.check(topology=topology, pools=settings.pools, region=settings.region, im
 
 # The ground: a private network, and firewalls that are there before the first host is.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
-walls = Firewalls(
-    "firewalls",
-    cluster=settings.cluster,
-    firewalls=firewalls(
-        api_port=settings.api_port,
-        ssh_allowed=settings.ssh_allowed,
-        api_allowed=settings.api_allowed,
-        node_ports_allowed=settings.node_ports_allowed,
-        mirror=releases.mirror,
-        registry=registry,
-    ),
-    scoped_tags=network.scoped_tags,
-)
+walls = Firewalls("firewalls", cluster=settings.cluster, firewalls=settings.firewalls, scoped_tags=network.scoped_tags)
 
 # Who may say that they are who.
 pki = Pki(

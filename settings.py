@@ -28,9 +28,11 @@ from pydantic_core import PydanticCustomError
 
 from model import checks, releases
 from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find
+from model.firewalls import Allow, Firewall, firewalls
 from model.images import COREDNS, PAUSE
 from model.labels import label_key, label_value, no_two_alike, pool_taint
 from model.mistakes import Mistake, SettingsError, write_one_of
+from model.ports import ICMP, Icmp, Port
 from model.roles import Role
 from model.taints import Taint
 from settings_checks import disagreements
@@ -55,6 +57,7 @@ Label = Annotated[str, AfterValidator(checks.dns_label)]
 DnsName = Annotated[str, AfterValidator(checks.dns_name)]
 Network = Annotated[IPv4Network, BeforeValidator(checks.network)]
 Networks = Annotated[tuple[Network, ...], AfterValidator(checks.no_repeats)]
+PortRange = Annotated[tuple[int, int], BeforeValidator(checks.port_range)]
 Count = Annotated[int, Field(strict=True)]
 Hours = Annotated[int, Field(strict=True, ge=1, le=876_000)]
 Url = Annotated[str, AfterValidator(checks.url)]
@@ -111,6 +114,38 @@ class Pool(Section):
     taints: Annotated[
         tuple[PoolTaint, ...], Field(examples=[["dedicated=gpu:NoSchedule"]]), AfterValidator(no_two_alike)
     ] = ()
+
+
+class Ingress(Section):
+    """Ports that are open on nodes, and to whom."""
+
+    protocol: Annotated[Literal["tcp", "udp"], Field(examples=["tcp"])] = "tcp"
+    ports: Annotated[PortRange, Field(examples=[443])]
+    ranges: Annotated[Networks, Field(examples=[["0.0.0.0/0"]]), AfterValidator(checks.some_without_repeats)]
+
+    @property
+    def port(self) -> Port:
+        """Protocol and ports together."""
+        return _port(self.protocol, self.ports)
+
+
+class Outbound(Section):
+    """What every host, and the pods on it, reach outside."""
+
+    protocol: Annotated[Literal["tcp", "udp", "icmp"], Field(examples=["tcp"])] = "tcp"
+    ports: Annotated[PortRange | None, Field(examples=[25_060])] = None
+    """None for icmp, which has none."""
+    ranges: Annotated[Networks, Field(examples=[["0.0.0.0/0"]]), AfterValidator(checks.some_without_repeats)]
+
+    @property
+    def port(self) -> Port | Icmp:
+        """Protocol and ports together."""
+        return ICMP if self.ports is None else _port(self.protocol, self.ports)
+
+
+def _port(protocol: str, span: tuple[int, int]) -> Port:
+    first, last = span
+    return Port(number=first, last=last if last > first else None, protocol=protocol)
 
 
 class Versions(Section):
@@ -185,6 +220,16 @@ class Settings(Section):
     """Who reaches the API from outside."""
     node_ports_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = ()
     """Who reaches the NodePorts of services from outside."""
+    ingress_ports: Annotated[tuple[Ingress, ...], Field(examples=[[{"ports": 443, "ranges": ["0.0.0.0/0"]}]])] = ()
+    """What is open on nodes, for host ports of pods."""
+    icmp_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = ()
+    """Who may ping the hosts."""
+    outbound_allowed: Annotated[
+        tuple[Outbound, ...], Field(examples=[[{"ports": 25_060, "ranges": ["0.0.0.0/0"]}]])
+    ] = ()
+    """What hosts and pods reach outside, beside names, time, HTTP and HTTPS."""
+    nodes_reach_kubelets: Annotated[bool, Field(strict=True, examples=[True])] = False
+    """Whether pods on nodes may ask kubelets, as metrics-server does."""
     cloud_controller: Annotated[bool, Field(strict=True, examples=[True])] = False
     """Whether nodes wait for DigitalOcean's cloud controller manager."""
     allow_world_ssh: Annotated[bool, Field(strict=True, examples=[True])] = False
@@ -205,6 +250,22 @@ class Settings(Section):
         tuple[Label, ...], Field(examples=[["key1"]]), AfterValidator(checks.some_without_repeats)
     ] = ("key1",)
     """Names of the keys that encrypt secrets at rest: the first one writes, all of them read."""
+
+    @property
+    def firewalls(self) -> tuple[Firewall, ...]:
+        """Which port is open to whom."""
+        return firewalls(
+            api_port=self.api_port,
+            ssh_allowed=self.ssh_allowed,
+            api_allowed=self.api_allowed,
+            node_ports_allowed=self.node_ports_allowed,
+            ingress=(Allow(port=each.port, ranges=each.ranges) for each in self.ingress_ports),
+            icmp_allowed=self.icmp_allowed,
+            outbound=(Allow(port=each.port, ranges=each.ranges) for each in self.outbound_allowed),
+            nodes_reach_kubelets=self.nodes_reach_kubelets,
+            mirror=self.mirror.url if self.mirror else None,
+            registry=self.mirror.registry if self.mirror else None,
+        )
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:

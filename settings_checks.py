@@ -8,7 +8,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from model import addresses, digitalocean, flag_rules, offers, ports, releases
+from model.firewalls import ALWAYS_OUTBOUND, MOST_RULES
 from model.mistakes import Mistake, one_of, write_one_of
+from model.ports import Port
 from model.roles import Role
 from model.topology import KUBELET_ROLES, Topology
 
@@ -36,13 +38,15 @@ and the API server at most 20 bits of services; the tenth service address is DNS
 
 _EXAMPLES = {"vpcCidr": "10.240.0.0/20", "podCidr": "10.200.0.0/16", "serviceCidr": "10.32.0.0/24"}
 
-_IN_PODS, _ON_OTHER_HOSTS = "COREDNS", ("HTTP", "HTTPS", "DNS_TCP")
-_TAKEN_PORTS = {
-    port.number: name.replace("_", " ").lower().replace("ssh", "SSH")
+_IN_PODS, _ON_OTHER_HOSTS = "COREDNS", ("HTTP", "HTTPS", "DNS_TCP", "DNS_UDP", "NTP")
+_OWN_PORTS = {
+    port: name.replace("_", " ").lower().replace("ssh", "SSH")
     for name, port in vars(ports).items()
-    if isinstance(port, ports.Port) and port.protocol == "tcp" and port.last is None
+    if isinstance(port, Port) and port.last is None
     if name not in _ON_OTHER_HOSTS and not name.startswith(_IN_PODS)
 }
+"""What the hosts themselves listen on."""
+_TAKEN_PORTS = {port.number: name for port, name in _OWN_PORTS.items() if port.protocol == "tcp"}
 
 
 def disagreements(settings: Settings) -> Iterator[Mistake]:
@@ -51,6 +55,7 @@ def disagreements(settings: Settings) -> Iterator[Mistake]:
     yield from _names(settings)
     yield from _addresses(settings)
     yield from _access(settings)
+    yield from _openings(settings)
     yield from _flags(settings)
     yield from _lifetimes(settings)
     yield from _mirror(settings)
@@ -197,6 +202,63 @@ def _access(settings: Settings) -> Iterator[Mistake]:
             problem=f"is outside {LEAST_API_PORT} to {FIRST_NODE_PORT - 1}: the API server binds no privileged port, "
             f"and services and outgoing connections use those from {FIRST_NODE_PORT} up. Write e.g. 6443.",
         )
+
+
+def _openings(settings: Settings) -> Iterator[Mistake]:
+    yield from _ingress(settings)
+    yield from _outbound(settings)
+    for name, openings in (("ingressPorts", settings.ingress_ports), ("outboundAllowed", settings.outbound_allowed)):
+        ways = [(opening.protocol, opening.ports) for opening in openings]
+        for position, way in enumerate(ways):
+            if way in ways[:position]:
+                problem = f"has the same ports as {name}[{ways.index(way)}]. Write the ranges of both in one."
+                yield Mistake(setting=f"triplane:{name}[{position}]", problem=problem)
+    for wall in settings.firewalls:
+        rules = len(wall.inbound) + len(wall.outbound)
+        if rules > MOST_RULES:
+            yield Mistake(
+                setting=f"triplane:{'ingressPorts' if wall.name == 'ingress' else 'outboundAllowed'}",
+                problem=f"makes {rules} rules in the firewall {wall.name}, and DigitalOcean takes {MOST_RULES}. "
+                "Write ranges of ports, such as 8000-8999.",
+            )
+
+
+def _ingress(settings: Settings) -> Iterator[Mistake]:
+    """Nodes alone have ingress ports, and none that another setting opens or the hosts themselves listen on."""
+    if settings.ingress_ports and not any(Role.KUBE_NODE in pool.roles for pool in settings.pools):
+        yield Mistake(
+            setting="triplane:ingressPorts",
+            problem="is for nodes, and no pool has the role kube-node. Take it out, or write such a pool.",
+        )
+    for position, opening in enumerate(settings.ingress_ports):
+        port = opening.port
+        taken = next((why for other, why in _owned(settings) if port.covers(other)), None)
+        if taken:
+            where = f"triplane:ingressPorts[{position}].ports"
+            yield Mistake(setting=where, value=port.range, problem=f"{taken} Write other ports.")
+
+
+def _outbound(settings: Settings) -> Iterator[Mistake]:
+    for position, way in enumerate(settings.outbound_allowed):
+        where = f"triplane:outboundAllowed[{position}].ports"
+        if way.protocol != "icmp" and way.ports is None:
+            yield Mistake(setting=where, problem=f"is missing: {way.protocol} has ports. Write e.g. 25060, or all.")
+        elif way.protocol == "icmp" and way.ports is not None:
+            yield Mistake(setting=where, problem="is for tcp and udp, and icmp has no ports. Take it out.")
+        elif way.port in ALWAYS_OUTBOUND:
+            problem = "is open to everywhere without this. Take it out."
+            yield Mistake(setting=where, value=way.port.range, problem=problem)
+
+
+def _owned(settings: Settings) -> Iterator[tuple[Port, str]]:
+    """Ports that no setting but their own opens, and why."""
+    for port in (ports.SSH, ports.SSH_BOOTSTRAP):
+        yield port, f"takes in {port.range}, SSH, which triplane:sshAllowed opens."
+    yield Port(number=settings.api_port), f"takes in {settings.api_port}, the API, which triplane:apiAllowed opens."
+    for port in (ports.NODE_PORTS_TCP, ports.NODE_PORTS_UDP):
+        yield port, f"takes in node ports ({port.range}), which triplane:nodePortsAllowed opens."
+    for port, name in _OWN_PORTS.items():
+        yield port, f"takes in {port.range}, {name}, which is for hosts of the cluster alone."
 
 
 def _flags(settings: Settings) -> Iterator[Mistake]:

@@ -12,7 +12,11 @@ from model.roles import Role
 
 
 class Firewalls(pulumi.ComponentResource):
-    """Every firewall of the cluster; they exist before the first droplet, so that none is ever open."""
+    """Every firewall of the cluster; they exist before the first droplet.
+
+    DigitalOcean applies them to a new droplet some seconds after it is made: until then, nothing on a host may rely on
+    them.
+    """
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from ipaddress import AddressValueError, IPv4Interface, IPv4Network, NetmaskValu
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from model import ports
 from model.mistakes import write_one_of
 
 _T = TypeVar("_T")
@@ -117,6 +118,19 @@ def slug(what: str, example: str) -> Callable[[str], str]:
         raise ValueError(f"is not the slug of {what}: lower-case letters, digits and dashes. Write e.g. {example}.")
 
     return check
+
+
+def port_range(value: object) -> tuple[int, int]:
+    """Accept a port, two of them with a dash between, or `all`, and return the first and the last one."""
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    first, dash, last = ("1", "-", "65535") if text == "all" else text.partition("-")
+    numbers = (first, last if dash else first)
+    if not all(number.isascii() and number.isdigit() and len(number) <= 5 for number in numbers):
+        raise ValueError("is neither a port nor a range of ports. Write e.g. 443, 8000-8999 or all.")
+    low, high = map(int, numbers)
+    if not ports.LEAST <= low <= high <= ports.MOST:
+        raise ValueError(f"is outside {ports.LEAST} to {ports.MOST}, or ends before it begins. Write e.g. 8000-8999.")
+    return low, high
 
 
 def choice(what: str, choices: Collection[str]) -> Callable[[str], str]:

@@ -8,17 +8,21 @@ from ipaddress import IPv4Network
 from urllib.parse import urlsplit
 
 from model import ports
-from model.ports import Port
+from model.ports import ICMP, Icmp, Port
 from model.roles import Role
 
 ANYWHERE = (IPv4Network("0.0.0.0/0"),)
+ALWAYS_OUTBOUND = (ports.DNS_UDP, ports.DNS_TCP, ports.NTP, ports.HTTP, ports.HTTPS)
+"""Names, the time, and all that is downloaded: Debian's packages, releases, images, and what pods ask for."""
+MOST_RULES = 50
+"""Rules of a DigitalOcean firewall, both ways together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Allow:
     """A port, and the peers it is open from or to: hosts of some roles, address ranges, or both."""
 
-    port: Port
+    port: Port | Icmp
     roles: tuple[Role, ...] = ()
     ranges: tuple[IPv4Network, ...] = ()
 
@@ -30,7 +34,7 @@ class Firewall:
     name: str
     roles: tuple[Role, ...]
     inbound: tuple[Allow, ...]
-    outbound: tuple[Allow, ...]
+    outbound: tuple[Allow, ...] = ()
 
 
 def firewalls(
@@ -39,12 +43,18 @@ def firewalls(
     ssh_allowed: Iterable[IPv4Network],
     api_allowed: Iterable[IPv4Network],
     node_ports_allowed: Iterable[IPv4Network] = (),
+    ingress: Iterable[Allow] = (),
+    icmp_allowed: Iterable[IPv4Network] = (),
+    outbound: Iterable[Allow] = (),
+    nodes_reach_kubelets: bool = False,
     mirror: str | None,
     registry: str | None = None,
 ) -> tuple[Firewall, ...]:
     """A cluster's firewalls, one a concern.
 
-    `mirror` and `registry` are the URLs that releases and images come from, where those are not upstream's.
+    `ingress` is open on nodes and to whom, `icmp_allowed` who may ping every host, `outbound` what every host reaches
+    beside names, time and downloads. `mirror` and `registry` are the URLs that releases and images come from, where
+    those are not upstream's.
 
     Roles that no host has stand in them as well: firewalls change before hosts go, and the last hosts of a role must
     reach the others until they are drained.
@@ -53,18 +63,21 @@ def firewalls(
     ssh, api, services = tuple(ssh_allowed), tuple(api_allowed), tuple(node_ports_allowed)
     kube_api = Port(number=api_port)
     node_ports = (ports.NODE_PORTS_TCP, ports.NODE_PORTS_UDP)
-    downloads = dict.fromkeys((ports.HTTP, ports.HTTPS, _download_port(mirror), _download_port(registry)))
-    return (
+    everywhere = dict.fromkeys((*ALWAYS_OUTBOUND, _download_port(mirror), _download_port(registry)))
+    pings, kubelet_clients = tuple(icmp_allowed), overlay if nodes_reach_kubelets else (Role.KUBE_MASTER,)
+    doors = tuple(ingress)
+    walls = (
         Firewall(
             name="hosts",
             roles=tuple(Role),
-            inbound=(Allow(port=ports.SSH, ranges=ssh), Allow(port=ports.SSH_BOOTSTRAP, ranges=ssh)),
+            inbound=(
+                Allow(port=ports.SSH, ranges=ssh),
+                Allow(port=ports.SSH_BOOTSTRAP, ranges=ssh),
+                *((Allow(port=ICMP, ranges=pings),) if pings else ()),
+            ),
             outbound=(
-                Allow(port=ports.DNS_UDP, ranges=ANYWHERE),
-                Allow(port=ports.DNS_TCP, ranges=ANYWHERE),
-                Allow(port=ports.NTP, ranges=ANYWHERE),
-                # Debian's packages, releases and images; and all that a pod reaches outside the cluster.
-                *(Allow(port=port, ranges=ANYWHERE) for port in downloads),
+                *(Allow(port=port, ranges=ANYWHERE) for port in everywhere),
+                *outbound,
             ),
         ),
         Firewall(
@@ -91,10 +104,13 @@ def firewalls(
             name="nodes",
             roles=overlay,
             inbound=(
-                Allow(port=ports.KUBELET, roles=(Role.KUBE_MASTER,)),
+                Allow(port=ports.KUBELET, roles=kubelet_clients),
                 *(Allow(port=port, roles=overlay, ranges=services) for port in node_ports),
             ),
-            outbound=tuple(Allow(port=port, roles=overlay) for port in node_ports),
+            outbound=(
+                *(Allow(port=port, roles=overlay) for port in node_ports),
+                *((Allow(port=ports.KUBELET, roles=overlay),) if nodes_reach_kubelets else ()),
+            ),
         ),
         Firewall(
             name="overlay",
@@ -106,7 +122,9 @@ def firewalls(
                 Allow(port=ports.ETCD_CLIENT, roles=(Role.ETCD,)),
             ),
         ),
+        Firewall(name="ingress", roles=(Role.KUBE_NODE,), inbound=doors),
     )
+    return tuple(wall for wall in walls if wall.inbound or wall.outbound)  # an empty one is refused by the API
 
 
 def _download_port(source: str | None) -> Port:

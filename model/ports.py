@@ -16,8 +16,31 @@ class Port:
 
     @property
     def range(self) -> str:
-        """`22`, or `30000-32767`: as flags and DigitalOcean's firewalls take it."""
+        """`22`, `30000-32767` or `all`: as flags and DigitalOcean's firewalls take it."""
+        if (self.number, self.last) == (LEAST, MOST):
+            return "all"  # the API turns 1-65535 into this, and a refresh would find a difference
         return str(self.number) if self.last is None else f"{self.number}-{self.last}"
+
+    def covers(self, other: Port) -> bool:
+        """Whether it has a port in common with another one."""
+        return (
+            self.protocol == other.protocol
+            and self.number <= (other.last or other.number)
+            and other.number <= (self.last or self.number)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Icmp:
+    """ICMP, such as pings: a protocol that has no ports."""
+
+    protocol: str = "icmp"
+    range: None = None
+
+
+ICMP = Icmp()
+LEAST, MOST = 1, 65_535
+"""Of all port numbers."""
 
 
 SSH = Port(number=22)

@@ -56,11 +56,7 @@ def _seen(args: ResourceValidationArgs | PolicyResource) -> Resource:
 
 def _resource_policy(rule: Rule) -> ResourceValidationPolicy:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        settings = pulumi.Config("triplane")
-        intent = Intent(
-            world_ssh=settings.get_bool("allowWorldSsh") or False,
-            node_ports=tuple(settings.get_object("nodePortsAllowed") or ()),
-        )
+        intent = Intent.of(pulumi.Config("triplane").get_object)
         for message in rule.violations(_seen(args), intent):
             report(f"{args.name} {message}")
 

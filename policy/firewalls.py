@@ -9,7 +9,7 @@ from typing import Any
 from model import ports
 from model.addresses import is_world
 from model.roles import Role
-from policy.resource import Intent, Resource, Rule, Unknown, items
+from policy.resource import Intent, Opening, Resource, Rule, Unknown, items
 
 EVERYTHING = {"", "0", "all", "1-65535", "0-65535"}
 """What DigitalOcean takes for "any port"."""
@@ -34,6 +34,8 @@ CLOSED_PORTS = {
     )
 }
 """For hosts of the cluster at most, never for an address range."""
+_KUBELET_CLIENTS = (f"-{Role.KUBE_MASTER}", f"-{Role.KUBE_NODE}")
+"""How tags of those end who may ask kubelets: masters always, nodes where a stack says so."""
 NODE_PORTS = set(range(ports.NODE_PORTS_TCP.number, (ports.NODE_PORTS_TCP.last or 0) + 1))
 
 
@@ -80,13 +82,14 @@ def _closed(resource: Resource, _: Intent) -> Iterator[str]:
             yield f"opens {_list(numbers)} to nobody that it names. Name tags."
 
 
-def _kubelets(resource: Resource, _: Intent) -> Iterator[str]:
+def _kubelets(resource: Resource, intent: Intent) -> Iterator[str]:
     for rule in _rules(resource, "inboundRules"):
-        others = [tag for tag in items(rule.get("sourceTags")) if not str(tag).endswith(f"-{Role.KUBE_MASTER}")]
+        allowed = _KUBELET_CLIENTS if intent.nodes_reach_kubelets else _KUBELET_CLIENTS[:1]
+        others = [tag for tag in items(rule.get("sourceTags")) if not str(tag).endswith(allowed)]
         if others and _covers(rule, {ports.KUBELET.number}) and not any(isinstance(tag, Unknown) for tag in others):
             yield (
                 f"opens the kubelets' port to {', '.join(map(str, others))}: whoever reaches it may ask for logs and "
-                "exec. Name the masters' tag alone."
+                "exec. Name the masters' tag alone, or ask for the nodes': triplane:nodesReachKubelets."
             )
 
 
@@ -98,6 +101,50 @@ def _node_ports(resource: Resource, intent: Intent) -> Iterator[str]:
         for address in items(rule.get("sourceAddresses")):
             if not isinstance(address, Unknown) and not _within(str(address), asked):
                 yield f"opens NodePorts to {address}, whom triplane:nodePortsAllowed does not name. Name it there."
+
+
+def _ingress(resource: Resource, intent: Intent) -> Iterator[str]:
+    """Find what is open by address and is neither SSH, the API, a NodePort, nor asked for."""
+    known = SSH_PORTS | CLOSED_PORTS | NODE_PORTS | {intent.api_port}
+    for rule in _rules(resource, "inboundRules"):
+        addresses = [address for address in items(rule.get("sourceAddresses")) if not isinstance(address, Unknown)]
+        if not addresses or _all_in(rule, known):
+            continue
+        if rule.get("protocol") == "icmp":
+            what, setting, asked = "icmp", "icmpAllowed", intent.icmp
+        else:
+            what, setting = f"{rule.get('portRange')}/{rule.get('protocol')}", "ingressPorts"
+            asked = _asked(rule, intent.ingress)
+        networks = [ip_network(network) for network in asked]
+        for address in addresses:
+            if not _within(str(address), networks):
+                yield f"opens {what} to {address}, whom triplane:{setting} does not name. Name it there."
+
+
+def _outbound(resource: Resource, intent: Intent) -> Iterator[str]:
+    """Find every port at once outbound, where nobody asked for it."""
+    for rule in _rules(resource, "outboundRules"):
+        if rule.get("protocol") == "icmp" or (rule.get("portRange") or "") not in EVERYTHING:
+            continue
+        asked = [ip_network(network) for network in _asked(rule, intent.outbound)]
+        addresses = items(rule.get("destinationAddresses"))
+        if not addresses or not all(_within(str(address), asked) for address in addresses):
+            yield (
+                f"lets every {rule.get('protocol')} port through in outboundRules. Name the ports, or ask for all: "
+                "triplane:outboundAllowed."
+            )
+
+
+def _asked(rule: Mapping[str, Any], openings: tuple[Opening, ...]) -> list[str]:
+    """Ranges that the settings name for just these ports."""
+    key = (rule.get("protocol"), rule.get("portRange"))
+    return [network for each in openings if (each.protocol, each.ports) == key for network in each.ranges]
+
+
+def _all_in(rule: Mapping[str, Any], numbers: set[int]) -> bool:
+    """Tell whether every port of a rule is among these, which other rules look after."""
+    first, _, last = str(rule.get("portRange") or "").partition("-")
+    return first.isdigit() and set(range(int(first), int(last or first) + 1)) <= numbers
 
 
 def _within(address: str, networks: list[IPv4Network | IPv6Network]) -> bool:
@@ -123,10 +170,9 @@ def _scoped(resource: Resource, _: Intent) -> Iterator[str]:
 
 
 def _named(resource: Resource, _: Intent) -> Iterator[str]:
-    for direction in ("inboundRules", "outboundRules"):
-        for rule in _rules(resource, direction):
-            if rule.get("protocol") != "icmp" and (rule.get("portRange") or "") in EVERYTHING:
-                yield f"lets every {rule.get('protocol')} port through in {direction}. Name the ports."
+    for rule in _rules(resource, "inboundRules"):
+        if rule.get("protocol") != "icmp" and (rule.get("portRange") or "") in EVERYTHING:
+            yield f"lets every {rule.get('protocol')} port through in inboundRules. Name the ports."
 
 
 def _list(numbers: set[int]) -> str:
@@ -148,7 +194,7 @@ RULES = (
     ),
     Rule(
         name="kubelets-for-masters",
-        description="A kubelet's port is open to masters alone, whose API servers ask it for logs and exec.",
+        description="A kubelet's port is open to masters, whose API servers ask it, and to nodes if asked for.",
         types=(":Firewall",),
         check=_kubelets,
     ),
@@ -159,6 +205,12 @@ RULES = (
         check=_node_ports,
     ),
     Rule(
+        name="open-as-asked",
+        description="Any other port, and pings, are open from outside to those alone whom the settings name.",
+        types=(":Firewall",),
+        check=_ingress,
+    ),
+    Rule(
         name="firewalls-by-scoped-tag",
         description="Firewalls select by the cluster's own tags: bare role tags are shared by the whole account.",
         types=(":Firewall",),
@@ -166,8 +218,14 @@ RULES = (
     ),
     Rule(
         name="ports-are-named",
-        description="A firewall's rules name their ports, inbound and outbound.",
+        description="A firewall's inbound rules name their ports.",
         types=(":Firewall",),
         check=_named,
+    ),
+    Rule(
+        name="outbound-as-asked",
+        description="Hosts reach every port outside only where the settings say so.",
+        types=(":Firewall",),
+        check=_outbound,
     ),
 )

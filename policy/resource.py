@@ -17,6 +17,8 @@ CREDENTIAL = re.compile(
     r"|\bhvs\.[A-Za-z0-9_-]{20,}|\bpul-[0-9a-f]{40}\b"  # Vault's and Pulumi's tokens
 )
 """What only secrets may hold."""
+API_PORT = 6443
+"""Where the API is, unless a stack says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,56 @@ UNKNOWN = Unknown()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """Ports as a rule of a firewall has them, and whom they are open to; `ports` is empty for icmp."""
+
+    protocol: str
+    ports: str
+    ranges: tuple[str, ...]
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Opening:
+        """Read an entry of a stack's file."""
+        ports = str(entry.get("ports") or "")
+        return cls(
+            protocol=entry.get("protocol", "tcp"),
+            ports="all" if ports == "1-65535" else ports,
+            ranges=tuple(entry.get("ranges", ())),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Intent:
     """What a stack's settings ask for that is otherwise refused."""
 
     world_ssh: bool = False
     node_ports: tuple[str, ...] = ()
     """Ranges of those who may reach NodePorts from outside."""
+    api_port: int = API_PORT
+    ingress: tuple[Opening, ...] = ()
+    """What else is open on nodes."""
+    icmp: tuple[str, ...] = ()
+    """Ranges of those who may ping hosts."""
+    outbound: tuple[Opening, ...] = ()
+    """What hosts reach outside, beside what they always do."""
+    nodes_reach_kubelets: bool = False
+
+    @classmethod
+    def of(cls, setting: Callable[[str], Any]) -> Intent:
+        """Read a stack's settings, each by its name in the stack's file; None is one that is not written there."""
+
+        def openings(name: str) -> tuple[Opening, ...]:
+            return tuple(map(Opening.of, setting(name) or ()))
+
+        return cls(
+            world_ssh=bool(setting("allowWorldSsh")),
+            node_ports=tuple(setting("nodePortsAllowed") or ()),
+            api_port=int(setting("apiPort") or API_PORT),
+            ingress=openings("ingressPorts"),
+            icmp=tuple(setting("icmpAllowed") or ()),
+            outbound=openings("outboundAllowed"),
+            nodes_reach_kubelets=bool(setting("nodesReachKubelets")),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

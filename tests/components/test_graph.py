@@ -325,3 +325,38 @@ def test_another_containerd_touches_its_steps_alone() -> None:
 def test_a_new_ssh_authority_rebuilds_no_host() -> None:
     key = '"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN4oJmFYZxjDSFbDhTGXQ0IZMkkKVkLzRGKqqvLmZV0c people"'
     assert changed(graph_of("lab"), graph_of("lab", sshCaPublicKey=key)) == {f"{host}-host" for host in LAB}
+
+
+def test_what_the_settings_open_is_in_the_firewalls_and_nothing_else_changes(lab: Graph) -> None:
+    opened = graph_of(
+        "lab",
+        ingressPorts='[{"ports": 443, "ranges": ["0.0.0.0/0"]}]',
+        icmpAllowed='["203.0.113.0/24"]',
+        outboundAllowed='[{"protocol": "udp", "ports": "all", "ranges": ["10.0.0.0/8"]}, '
+        '{"protocol": "icmp", "ranges": ["0.0.0.0/0"]}]',
+        nodesReachKubelets="true",
+    )
+    before, after = ({r.name: r.inputs for r in graph.of(":Firewall")} for graph in (lab, opened))
+    nodes, masters = "lab-kube-node", "lab-kube-master"
+    assert after.pop("firewall-ingress") == {
+        "name": "lab-ingress",
+        "tags": [nodes],
+        "inboundRules": [{"protocol": "tcp", "portRange": "443", "sourceAddresses": ["0.0.0.0/0"]}],
+    }
+
+    def added(way: str) -> dict[str, list[object]]:
+        found = {name: [rule for rule in after[name][way] if rule not in before[name][way]] for name in before}
+        return {name: rules for name, rules in found.items() if rules}
+
+    assert added("inboundRules") == {
+        "firewall-hosts": [{"protocol": "icmp", "sourceAddresses": ["203.0.113.0/24"]}],
+        "firewall-nodes": [{"protocol": "tcp", "portRange": "10250", "sourceTags": [masters, nodes]}],
+    }
+    assert added("outboundRules") == {
+        "firewall-hosts": [
+            {"protocol": "udp", "portRange": "all", "destinationAddresses": ["10.0.0.0/8"]},
+            {"protocol": "icmp", "destinationAddresses": ["0.0.0.0/0"]},
+        ],
+        "firewall-nodes": [{"protocol": "tcp", "portRange": "10250", "destinationTags": [masters, nodes]}],
+    }
+    assert len(opened.resources) == len(lab.resources) + 1

@@ -35,9 +35,8 @@ def marked(value):
 
 def intent(stack: str, **more) -> Intent:
     """What a stack's file asks for, as the pack reads it."""
-    return Intent(
-        node_ports=tuple(json.loads(recorded.config_of(stack).get("triplane:nodePortsAllowed", "[]"))), **more
-    )
+    config = {key.removeprefix("triplane:"): value for key, value in recorded.config_of(stack).items()} | more
+    return Intent.of(lambda name: json.loads(config[name]) if name in config else None)
 
 
 @pytest.mark.parametrize("stack", ["dev", "lab", "prod"])
@@ -69,8 +68,32 @@ def test_a_rule_has_something_to_look_at_in_the_lab(rule):
 def test_a_stack_that_opens_ssh_to_the_world_breaks_the_rule_unless_it_says_so():
     graph = seen(recorded.graph_of("lab", sshAllowed=json.dumps(["0.0.0.0/0"]), allowWorldSsh="true"))
     assert [line for line in violations(graph, intent("lab")) if "ssh-not-for-the-world" in line]
-    assert list(violations(graph, intent("lab", world_ssh=True))) == []
+    assert list(violations(graph, intent("lab", allowWorldSsh="true"))) == []
 
 
 def test_node_ports_that_the_settings_do_not_name_break_the_rule():
     assert [line for line in violations(seen(recorded.graph_of("lab")), Intent()) if "(node-ports-as-asked)" in line]
+
+
+OPENED = {
+    "ingressPorts": json.dumps([{"ports": "80-81", "ranges": ["0.0.0.0/0"]}]),
+    "icmpAllowed": json.dumps(["203.0.113.0/24"]),
+    "outboundAllowed": json.dumps(
+        [{"ports": "all", "ranges": ["0.0.0.0/0"]}, {"protocol": "icmp", "ranges": ["10.0.0.0/8"]}]
+    ),
+    "nodesReachKubelets": "true",
+}
+"""Each setting of the network that is least open unless asked for, and the rule that hears it."""
+HEARD_BY = dict(
+    zip(OPENED, ("open-as-asked", "open-as-asked", "outbound-as-asked", "kubelets-for-masters"), strict=True)
+)
+
+
+def test_a_stack_that_asks_for_more_of_the_network_breaks_no_rule():
+    assert list(violations(seen(recorded.graph_of("lab", **OPENED)), intent("lab", **OPENED))) == []
+
+
+@pytest.mark.parametrize("setting", OPENED)
+def test_what_is_open_without_being_asked_for_breaks_a_rule(setting):
+    asked = intent("lab", **{name: value for name, value in OPENED.items() if name != setting})
+    assert any(f"({HEARD_BY[setting]})" in line for line in violations(seen(recorded.graph_of("lab", **OPENED)), asked))

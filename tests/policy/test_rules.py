@@ -71,8 +71,14 @@ def resource(kind: str, *, name: str = "it", ignore_changes: tuple[str, ...] = (
     return Resource(type=TYPES[kind], name=name, properties=properties, ignore_changes=ignore_changes)
 
 
-def found(*resources: Resource, world_ssh: bool = False) -> list[str]:
-    return list(violations(resources, Intent(world_ssh=world_ssh, node_ports=("203.0.113.0/24",))))
+def found(*resources: Resource, world_ssh: bool = False, **more: object) -> list[str]:
+    asked = {
+        "allowWorldSsh": world_ssh,
+        "nodePortsAllowed": ["203.0.113.0/24"],
+        "ingressPorts": [{"ports": 443, "ranges": ["0.0.0.0/0"]}],
+        "icmpAllowed": ["203.0.113.0/24"],
+    }
+    return list(violations(resources, Intent.of((asked | more).get)))
 
 
 def inbound(port: str, *, protocol: str = "tcp", **peers) -> dict:
@@ -162,13 +168,43 @@ WRONG = [
     ),
     ("a firewall on single droplets", resource("firewall", tags=[]), "firewalls-by-scoped-tag", "is on no tag"),
     (
+        "every inbound port",
+        resource("firewall", **inbound("all", sourceTags=["lab-etcd"])),
+        "ports-are-named",
+        "lets every tcp port through in inboundRules",
+    ),
+    (
         "every outbound port",
         resource(
             "firewall",
             outboundRules=[{"protocol": "tcp", "portRange": "1-65535", "destinationAddresses": ["0.0.0.0/0"]}],
         ),
-        "ports-are-named",
+        "outbound-as-asked",
         "lets every tcp port through in outboundRules",
+    ),
+    (
+        "a port open to somebody whom no setting names",
+        resource("firewall", **inbound("80", sourceAddresses=["198.51.100.0/24"])),
+        "open-as-asked",
+        "opens 80/tcp to 198.51.100.0/24, whom triplane:ingressPorts does not name",
+    ),
+    (
+        "a port beside one that is asked for",
+        resource("firewall", **inbound("443-444", **WORLD)),
+        "open-as-asked",
+        "opens 443-444/tcp to 0.0.0.0/0",
+    ),
+    (
+        "the asked port by another protocol",
+        resource("firewall", **inbound("443", protocol="udp", **WORLD)),
+        "open-as-asked",
+        "opens 443/udp to 0.0.0.0/0",
+    ),
+    (
+        "pings from the world",
+        resource("firewall", inboundRules=[{"protocol": "icmp", **WORLD}]),
+        "open-as-asked",
+        "opens icmp to 0.0.0.0/0, whom triplane:icmpAllowed does not name",
     ),
     (
         "a droplet in the shared network",
@@ -352,7 +388,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("wrong", "rule", "words"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
 def test_a_rule_tells_what_is_wrong(wrong, rule, words):
-    [violation] = found(wrong)
+    [violation] = [each for each in found(wrong) if f"({rule})" in each]
     assert violation.startswith(f"it ({rule}) {words}")
     assert violation.endswith(".")
 
@@ -380,7 +416,7 @@ def test_the_world_may_reach_ssh_where_the_stack_asks_for_it():
 def test_other_ports_and_private_ranges_are_no_matter_of_the_ssh_rule():
     assert found(resource("firewall", **inbound("6443", **WORLD))) == []
     assert found(resource("firewall", **inbound("22", sourceAddresses=["10.0.0.0/8"]))) == []
-    assert found(resource("firewall", **inbound("", protocol="icmp", **WORLD))) == []
+    assert found(resource("firewall", **inbound("", protocol="icmp", sourceAddresses=["203.0.113.0/24"]))) == []
 
 
 def test_what_a_preview_does_not_know_yet_is_not_wrong():
@@ -469,3 +505,25 @@ def test_a_master_that_any_pod_may_run_on_is_found(script):
     assert line.startswith(
         "m-0 (masters-kept-free) is a master without the taint node-role.kubernetes.io/control-plane"
     )
+
+
+def test_what_the_settings_ask_for_is_let_through():
+    every = [{"protocol": "tcp", "portRange": "all", "destinationAddresses": ["10.0.0.0/8"]}]
+    kubelets = inbound("10250", sourceTags=["lab-kube-master", "lab-kube-node"])
+    assert found(resource("firewall", **inbound("443", **WORLD))) == []
+    assert found(resource("firewall", **inbound("6443", **WORLD))) == []
+    assert found(resource("firewall", **inbound("7443", **WORLD)), apiPort=7443) == []
+    assert found(resource("firewall", inboundRules=[{"protocol": "icmp", "sourceAddresses": ["203.0.113.7/32"]}])) == []
+    assert found(resource("firewall", **kubelets), nodesReachKubelets=True) == []
+    for ports in ("all", "1-65535"):
+        way = {"ports": ports, "ranges": ["10.0.0.0/8"]}
+        assert found(resource("firewall", outboundRules=every), outboundAllowed=[way]) == []
+    assert found(
+        resource("firewall", outboundRules=every), outboundAllowed=[{"ports": "all", "ranges": ["10.0.0.0/16"]}]
+    )
+
+
+def test_no_setting_lets_kubelets_be_asked_by_members_of_etcd():
+    rule = inbound("10250", sourceTags=["lab-kube-node", "lab-etcd"])
+    [message] = found(resource("firewall", **rule), nodesReachKubelets=True)
+    assert "opens the kubelets' port to lab-etcd" in message

@@ -15,7 +15,7 @@ from launcher.cli import app
 from model import ports
 from model.certificates import Leaf, leaves
 from model.firewalls import ANYWHERE, Allow, firewalls
-from model.ports import Port
+from model.ports import ICMP, Port
 from model.roles import Role
 from model.taints import Taint
 from model.topology import Topology
@@ -24,10 +24,17 @@ from tests.documents import ROOT, read, table
 SECURITY = "docs/security.md"
 SSH_ALLOWED, API_ALLOWED = IPv4Network("192.0.2.0/24"), IPv4Network("198.51.100.0/24")
 NODE_PORTS_ALLOWED = IPv4Network("203.0.113.0/24")
+ICMP_ALLOWED = IPv4Network("198.18.0.0/24")
+INGRESS = Allow(port=Port(number=1), ranges=(IPv4Network("198.18.1.0/24"),))
+OUTBOUND = Allow(port=Port(number=2), ranges=(IPv4Network("198.18.2.0/24"),))
+"""An entry each of the settings that open ports of the reader's own choice."""
 RANGES = {
     SSH_ALLOWED: "`sshAllowed`",
     API_ALLOWED: "`apiAllowed`",
     NODE_PORTS_ALLOWED: "`nodePortsAllowed`",
+    ICMP_ALLOWED: "`icmpAllowed`",
+    INGRESS.ranges[0]: "`ingressPorts`",
+    OUTBOUND.ranges[0]: "`outboundAllowed`",
     ANYWHERE[0]: "anywhere",
 }
 API_PORT = 6443
@@ -72,6 +79,10 @@ DOCUMENTS = documents()
 def allowance(allow: Allow) -> tuple[str, str]:
     """A port, and who is at its other end."""
     peers = [*(RANGES[network] for network in allow.ranges), *map(str, allow.roles)]
+    if allow.port == ICMP:
+        return "icmp", ", ".join(peers)
+    if allow in (INGRESS, OUTBOUND):
+        return peers[0], peers[0]
     return f"{allow.port.range}/{allow.port.protocol} {PORT_NAMES[allow.port]}", ", ".join(peers)
 
 
@@ -81,6 +92,9 @@ def port_rows() -> Iterator[list[str]]:
         ssh_allowed=[SSH_ALLOWED],
         api_allowed=[API_ALLOWED],
         node_ports_allowed=[NODE_PORTS_ALLOWED],
+        ingress=[INGRESS],
+        icmp_allowed=[ICMP_ALLOWED],
+        outbound=[OUTBOUND],
         mirror=None,
     ):
         for way, allows in (("in", firewall.inbound), ("out", firewall.outbound)):

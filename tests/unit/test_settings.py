@@ -180,6 +180,30 @@ def test_sizes_regions_and_images_that_the_tables_do_not_have_are_taken():
     assert (settings.region, settings.image, settings.pools[0].size) == ("ric1", "debian-14-x64", "s-3vcpu-3gb")
 
 
+def test_more_rules_than_a_firewall_takes_are_refused():
+    many = [{"ports": port, "ranges": ["0.0.0.0/0"]} for port in range(5000, 5044)]
+    advice = "and DigitalOcean takes 50. Write ranges of ports, such as 8000-8999."
+    assert wrong(outboundAllowed=many) == [f"outboundAllowed makes 51 rules in the firewall hosts, {advice}"]
+    assert len(parse(MINIMAL | {"outboundAllowed": many[:-1]}).outbound_allowed) == 43
+    nodes = {"pools": [pool(roles=["etcd", "kube-master", "kube-node"])]}
+    doors = [{"ports": port, "ranges": ["0.0.0.0/0"]} for port in range(5000, 5051)]
+    assert wrong(ingressPorts=doors, **nodes) == [f"ingressPorts makes 51 rules in the firewall ingress, {advice}"]
+
+
+def test_ports_are_written_as_a_number_a_range_or_all():
+    ways = [{"ports": ports, "ranges": ["0.0.0.0/0"]} for ports in (22, "25060-25061", "all", "1-65535")]
+    settings = parse(MINIMAL | {"outboundAllowed": ways[:3]})
+    assert [way.port.range for way in settings.outbound_allowed] == ["22", "25060-25061", "all"]
+    assert parse(MINIMAL | {"outboundAllowed": ways[3:]}).outbound_allowed[0].port.range == "all"
+
+
+def test_nothing_more_is_open_until_it_is_said():
+    settings = parse(MINIMAL)
+    assert (settings.ingress_ports, settings.outbound_allowed, settings.icmp_allowed) == ((), (), ())
+    assert settings.nodes_reach_kubelets is False
+    assert "ingress" not in {wall.name for wall in settings.firewalls}
+
+
 def test_node_ports_are_nobodys_until_it_is_said_and_may_be_the_worlds():
     assert parse(MINIMAL).node_ports_allowed == ()
     assert parse(MINIMAL | {"nodePortsAllowed": ["0.0.0.0/0"]}).node_ports_allowed == (IPv4Network("0.0.0.0/0"),)
