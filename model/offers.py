@@ -41,9 +41,9 @@ class PoolLike(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A droplet that a stack wants; `name` is the droplet's own."""
+    """A droplet that a stack wants; a change of `cloudController` takes it from one of `names` to another."""
 
-    name: str
+    names: frozenset[str]
     pool: str
 
 
@@ -135,13 +135,13 @@ def judge(
 
     if not offers.regions.get(region):
         names = {name for name, _ in there}
-        new = any(host.name not in names for host in hosts)
+        new = any(names.isdisjoint(host.names) for host in hosts)
         tell("triplane:region", region, _region_problem(region, offers), new=new)
         return Verdict(mistakes=tuple(mistakes), warnings=tuple(warnings))
     for position, pool in enumerate(pools):
         where = f"triplane:pools[{position}].size"
-        wanted = [host.name for host in hosts if host.pool == pool.name]
-        new = any((name, pool.size) not in there for name in wanted)
+        wanted = [host for host in hosts if host.pool == pool.name]
+        new = any(there.isdisjoint((name, pool.size) for name in host.names) for host in wanted)
         if wanted and (problem := _size_problem(pool.size, region, offers)):
             tell(where, pool.size, problem, new=new)
         elif wanted and offers.from_api and (problem := too_small(pool, offers.sizes)):

@@ -28,7 +28,10 @@ API = Offers(
     },
     from_api=True,
 )
-HOSTS = [Host(name=f"k8s-{number}.example.com", pool="k8s") for number in range(3)]
+HOSTS = [
+    Host(names=frozenset({f"k8s-{number}.example.com", f"k8s-{number}.internal.example.com"}), pool="k8s")
+    for number in range(3)
+]
 
 
 def told(*, offers=API, region="fra1", of_stack="debian-12-x64", existing=(), **pool):
@@ -36,8 +39,8 @@ def told(*, offers=API, region="fra1", of_stack="debian-12-x64", existing=(), **
     return [str(each) for each in verdict.mistakes], [str(each) for each in verdict.warnings]
 
 
-def droplets(size="s-2vcpu-4gb", region="nyc3", count=3):
-    return [Droplet(name=host.name, size=size, region=region) for host in HOSTS[:count]]
+def droplets(size="s-2vcpu-4gb", region="nyc3", count=3, internal=""):
+    return [Droplet(name=f"k8s-{number}{internal}.example.com", size=size, region=region) for number in range(count)]
 
 
 def test_a_size_that_is_offered_is_fine():
@@ -68,6 +71,7 @@ def test_hosts_that_exist_need_no_offer():
     mistakes, [warning] = told(region="nyc3", existing=droplets())
     assert mistakes == []
     assert warning.endswith("The hosts that exist stay as they are, but none of them could be made again.")
+    assert told(region="nyc3", existing=droplets(internal=".internal")) == (mistakes, [warning])
 
 
 @pytest.mark.parametrize(
