@@ -7,7 +7,7 @@ import os
 from lab.plugins.digitalocean.client import Client, Pace
 from lab.plugins.digitalocean.droplet import Droplet
 from lab.plugins.digitalocean.firewall import Firewall
-from lab.plugins.digitalocean.listing import GetRegions, GetSizes
+from lab.plugins.digitalocean.listing import GetDroplets, GetRegions, GetSizes
 from lab.plugins.digitalocean.ssh_key import SshKey
 from lab.plugins.digitalocean.tag import Tag
 from lab.plugins.digitalocean.vpc import Vpc
@@ -33,7 +33,7 @@ class DigitalOceanPlugin(Plugin):
         self._client = Client(pace)
         super().__init__(
             [kind(self._client) for kind in (Droplet, Firewall, SshKey, Tag, Vpc)],
-            [function(self._client) for function in (GetRegions, GetSizes)],
+            [function(self._client) for function in (GetDroplets, GetRegions, GetSizes)],
         )
 
     def check_config(self, news: Properties) -> Checked:

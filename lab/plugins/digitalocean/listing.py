@@ -1,4 +1,4 @@
-"""digitalocean.getSizes and digitalocean.getRegions: lists of the catalogue, filtered and sorted.
+"""digitalocean.getSizes, getRegions and getDroplets: lists of what the API has, filtered and sorted.
 
 The API lists everything; the official plugin filters and sorts by itself, with the rules here. Keys of filters and
 sorts are the API's names (`price_monthly`), those of the results are the SDK's (`priceMonthly`).
@@ -125,6 +125,81 @@ class GetRegions(_Listing):
     def render(self, row: Mapping[str, Any]) -> Properties:
         """Name a region's values."""
         return {name: row[name] for name in self.columns}
+
+
+class GetDroplets(_Listing):
+    """The account's droplets. Those with GPUs (`gpus`) are not among them, and the lab has none."""
+
+    token = "digitalocean:index/getDroplets:getDroplets"  # noqa: S105
+    key = "droplets"
+    columns = {  # noqa: RUF012
+        "id": INTEGER,
+        "name": TEXT,
+        "created_at": TEXT,
+        "urn": TEXT,
+        "region": TEXT,
+        "image": TEXT,
+        "size": TEXT,
+        "disk": INTEGER,
+        "vcpus": INTEGER,
+        "memory": INTEGER,
+        "price_hourly": NUMBER,
+        "price_monthly": NUMBER,
+        "status": TEXT,
+        "locked": FLAG,
+        "ipv4_address": TEXT,
+        "ipv4_address_private": TEXT,
+        "ipv6": FLAG,
+        "ipv6_address": TEXT,
+        "ipv6_address_private": TEXT,
+        "backups": FLAG,
+        "private_networking": FLAG,
+        "monitoring": FLAG,
+        "volume_ids": TEXTS,
+        "tags": TEXTS,
+        "vpc_uuid": TEXT,
+        "gpu_partition_mode": TEXT,
+    }
+    inputs = _arguments(columns)
+
+    def render(self, row: Mapping[str, Any]) -> Properties:
+        """Name a droplet's values."""
+        return {_camel(name): row[name] for name in self.columns}
+
+    def _rows(self, call: Call) -> list[dict[str, Any]]:
+        return [self._flat(row) for row in super()._rows(call)]
+
+    @staticmethod
+    def _flat(droplet: Mapping[str, Any]) -> dict[str, Any]:
+        features, image = droplet["features"], droplet["image"]
+        same = ("id", "name", "created_at", "disk", "vcpus", "memory", "status", "locked", "volume_ids", "tags")
+        return {
+            **{name: droplet[name] for name in same},
+            "urn": f"do:droplet:{droplet['id']}",
+            "region": droplet["region"]["slug"],
+            "image": image.get("slug") or str(image["id"]),
+            "size": droplet["size_slug"],
+            "price_hourly": droplet["size"]["price_hourly"],
+            "price_monthly": droplet["size"]["price_monthly"],
+            **{
+                f"{family}_address{suffix}": _address(droplet, family[2:], kind)
+                for family in ("ipv4", "ipv6")
+                for kind, suffix in (("public", ""), ("private", "_private"))
+            },
+            **{name: name in features for name in ("ipv6", "backups", "private_networking", "monitoring")},
+            "vpc_uuid": droplet.get("vpc_uuid") or "",
+            "gpu_partition_mode": "",
+        }
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.title() for word in rest)
+
+
+def _address(droplet: Mapping[str, Any], version: str, kind: str) -> str:
+    found = (each for each in droplet["networks"][version] if each["type"] == kind)
+    return next((str(each["ip_address"]) for each in found), "")
 
 
 def _gpu(info: Mapping[str, Any]) -> Properties:

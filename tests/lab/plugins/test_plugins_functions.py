@@ -16,8 +16,10 @@ from lab.plugins.resource import Call, PluginError
 from tests.lab.cloud.service import Service
 from tests.lab.plugins.recording import Recorder
 from tests.lab.plugins.stack import Stack
+from tests.lab.plugins.steps import Steps
 
 GET_SIZES = "digitalocean:index/getSizes:getSizes"
+GET_DROPLETS = "digitalocean:index/getDroplets:getDroplets"
 GET_REGIONS = "digitalocean:index/getRegions:getRegions"
 
 PROGRAM = """\
@@ -118,6 +120,22 @@ def test_bad_arguments_are_named(
 def test_a_value_that_is_none_of_its_columns_kind_is_an_error(ocean: DigitalOceanPlugin) -> None:
     with pytest.raises(PluginError, match="filters: unable to parse 'many' as integer"):
         ask(ocean, GET_SIZES, filters=[{"key": "vcpus", "values": ["many"]}])
+
+
+def test_droplets_are_listed_with_what_the_sdk_wants(ocean: DigitalOceanPlugin) -> None:
+    assert ask(ocean, GET_DROPLETS)["droplets"] == []
+    size = {"image": "debian-12-x64", "size": "s-1vcpu-1gb", "region": "fra1"}
+    for name in ("a.example.test", "b.example.test"):
+        Steps(ocean, "digitalocean:index/droplet:Droplet").create(name=name, **size)
+    droplets = ask(ocean, GET_DROPLETS, sorts=[{"key": "name"}])["droplets"]
+    assert all(set(droplet) == sdk_names(outputs.GetDropletsDropletResult) for droplet in droplets)
+    assert [{name: droplet[name] for name in ("name", *size)} for droplet in droplets] == [
+        {"name": "a.example.test"} | size,
+        {"name": "b.example.test"} | size,
+    ]
+    assert droplets[0]["ipv4Address"] != droplets[1]["ipv4Address"]
+    [found] = ask(ocean, GET_DROPLETS, filters=[{"key": "name", "values": ["b.example.test"]}])["droplets"]
+    assert found == droplets[1]
 
 
 @pytest.mark.engine
