@@ -224,18 +224,20 @@ class Preparation:
         return plugins_too and not any(self.upstream.refusal(url) for url in plugin_download.addresses())
 
     def _may_download_plugins(self, *, first_run: bool) -> bool:
-        """Whether the official plugins are missing, wanted, and no state would have its plugins changed under it.
+        """Whether the official plugins are missing, wanted, and would be used: a state keeps the plugins it has.
 
         Without a first run nobody is asked: a machine without a network would wait for it in every `up`.
         """
-        forced = self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(plugin_choice.OFFICIAL) == "1"
-        unwanted = os.environ.get(plugin_choice.OFFICIAL) == "0"
-        asked = forced or (first_run and self.upstream.mode is toolchain.Mode.PROBE and not unwanted)
-        return asked and bool(plugin_download.missing(pulumi_home(os.environ) / "plugins")) and not self._has_state()
+        asked = self._plugins_forced or (first_run and self.upstream.mode is toolchain.Mode.PROBE)
+        return (
+            asked
+            and bool(plugin_download.missing(pulumi_home(os.environ) / "plugins"))
+            and plugin_choice.choose(self.workspace, os.environ, available=True) is plugin_choice.Kind.OFFICIAL
+        )
 
-    def _has_state(self) -> bool:
-        recorded = stacks.recorded(self.workspace)
-        return any(stacks.checkpoint(self.workspace, stack).get("resources") for stack in recorded)
+    @property
+    def _plugins_forced(self) -> bool:
+        return self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(plugin_choice.OFFICIAL) == "1"
 
     def _download_plugins(self, progress: Progress) -> None:
         """Have the official plugins in the user's own folder; where they do not come, the stand-ins are used."""
@@ -249,7 +251,7 @@ class Preparation:
             progress.done(task)
         except LauncherError as error:
             progress.drop(task)
-            if self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(plugin_choice.OFFICIAL) == "1":
+            if self._plugins_forced:
                 raise
             self.report.say(f"{error}; the lab's stand-ins are used")
 

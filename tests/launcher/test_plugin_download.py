@@ -134,10 +134,12 @@ def preparing(workspace: Workspace, server: Server, mode: Mode) -> preparation.P
     return preparation.Preparation(workspace=workspace, report=Report(), upstream=upstream(mode, server.address))
 
 
-def write_state(workspace: Workspace) -> None:
+def write_state(workspace: Workspace, kind: plugin_choice.Kind) -> None:
     file = stacks.state_file(workspace, "lab")
     file.parent.mkdir(parents=True)
-    file.write_text(json.dumps({"checkpoint": {"latest": {"resources": [{"urn": "urn:pulumi:lab::…"}]}}}))
+    made = {"type": "tls:index/privateKey:PrivateKey", "custom": True}
+    file.write_text(json.dumps({"checkpoint": {"latest": {"resources": [made]}}}))
+    (workspace.directory / plugin_choice.RECORD).write_text(f"{kind.value}\n")
 
 
 @pytest.mark.usefixtures("first_run")
@@ -172,7 +174,22 @@ def test_a_later_run_can_be_told_to_bring_them(
 @pytest.mark.usefixtures("first_run")
 @pytest.mark.parametrize("mode", list(Mode))
 def test_plugins_are_never_changed_under_a_state(workspace: Workspace, mirror: Server, mode: Mode) -> None:
-    write_state(workspace)
+    write_state(workspace, plugin_choice.Kind.STAND_INS)
+    assert not preparing(workspace, mirror, mode)._announce({})
+
+
+@pytest.mark.usefixtures("everything")
+def test_plugins_that_made_a_state_and_are_gone_are_brought_again(workspace: Workspace, mirror: Server) -> None:
+    write_state(workspace, plugin_choice.Kind.OFFICIAL)
+    assert preparing(workspace, mirror, Mode.FETCH)._announce({})
+
+
+@pytest.mark.usefixtures("first_run")
+@pytest.mark.parametrize("mode", list(Mode))
+def test_nobody_who_wants_the_stand_ins_gets_others(
+    workspace: Workspace, mirror: Server, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    monkeypatch.setenv(plugin_choice.OFFICIAL, "0")
     assert not preparing(workspace, mirror, mode)._announce({})
 
 
