@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
@@ -283,19 +283,28 @@ def load() -> Settings:
     """
     # Config.get asks for one name at a time; a misspelt name shows only in the whole map, which has no public door.
     config: dict[str, str] = pulumi.runtime.config.CONFIG.get()
-    is_secret = pulumi.runtime.is_config_secret
-    prefix = "triplane:"
     try:
-        return parse(
-            {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
-            accounts=[
-                find(provider, config, is_secret=is_secret, environment=os.environ)
-                for provider in (DIGITALOCEAN, CLOUDFLARE)
-            ],
-            secrets={key.removeprefix(prefix) for key in config if key.startswith(prefix) and is_secret(key)},
-        )
+        return check(config, find_accounts(config, pulumi.runtime.is_config_secret), pulumi.runtime.is_config_secret)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
+
+
+def find_accounts(config: Mapping[str, str], is_secret: Callable[[str], bool]) -> tuple[Account, Account]:
+    """Find DigitalOcean's and Cloudflare's account in a stack's whole configuration, or in the environment."""
+    digitalocean, cloudflare = (
+        find(provider, config, is_secret=is_secret, environment=os.environ) for provider in (DIGITALOCEAN, CLOUDFLARE)
+    )
+    return digitalocean, cloudflare
+
+
+def check(config: Mapping[str, str], accounts: Sequence[Account], is_secret: Callable[[str], bool]) -> Settings:
+    """Check a stack's whole configuration, values as the engine hands them over. Raises SettingsError."""
+    prefix = "triplane:"
+    return parse(
+        {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
+        accounts=accounts,
+        secrets={key.removeprefix(prefix) for key in config if key.startswith(prefix) and is_secret(key)},
+    )
 
 
 def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), secrets: Collection[str] = ()) -> Settings:

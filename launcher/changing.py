@@ -198,6 +198,24 @@ def pulumi(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     engine.become(arguments)
 
 
+def doctor(desk: Desk, arguments: Sequence[str]) -> NoReturn:
+    """Put the doctor in this process's place, with the lab for a cloud and this machine's address in it."""
+    from doctor.__main__ import parser  # noqa: PLC0415 - it brings the program's settings, and with them Pulumi's SDK
+
+    parser().parse_args(arguments)  # a wrong word is told before a lab is started
+    workspace = desk.workspace
+    stack = stack_meant(arguments, os.environ.get("PULUMI_STACK") or workspace.stack)
+    command = [str(workspace.python), "-m", "doctor", "--cwd", str(workspace.directory)]
+    here = ["--stack", stack, "--address", str(workspace.lab.services)]
+    with workspace.locked(desk.report):
+        daemon.start(workspace, desk.report)
+        engine = _preparation(desk).engine()
+        _preparation(desk).stack(engine, stack)
+    desk.report.say("the clouds asked are the lab's; on a real account: .venv/bin/python -m doctor --stack prod")
+    os.chdir(workspace.checkout)
+    become([*command, *here, *arguments], engine.environment(stack))
+
+
 def version(desk: Desk) -> None:
     """Say what is pinned, and what stands in for what."""
     table = Table(box=None, pad_edge=False)

@@ -132,6 +132,17 @@ def pulumi(context: typer.Context) -> None:
 
 
 @app.command(context_settings=PASSING)
+def doctor(context: typer.Context) -> None:
+    """Check a stack against the lab's accounts (--stack NAME for another one), reading only.
+
+    On a real account: .venv/bin/python -m doctor --stack prod. More words go to that program: --json, --dial HOST.
+    """
+    from launcher import changing  # noqa: PLC0415 - see above
+
+    changing.doctor(_desk(), context.args)
+
+
+@app.command(context_settings=PASSING)
 def kubectl(context: typer.Context) -> None:
     """Run kubectl as the cluster's administrator; logs, exec -it and port-forward as anywhere."""
     from launcher import looking  # noqa: PLC0415 - see above

@@ -166,7 +166,7 @@ def test_every_command_that_is_named_exists_and_the_readme_names_all_of_them() -
 
 
 def test_every_file_or_folder_that_is_named_in_code_marks_exists() -> None:
-    roots = ("assets", "components", "docs", "lab", "launcher", "model", "policy", "tests")
+    roots = ("assets", "components", "docs", "doctor", "lab", "launcher", "model", "policy", "tests")
     for name in DOCUMENTS:
         for word in re.findall(rf"`((?:{'|'.join(roots)})/[A-Za-z0-9_./-]*)`", read(name)):
             assert (ROOT / word).exists(), f"{name}: {word}"

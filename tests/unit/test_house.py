@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 
 FORBIDDEN = {
-    "model": ("pulumi", "components", "lab", "launcher", "settings"),
-    "components": ("lab", "launcher", "settings"),
-    "lab": ("model", "components", "settings", "launcher"),
-    "policy": ("lab", "launcher"),
+    "model": ("pulumi", "components", "lab", "launcher", "settings", "doctor"),
+    "components": ("lab", "launcher", "settings", "doctor"),
+    "lab": ("model", "components", "settings", "launcher", "doctor"),
+    "policy": ("lab", "launcher", "doctor"),
+    "doctor": ("components", "lab", "launcher"),
 }
 
 

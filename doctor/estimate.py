@@ -1,0 +1,71 @@
+"""What a stack costs, and how long its first `up` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from doctor.reading import Reader, ReadError
+from doctor.stack import Stack
+from model.digitalocean import SIZES
+from model.roles import Role
+
+BILLED_HOURS = 672
+"""A droplet costs its monthly price after so many hours of a month, and no more (DigitalOcean, "Droplet Pricing")."""
+
+MINUTES_A_HOST = (2.0, 2.5)
+"""From a droplet's creation until the next one of its chain may begin: creation, boot, and two steps. Estimated from
+reports about real droplets (components/droplets.py has the chain); no test has run on a real account."""
+MINUTES_AFTER = (4.0, 8.0)
+"""From the last host to the last node: 0.5 GB of downloads on each master, and the services, one host at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """In US dollars, without tax and traffic."""
+
+    a_month: float
+    an_hour: float
+    source: str
+    unpriced: tuple[str, ...] = ()
+    """Sizes whose price is not known, and not in the sums."""
+
+
+def cost(stack: Stack, cloud: Reader | None) -> Cost:
+    """Add up the droplets' prices: DigitalOcean's of this moment, or the ones that Triplane knows."""
+    prices, source = _todays(cloud), "DigitalOcean's prices of today"
+    if prices is None:
+        prices, source = _known(), "the list prices that Triplane knows"
+    counts = {pool.size: 0 for pool in stack.settings.pools}
+    for pool in stack.settings.pools:
+        counts[pool.size] += pool.count
+    priced = {size: count for size, count in counts.items() if size in prices}
+    return Cost(
+        a_month=sum(count * prices[size][0] for size, count in priced.items()),
+        an_hour=sum(count * prices[size][1] for size, count in priced.items()),
+        source=source,
+        unpriced=tuple(size for size, count in counts.items() if count and size not in prices),
+    )
+
+
+def _todays(cloud: Reader | None) -> Mapping[str, tuple[float, float]] | None:
+    if cloud is None:
+        return None
+    try:
+        sizes: list[dict[str, Any]] = list(cloud.pages("/v2/sizes", "sizes"))
+    except ReadError:
+        return None
+    return {size["slug"]: (float(size["price_monthly"]), float(size["price_hourly"])) for size in sizes}
+
+
+def _known() -> Mapping[str, tuple[float, float]]:
+    return {slug: (float(size.usd_a_month), size.usd_a_month / BILLED_HOURS) for slug, size in SIZES.items()}
+
+
+def minutes(stack: Stack) -> tuple[int, int]:
+    """Estimate a first `up`, least and most: hosts of a role of the control plane are made one after another."""
+    topology = stack.topology
+    longest = max(len(topology.having(role)) for role in (Role.ETCD, Role.KUBE_MASTER))
+    least, most = (longest * host + after for host, after in zip(MINUTES_A_HOST, MINUTES_AFTER, strict=True))
+    return round(least), round(most)

@@ -1,0 +1,45 @@
+"""What a check finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How a check ended, as it is printed."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Good to know, or could not be checked; nothing that stops an `up`."""
+    WRONG = "WRONG"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """The result of one check."""
+
+    state: State
+    found: str
+    """What is so: full sentences, one line."""
+    advice: str = ""
+    """What to do; empty where there is nothing to do."""
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return " ".join(filter(None, (self.found, self.advice)))
+
+
+def ok(found: str) -> Finding:
+    """All is well."""
+    return Finding(state=State.OK, found=found)
+
+
+def note(found: str, advice: str = "") -> Finding:
+    """Good to know."""
+    return Finding(state=State.NOTE, found=found, advice=advice)
+
+
+def wrong(found: str, advice: str) -> Finding:
+    """An `up` would fail, or bring trouble later."""
+    return Finding(state=State.WRONG, found=found, advice=advice)

@@ -1,0 +1,211 @@
+"""The account: each check with a good case and a bad one, against the lab's API."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from doctor import digitalocean
+from doctor.digitalocean import READ_SCOPES, reader
+from doctor.findings import State
+from doctor.reading import Reader
+from doctor.stack import Stack
+from lab.cloud.digitalocean import catalog
+from model.accounts import DIGITALOCEAN, Account
+from tests.doctor.altered import Altered
+from tests.doctor.conftest import MakeStack, in_a_hurry
+from tests.lab.cloud.service import Account as Customer
+
+DROPLET, VPC = "digitalocean:index/droplet:Droplet", "digitalocean:index/vpc:Vpc"
+
+
+def test_a_right_token_is_accepted(stack: Stack, ocean: Reader) -> None:
+    found = digitalocean.token(stack, ocean)
+    assert found.state is State.OK
+    assert "accepts digitalocean:token, of team Lab" in str(found)
+
+
+def test_a_revoked_token_is_told_with_where_to_make_one(make_stack: MakeStack) -> None:
+    wrong = f"dop_v1_{'f' * 64}"
+    stack = make_stack(ocean=wrong)
+    found = digitalocean.token(stack, reader(stack.digitalocean))
+    assert found.state is State.WRONG
+    assert "does not accept" in found.found
+    assert "pulumi config set --secret digitalocean:token" in found.advice
+    assert wrong not in str(found)
+
+
+def test_an_api_that_does_not_answer_is_told(stack: Stack) -> None:
+    nobody = Account(
+        provider=DIGITALOCEAN, token="t", source="digitalocean:token", readable=False, endpoint="http://127.0.0.1:1"
+    )
+    found = digitalocean.token(stack, in_a_hurry(reader(nobody)))
+    assert found.state is State.WRONG
+    assert "127.0.0.1:1 does not answer: [Errno 111] Connection refused" in found.found
+
+
+def test_a_token_with_all_rights_reads_every_kind(stack: Stack, ocean: Reader) -> None:
+    found = digitalocean.rights(stack, ocean)
+    assert found.state is State.OK
+    assert "create, update and delete of droplet, firewall, ssh_key, tag, vpc cannot be proved" in found.found
+
+
+@pytest.mark.parametrize("scope", READ_SCOPES)
+def test_each_right_that_lacks_is_named(stack: Stack, ocean: Reader, lab: Altered, scope: str) -> None:
+    lab.refuse(READ_SCOPES[scope][0], 403)
+    found = digitalocean.rights(stack, ocean)
+    assert found.state is State.WRONG
+    assert f"The token lacks {scope}." in found.found
+    assert digitalocean.token(stack, ocean).state is State.OK  # it is the token of someone
+
+
+def test_the_clocks_agree(stack: Stack, ocean: Reader) -> None:
+    assert digitalocean.clock(stack, ocean).state is State.OK
+
+
+@pytest.mark.parametrize(("seconds", "how"), [(1000, "s ahead of 127.0.0.1"), (-1000, "s behind 127.0.0.1")])
+def test_a_clock_that_is_wrong_is_told(
+    stack: Stack, ocean: Reader, monkeypatch: pytest.MonkeyPatch, seconds: int, how: str
+) -> None:
+    real = time.time
+    monkeypatch.setattr("doctor.reading.time", SimpleNamespace(time=lambda: real() + seconds, sleep=time.sleep))
+    found = digitalocean.clock(stack, ocean)
+    assert found.state is State.WRONG
+    assert how in found.found
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "said"),
+    [
+        ({}, State.OK, "Active"),
+        ({"email_verified": False}, State.WRONG, "not verified"),
+        ({"status": "locked", "status_message": "unpaid"}, State.WRONG, "locked (unpaid)"),
+        ({"status": "warning"}, State.NOTE, "warning"),
+    ],
+)
+def test_an_account_that_may_make_nothing_is_told(
+    stack: Stack, ocean: Reader, lab: Altered, change: dict[str, Any], state: State, said: str
+) -> None:
+    lab.changes["/v2/account"] = lambda body: body["account"].update(change)
+    found = digitalocean.status(stack, ocean)
+    assert found.state is state
+    assert said in found.found
+
+
+def test_the_limit_counts_what_is_there_and_what_is_new(
+    make_stack: MakeStack, ocean: Reader, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer.droplet("of-another")
+    own = customer.droplet(f"etcd-0.{make_stack().settings.domain}")
+    monkeypatch.setattr(catalog, "DROPLET_LIMIT", 6)
+    found = digitalocean.limit(make_stack(made={DROPLET: {str(own)}}), ocean)
+    assert (found.state, found.found) == (
+        State.OK,
+        "The account may have 6 droplets and has 2; this stack makes 4 more.",
+    )
+
+
+def test_too_low_a_limit_is_told(
+    stack: Stack, ocean: Reader, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer.droplet("of-another")
+    monkeypatch.setattr(catalog, "DROPLET_LIMIT", 5)
+    found = digitalocean.limit(stack, ocean)
+    assert found.state is State.WRONG
+    assert "may have 5 droplets and has 1; this stack makes 5 more" in found.found
+
+
+def test_an_image_of_the_region_is_found(stack: Stack, ocean: Reader) -> None:
+    assert digitalocean.image(stack, ocean).state is State.OK
+
+
+def test_an_image_that_is_gone_is_told(make_stack: MakeStack, ocean: Reader) -> None:
+    found = digitalocean.image(make_stack(image="ubuntu-22-04-x64"), ocean)
+    assert found.state is State.WRONG
+    assert "ubuntu-22-04-x64 is not an image of DigitalOcean" in found.found
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"status": "retired"}, "is retired"), ({"regions": ["nyc3", "ams3"]}, "It is in ams3 or nyc3")],
+)
+def test_an_image_that_cannot_be_had_there_is_told(
+    stack: Stack, ocean: Reader, lab: Altered, change: dict[str, Any], said: str
+) -> None:
+    lab.changes["/v2/images/debian-12-x64"] = lambda body: body["image"].update(change)
+    found = digitalocean.image(stack, ocean)
+    assert found.state is State.WRONG
+    assert said in str(found)
+
+
+def test_a_range_that_is_free_is_well(stack: Stack, ocean: Reader, customer: Customer) -> None:
+    customer.vpc("10.99.0.0/20")
+    found = digitalocean.vpc_range(stack, ocean)
+    assert (found.state, found.found) == (State.OK, "10.240.0.0/20 is free: the account has 1 other VPC.")
+
+
+def test_a_range_that_is_taken_is_told(make_stack: MakeStack, ocean: Reader, customer: Customer) -> None:
+    vpc = customer.vpc("10.240.8.0/24", name="theirs")
+    found = digitalocean.vpc_range(make_stack(), ocean)
+    assert found.state is State.WRONG
+    assert "VPC theirs, 10.240.8.0/24 in fra1" in found.found
+    assert digitalocean.vpc_range(make_stack(made={VPC: {vpc}}), ocean).state is State.OK
+
+
+def test_a_region_without_a_vpc_is_told(stack: Stack, ocean: Reader) -> None:
+    found = digitalocean.default_vpc(stack, ocean)
+    assert found.state is State.WRONG
+    assert "doctl vpcs create --name default-fra1 --region fra1" in found.advice
+
+
+def test_a_region_with_a_default_vpc_is_well(stack: Stack, ocean: Reader, customer: Customer) -> None:
+    customer.droplet("makes-the-default")
+    found = digitalocean.default_vpc(stack, ocean)
+    assert (found.state, found.found) == (State.OK, "fra1 has default-fra1.")
+
+
+def test_a_cluster_whose_vpc_is_the_default_is_told_how_to_destroy_it(
+    make_stack: MakeStack, ocean: Reader, customer: Customer
+) -> None:
+    vpc = customer.vpc("10.240.0.0/20", name="prod")
+    customer.client.vpcs.patch(vpc, {"default": True})
+    found = digitalocean.default_vpc(make_stack(made={VPC: {vpc}}), ocean)
+    assert found.state is State.NOTE
+    assert "doctl vpcs update ID --default=true" in found.advice
+
+
+def test_nothing_in_the_way_is_well(make_stack: MakeStack, ocean: Reader, customer: Customer) -> None:
+    vpc = customer.vpc("10.240.0.0/20", name="prod")
+    customer.droplet("of-another")
+    assert digitalocean.names(make_stack(made={VPC: {vpc}}), ocean).state is State.OK
+
+
+def test_what_an_earlier_cluster_left_is_told(make_stack: MakeStack, ocean: Reader, customer: Customer) -> None:
+    stack = make_stack()
+    vpc = customer.vpc("10.240.0.0/20", name="prod")
+    droplet = customer.droplet(stack.topology.nodes[0].fqdn)
+    customer.client.tags.create({"name": "prod-etcd"})
+    tagged = customer.droplet("other", tags=["prod-etcd"])
+    wall = customer.client.firewalls.create(
+        {
+            "name": "prod-etcd",
+            "inbound_rules": [{"protocol": "tcp", "ports": "22", "sources": {"addresses": ["203.0.113.7/32"]}}],
+            "outbound_rules": [],
+        }
+    )["firewall"]["id"]
+    found = digitalocean.names(stack, ocean)
+    assert found.state is State.WRONG
+    for left in (vpc, droplet, tagged, wall):
+        assert str(left) in found.found
+
+
+def test_a_list_of_many_pages_is_read_to_its_end(
+    stack: Stack, ocean: Reader, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doctor.reading.PER_PAGE", 2)
+    for number in range(3):
+        customer.vpc(f"10.{number}.0.0/20", name=f"net{number}")
+    assert "the account has 3 other VPCs" in digitalocean.vpc_range(stack, ocean).found
