@@ -133,6 +133,25 @@ def limit(stack: Stack, cloud: Reader) -> Finding:
     return ok(f"{seen}.")
 
 
+def offer(stack: Stack, cloud: Reader) -> Finding:
+    """Check that the region takes new droplets, and of the sizes that the stack names."""
+    name = stack.settings.region
+    regions = {each["slug"]: each for each in cloud.pages("/v2/regions", "regions")}
+    if name not in regions or not regions[name]["available"]:
+        open_ = sorted(slug for slug, region in regions.items() if region["available"])
+        why = "takes no new droplets" if name in regions else "is not a region of DigitalOcean"
+        return wrong(f"triplane:region = {name} {why}.", f"Write {one_of(open_)}.")
+    sizes = {each["slug"] for each in cloud.pages("/v2/sizes", "sizes") if each["available"]}
+    wanted = sorted({pool.size for pool in stack.settings.pools if pool.count})
+    missing = [size for size in wanted if size not in sizes or size not in regions[name]["sizes"]]
+    if missing:
+        return wrong(
+            f"{name} does not offer {', '.join(missing)} now.",
+            "Write another size or region; doctl compute size list, and doctl compute region list, have all.",
+        )
+    return ok(f"{name} takes new droplets, and offers {', '.join(wanted)}.")
+
+
 def image(stack: Stack, cloud: Reader) -> Finding:
     """Check that the image is there, in the region."""
     slug, region = stack.settings.image, stack.settings.region

@@ -90,6 +90,7 @@ class Examination:
                 ("clock", lambda: digitalocean.clock(stack, ocean)),
                 ("account", lambda: digitalocean.status(stack, ocean)),
                 ("droplet limit", lambda: digitalocean.limit(stack, ocean)),
+                ("region and sizes", lambda: digitalocean.offer(stack, ocean)),
                 ("image", lambda: digitalocean.image(stack, ocean)),
                 ("vpc range", lambda: digitalocean.vpc_range(stack, ocean)),
                 ("default vpc", lambda: digitalocean.default_vpc(stack, ocean)),

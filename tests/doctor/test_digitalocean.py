@@ -113,6 +113,42 @@ def test_too_low_a_limit_is_told(stack: Stack, ocean: Reader, customer: Customer
     assert "may have 5 droplets and has 1; this stack makes 5 more" in found.found
 
 
+def test_a_region_that_offers_the_sizes_is_well(stack: Stack, ocean: Reader) -> None:
+    found = digitalocean.offer(stack, ocean)
+    assert (found.state, found.found) == (State.OK, "fra1 takes new droplets, and offers s-1vcpu-1gb, s-1vcpu-2gb.")
+
+
+def change_region(body: dict[str, Any], **values: Any) -> None:
+    next(each for each in body["regions"] if each["slug"] == "fra1").update(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"available": False}, "triplane:region = fra1 takes no new droplets"),
+        ({"slug": "fra9"}, "triplane:region = fra1 is not a region"),
+        ({"sizes": ["s-1vcpu-2gb"]}, "fra1 does not offer s-1vcpu-1gb now"),
+    ],
+)
+def test_a_region_that_is_closed_or_lacks_a_size_is_told(
+    stack: Stack, ocean: Reader, lab: Altered, values: dict[str, Any], said: str
+) -> None:
+    lab.changes["/v2/regions"] = lambda body: change_region(body, **values)
+    found = digitalocean.offer(stack, ocean)
+    assert found.state is State.WRONG
+    assert said in found.found
+
+
+def test_a_size_that_is_sold_out_everywhere_is_told(stack: Stack, ocean: Reader, lab: Altered) -> None:
+    def sell_out(body: dict[str, Any]) -> None:
+        next(each for each in body["sizes"] if each["slug"] == "s-1vcpu-2gb")["available"] = False
+
+    lab.changes["/v2/sizes"] = sell_out
+    found = digitalocean.offer(stack, ocean)
+    assert found.state is State.WRONG
+    assert "fra1 does not offer s-1vcpu-2gb now" in found.found
+
+
 def test_an_image_of_the_region_is_found(stack: Stack, ocean: Reader) -> None:
     assert digitalocean.image(stack, ocean).state is State.OK
 
