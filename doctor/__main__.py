@@ -127,7 +127,7 @@ def _say_end(results: Sequence[Result], end: dict[str, Any]) -> None:
         )
     bad = sum(found.state is State.WRONG for _, found in results)
     notes = sum(found.state is State.NOTE for _, found in results)
-    print(f"{len(results)} checks: {bad} wrong, {notes} notes. Nothing was changed.")
+    print(f"{len(results)} checks: {bad} wrong, {notes} to note. Nothing was changed.")
 
 
 def _address(text: str) -> IPv4Address:

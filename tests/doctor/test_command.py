@@ -73,7 +73,7 @@ def test_a_stack_with_nothing_wrong_is_well(
     assert [" ".join(line.split()[:3]) for line in checks if line.startswith("note")] == ["note ports outbound"]
     assert end[0] == "Cost: 42.00 US dollars a month, 0.062 an hour."
     assert end[2].startswith("Time: about 10 to 16 minutes")
-    assert end[-1] == f"{len(checks)} checks: 0 wrong, 1 notes. Nothing was changed."
+    assert end[-1] == f"{len(checks)} checks: 0 wrong, 1 to note. Nothing was changed."
 
 
 def test_every_line_is_explained(stack: FakePulumi, world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from launcher.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [str(getattr(command.callback, "__name__", command.name)) for command in cli.app.registered_commands]
-PASSING = ["test", "pulumi", "kubectl", "etcdctl", "ssh", "lab"]
+PASSING = ["test", "pulumi", "doctor", "kubectl", "etcdctl", "ssh", "lab"]
 
 
 def run(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +53,13 @@ def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "upp")
     assert done.returncode == 2
     assert "No such command 'upp'" in done.stderr
+
+
+def test_a_wrong_word_for_the_doctor_is_refused_before_a_lab_is_started(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", "--dail", "192.0.2.1")
+    assert done.returncode == 2
+    assert "--dail" in done.stderr
+    assert not (tmp_path / "made").exists()
 
 
 def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
@@ -108,7 +115,9 @@ def test_the_stack_that_a_command_line_means_is_prepared(arguments: tuple[str, .
 def test_what_follows_a_passing_command_is_the_other_programs(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(
-        changing if command in {"test", "pulumi"} else looking, command, lambda *arguments: seen.append(arguments[1:])
+        changing if command in {"test", "pulumi", "doctor"} else looking,
+        command,
+        lambda *arguments: seen.append(arguments[1:]),
     )
     words = ["host", "get", "-o", "wide", "--help", "--", "-x"]
     assert CliRunner().invoke(cli.app, [command, *words]).exit_code == 0
