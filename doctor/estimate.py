@@ -34,9 +34,11 @@ class Cost:
 
 def cost(stack: Stack, cloud: Reader | None) -> Cost:
     """Add up the droplets' prices: DigitalOcean's of this moment, or the ones that Triplane knows."""
-    prices, source = _todays(cloud), "DigitalOcean's prices of today"
-    if prices is None:
-        prices, source = _known(), "the list prices that Triplane knows"
+    prices = _todays(cloud)
+    source = (
+        "the list prices that Triplane knows" if cloud is None or prices is None else f"today's prices of {cloud.host}"
+    )
+    prices = prices or _known()
     counts = {pool.size: 0 for pool in stack.settings.pools}
     for pool in stack.settings.pools:
         counts[pool.size] += pool.count

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -133,7 +134,7 @@ def test_what_is_wrong_makes_the_exit_code_1(
     assert told["cost"] == {
         "usdAMonth": 42,
         "usdAnHour": 0.0625,
-        "source": "DigitalOcean's prices of today",
+        "source": f"today's prices of 127.0.0.1:{urlsplit(service.url).port}",
         "unpriced": [],
     }
     assert told["minutes"] == {"least": 10, "most": 16}
