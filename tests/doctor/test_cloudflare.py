@@ -15,6 +15,8 @@ from doctor.findings import State
 from doctor.reading import Reader
 from doctor.stack import Stack
 from lab.cloud import ZONE_ID, ZONE_NAME
+from lab.cloud.tokens import Account as Family
+from lab.cloud.tokens import grant
 from tests.doctor.altered import Altered
 from tests.doctor.conftest import MakeStack
 from tests.doctor.world import World
@@ -107,8 +109,9 @@ def test_a_zone_that_is_not_as_it_should_be_is_told(
     assert said in found.found
 
 
-def test_a_token_for_records_alone_is_enough(stack: Stack, flare: Reader, lab: Altered) -> None:
-    lab.refuse_zone(ZONE, 403, 9109, "Unauthorized to access requested resource")
+def test_a_token_for_records_alone_is_enough(make_stack: MakeStack, service: Service) -> None:
+    stack = make_stack(flare=grant(service.directory, Family.CLOUDFLARE, ["dns_records:edit"]))
+    flare = reader(stack.cloudflare)
     assert cloudflare.zone(stack, flare).state is State.NOTE
     assert cloudflare.token(stack, flare).state is State.OK
     assert cloudflare.records(stack, flare).state is State.OK
@@ -183,8 +186,8 @@ def test_a_zone_of_many_pages_is_read_to_its_end(
     assert stack.topology.api_name in cloudflare.records(stack, flare).found
 
 
-def test_records_that_may_not_be_read_are_told(stack: Stack, flare: Reader, lab: Altered) -> None:
-    lab.refuse_zone(f"{ZONE}/dns_records", 403, 10000, "Authentication error")
-    found = cloudflare.records(stack, flare)
+def test_records_that_may_not_be_read_are_told(make_stack: MakeStack, service: Service) -> None:
+    stack = make_stack(flare=grant(service.directory, Family.CLOUDFLARE, ["zone:read"]))
+    found = cloudflare.records(stack, reader(stack.cloudflare))
     assert found.state is State.WRONG
     assert "Zone / DNS / Edit" in found.advice

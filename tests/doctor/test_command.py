@@ -21,7 +21,6 @@ from tests.doctor.pulumi import FakePulumi
 from tests.doctor.test_machine import PINS, plugins
 from tests.doctor.world import World
 from tests.documents import table
-from tests.lab.cloud.service import Account as Customer
 from tests.lab.cloud.service import Service
 from tests.waiting import wait_for
 
@@ -29,11 +28,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def stack(fake_pulumi: FakePulumi, service: Service, customer: Customer, monkeypatch: pytest.MonkeyPatch) -> FakePulumi:
+def stack(fake_pulumi: FakePulumi, service: Service, monkeypatch: pytest.MonkeyPatch) -> FakePulumi:
     """A stack with nothing wrong, in an account that is ready for it."""
     for name in ("SSH_AUTH_SOCK", "DIGITALOCEAN_TOKEN", "CLOUDFLARE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    customer.droplet("makes-the-default-vpc")
     fake_pulumi.answers["version"] = f"v{PINS['pulumi']}"
     fake_pulumi.answers["plugin"] = plugins()
     fake_pulumi.answers["stack"] = "prod"
@@ -62,7 +60,7 @@ def run(stack: FakePulumi, world: World, *more: str) -> int:
 
 
 def test_a_stack_with_nothing_wrong_is_well(
-    stack: FakePulumi, world: World, capsys: pytest.CaptureFixture[str], customer: Customer
+    stack: FakePulumi, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.name_servers["triplane.test"] = ["ns1.triplane.test.", "ns2.triplane.test."]
     assert run(stack, world) == 0

@@ -14,7 +14,6 @@ import yaml
 
 from lab.toolchain import engine
 from tests.doctor.conftest import SETTINGS
-from tests.lab.cloud.service import Account as Customer
 from tests.lab.cloud.service import Service
 
 pytestmark = pytest.mark.engine
@@ -85,8 +84,7 @@ def checkout(tmp_path: Path, service: Service) -> Checkout:
     return Checkout(tmp_path / "checkout", service)
 
 
-def test_the_doctor_reads_a_stack_as_pulumi_keeps_it(checkout: Checkout, customer: Customer) -> None:
-    customer.droplet("makes-the-default-vpc")
+def test_the_doctor_reads_a_stack_as_pulumi_keeps_it(checkout: Checkout) -> None:
     code, told = checkout.doctor("--stack", "prod", "--address", "203.0.113.7", **PASSPHRASE)
     assert {name for name, each in told["checks"].items() if each["state"] == "wrong"} == set()
     assert code == 0
