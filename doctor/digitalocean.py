@@ -10,7 +10,6 @@ from doctor.findings import Finding, note, ok, wrong
 from doctor.reading import Reader, RefusedError, UnreachableError
 from doctor.stack import Stack
 from model.accounts import DIGITALOCEAN, Account
-from model.firewalls import firewalls
 from model.mistakes import one_of
 from model.roles import Role
 
@@ -230,11 +229,7 @@ def names_wanted(stack: Stack) -> dict[str, set[str]]:
 
 
 def _firewall_names(stack: Stack) -> set[str]:
-    settings = stack.settings
-    found = firewalls(
-        api_port=settings.api_port, ssh_allowed=settings.ssh_allowed, api_allowed=settings.api_allowed, mirror=None
-    )
-    return {f"{settings.cluster}-{each.name}" for each in found}
+    return {f"{stack.settings.cluster}-{each.name}" for each in stack.settings.firewalls}
 
 
 def _own_vpc(stack: Stack, vpc: Mapping[str, Any]) -> bool:
