@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -50,9 +51,17 @@ class Elsewhere(BaseResolver):  # type: ignore[misc]  # dnslib has no types
 
 
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((str(LOOPBACK), 0))
-        return int(probe.getsockname()[1])
+    """Free for datagrams and for streams: a name server listens for both."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,
+        ):
+            datagrams.bind((str(LOOPBACK), 0))
+            port = int(datagrams.getsockname()[1])
+            with contextlib.suppress(OSError):
+                streams.bind((str(LOOPBACK), port))
+                return port
 
 
 @pytest.fixture
