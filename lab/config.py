@@ -10,6 +10,8 @@ from pathlib import Path
 
 API_PORT = 8000
 MIRROR_PORT = 8001
+PACKAGES_PORT = 80
+"""As Debian's mirrors: what a firewall lets through to them, it lets through here."""
 DNS_PORT = 53
 
 DEFAULT_BLOCK = IPv4Network("198.18.0.0/24")

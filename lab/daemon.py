@@ -18,8 +18,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from lab import cloud, faults, mirror, registry
-from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import commands, dns, limits, metadata, network, operator, remains, requirements
+from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, PACKAGES_PORT, LabConfig
+from lab.hosts import commands, dns, limits, metadata, network, operator, packages, remains, requirements
 from lab.hosts.machines import LocalMachines
 from lab.machines import Machine, MachineError, Power
 
@@ -73,15 +73,21 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
             lambda: account.backend.switches.now().nxdomain_seconds,
         )
         with ExitStack() as services:
-            api, releases, names = (
+            api, releases, archive, names = (
                 _listen(config, port, what)
-                for port, what in ((API_PORT, "the API"), (MIRROR_PORT, "the mirror"), (DNS_PORT, "the name server"))
+                for port, what in (
+                    (API_PORT, "the API"),
+                    (MIRROR_PORT, "the mirror"),
+                    (PACKAGES_PORT, "the package archive"),
+                    (DNS_PORT, "the name server"),
+                )
             )
             names.close()
             inner = network.listener(config.router_namespace, network.METADATA, 80)
             services.enter_context(dns.NameServer(resolver, config.services, DNS_PORT))
             services.enter_context(WebServer(metadata.app(config, machines.known), inner, "metadata"))
             services.enter_context(WebServer(mirror.app(config.cache / "mirror"), releases, "mirror"))
+            services.enter_context(WebServer(packages.app(config.images), archive, "package archive"))
             services.enter_context(WebServer(account.app, api, "API"))
             _log.info("lab %s serves on %s (pid %d)", config.name, config.services, os.getpid())
             yield

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, collapse_addresses
 from itertools import permutations
 
-from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
+from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, PACKAGES_PORT, LabConfig
 from lab.hosts.commands import run
 from lab.hosts.network import METADATA, Wires
 from lab.machines import Firewall, Machine, Rule
@@ -72,7 +72,7 @@ def render(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[in
         "    chain services {",
         f"        {services} meta l4proto icmp return",
         f"        {services} udp dport {DNS_PORT} return",
-        f"        {services} tcp dport {{ {DNS_PORT}, {API_PORT}, {MIRROR_PORT} }} return",
+        f"        {services} tcp dport {{ {DNS_PORT}, {PACKAGES_PORT}, {API_PORT}, {MIRROR_PORT} }} return",
         "        drop",
         "    }",
         # The router itself: metadata on public wires, whatever the cloud firewalls say; and a ping.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.hosts import commands
+from lab.hosts import commands, packages
 from lab.hosts.commands import missing, remedy
 from lab.machines import MachineError
 
@@ -29,14 +29,10 @@ PACKAGES = (
     "dbus",
     "ifupdown",
     "iproute2",
-    "iptables",
     "iputils-ping",
     "kmod",
     "less",
-    "locales",
     "netbase",
-    "netcat-openbsd",
-    "nftables",
     "openssh-server",
     "openssl",
     "procps",
@@ -45,18 +41,24 @@ PACKAGES = (
     "systemd-sysv",
     "xz-utils",
 )
-"""What a fresh droplet of the provider's stock image has, as far as anyone has come to rely on it."""
+"""What of Debian's cloud image a cluster's host needs; docs/lab-hosts.md tells what is left out, and why."""
 
 # Hosts' manuals and translations are never read, and are half of the unpacking.
 _EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*")
 _NEEDED_BYTES = 2 << 30
+# Run by mmdebstrap, outside the new root, while that still knows its sources.
+_FETCH_ADDABLE = (
+    'rm -f "$1"/var/cache/apt/archives/*.deb && '
+    'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --download-only --no-install-recommends '
+    f'install {" ".join(packages.ADDABLE)} && mv "$1"/var/cache/apt/archives/*.deb "$ADDABLE"'
+)
 
 Progress = Callable[[str], None]
 
 
 def path(images: Path, slug: str) -> Path:
     """Say where an image lies once made: its name carries a digest of the recipe, so a new recipe is a new image."""
-    recipe = json.dumps([RELEASES[slug], PACKAGES, _EXCLUDED, platform.machine()])
+    recipe = json.dumps([RELEASES[slug], PACKAGES, packages.ADDABLE, _EXCLUDED, platform.machine()])
     return images / f"{slug}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
@@ -104,7 +106,10 @@ def _build(target: Path, slug: str, say: Progress) -> None:
         )
     # Mounts of a build live in its own namespace and end with it: what an earlier one left is files only.
     unfinished = target.with_name(f".{target.name}.unfinished")
-    _remove(unfinished)
+    addable = packages.folder(unfinished)
+    for tree in (unfinished, addable):
+        _remove(tree)
+    addable.mkdir()
     log = target.with_suffix(".log")
     started = time.monotonic()
     command = [
@@ -113,9 +118,15 @@ def _build(target: Path, slug: str, say: Progress) -> None:
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED),
         *(f"--aptopt={option}" for option in apt_options()),
         f"--include={','.join(PACKAGES)}",
+        f"--customize-hook={_FETCH_ADDABLE}",
         *(release, str(unfinished), *sources(release)),
     ]
-    environment = {"PATH": commands.environment()["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {
+        "PATH": commands.environment()["PATH"],
+        "LC_ALL": "C",
+        "DEBIAN_FRONTEND": "noninteractive",
+        "ADDABLE": str(addable),
+    }
     say(f"making the image {slug} from Debian's packages ({release}): about two minutes, once; log: {log}")
     with (
         log.open("w") as lines,
@@ -135,13 +146,17 @@ def _build(target: Path, slug: str, say: Progress) -> None:
                 say(f"[{time.monotonic() - started:3.0f} s] host image: {line[3:].strip()}")
     if process.returncode != 0:
         told = log.read_text(errors="replace").splitlines()
-        _remove(unfinished)
+        for tree in (unfinished, addable):
+            _remove(tree)
         raise MachineError(_explain(told, log))
+    packages.index(addable)
     # Ids and keys that must differ from host to host are made by each host.
     (unfinished / "etc/machine-id").write_text("")
     for key in (unfinished / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     os.sync()  # a machine that crashes now must not find an image of empty files under the final name
+    _remove(packages.folder(target))
+    addable.rename(packages.folder(target))
     unfinished.rename(target)
     say(f"[{time.monotonic() - started:3.0f} s] host image is ready: {target}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lab.hosts import modules
+
 SERVICE = "lab-kernel.service"
 SCRIPT_PATH = "/usr/local/lib/lab-kernel"
 
@@ -61,13 +63,12 @@ awk '$3 == "cgroup" && $4 ~ /^ro,/ {{ print $2 }}' /proc/mounts | while read -r 
     mount -o remount,bind,rw "$controller"
 done
 
-# No module is loaded from a host: those that Kubernetes asks for are built in, as far as the kernel shows their work.
+{modules.HIDING}
+# The kernel loads this one by itself, once a rule asks for it: it is built in, as far as the kernel shows its work.
 modules=/lib/modules/$(uname -r)
 if [ ! -d "$modules" ]; then
     mkdir -p "$modules"
     {{
-        if grep -qw overlay /proc/filesystems; then echo kernel/fs/overlayfs/overlay.ko; fi
-        if [ -d /proc/sys/net/bridge ]; then echo kernel/net/bridge/br_netfilter.ko; fi
         if [ -d /proc/sys/net/netfilter ]; then echo kernel/net/netfilter/nf_conntrack.ko; fi
     }} >"$modules/modules.builtin"
     touch "$modules/modules.order"

@@ -20,7 +20,7 @@ from typing import Any
 
 from lab.config import LabConfig
 from lab.faults import Switches
-from lab.hosts import boot, commands, firewall, image, seed
+from lab.hosts import boot, commands, firewall, image, packages, seed
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
 from lab.hosts.network import MTU, Network
@@ -155,6 +155,7 @@ class LocalMachines(Machines):
             gateway=self._config.router,
             resolver=self._config.services,
             mtu=MTU,
+            package_source=packages.source(self._config, root),
             shortfalls=Shortfalls.of_this_machine(),
         )
         seed.lay(folder / "upper", root, contents)

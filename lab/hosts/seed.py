@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from lab.hosts import containers, kernel
+from lab.hosts import containers, kernel, modules
 from lab.hosts.containers import Shortfalls
 from lab.machines import Machine
 
@@ -26,7 +26,7 @@ _CLOUD_CONFIG = {
     "prefer_fqdn_over_hostname": True,
     "ssh_genkeytypes": ["ed25519", "ecdsa"],
     "system_info": {"default_user": {"name": "root", "lock_passwd": False}},
-    # Partitions, boot loaders and the package archive: a host has none of them.
+    # Partitions, boot loaders and Debian's own mirrors: a host has none of them.
     "cloud_init_modules": [
         *("seed_random", "bootcmd", "write-files", "set_hostname", "update_hostname", "update_etc_hosts"),
         *("ca-certs", "users-groups", "ssh"),
@@ -47,7 +47,7 @@ _MASKED = (
     *("dev-hugepages.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
     *("sys-fs-fuse-connections.mount", "systemd-journald-audit.socket", "systemd-udevd.service"),
     *("systemd-udev-trigger.service", "cloud-init-hotplugd.socket"),
-    # No package archive to ask:
+    # Nothing that comes by itself while somebody measures:
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
 )
 
@@ -61,7 +61,13 @@ class File:
 
 
 def files(
-    machine: Machine, *, gateway: IPv4Address, resolver: IPv4Address, mtu: int, shortfalls: Shortfalls
+    machine: Machine,
+    *,
+    gateway: IPv4Address,
+    resolver: IPv4Address,
+    mtu: int,
+    package_source: str,
+    shortfalls: Shortfalls,
 ) -> Mapping[str, File]:
     """Every file that differs from the image, by its path without the leading slash."""
     meta_data = {
@@ -81,6 +87,9 @@ def files(
         "etc/systemd/journald.conf.d/lab.conf": File("[Journal]\nReadKMsg=no\nForwardToConsole=no\n"),
         f"etc/systemd/system/{kernel.SERVICE}": File(kernel.UNIT),
         kernel.SCRIPT_PATH.removeprefix("/"): File(kernel.SCRIPT),
+        modules.LOADER_PATH.removeprefix("/"): File(modules.LOADER),
+        "etc/apt/sources.list": File("# The mirror of this cloud is in sources.list.d.\n"),
+        "etc/apt/sources.list.d/lab.list": File(package_source),
         **{name: File(text, 0o600) for name, text in containers.drop_ins(shortfalls).items()},
         # JSON is YAML too, and no name or key can break out of it.
         "var/lib/cloud/seed/nocloud/meta-data": File(json.dumps(meta_data, indent=1) + "\n", 0o600),

@@ -176,7 +176,7 @@ def test_hosts_cannot_reach_this_machine_but_for_the_labs_services(town: Town) -
     services = town.bench.config.services
     with socket.create_server((str(services), 7999)):
         socket.create_connection((str(services), 7999), timeout=1).close()
-        assert town.bench.ssh(town.one, f"nc -z -w1 {services} 7999").returncode != 0
+        assert town.bench.ssh(town.one, f"timeout 1 bash -c ': </dev/tcp/{services}/7999'").returncode != 0
     assert town.bench.ssh(town.one, f"ping -q -c1 -W1 {services}").returncode == 0
 
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
+import yaml
 
-from lab.hosts import image
+from lab.config import PACKAGES_PORT
+from lab.daemon import WebServer
+from lab.hosts import image, packages
 from lab.machines import Firewall, Machine, Rule
+from tests.lab.differences import rows, untold
 from tests.labs import Bench, hosts_lab
 from tests.waiting import wait_for
 
@@ -17,6 +26,7 @@ pytestmark = pytest.mark.hosts
 
 EVERYONE = (IPv4Network("0.0.0.0/0"),)
 SSH = Rule(protocol="tcp", ports=(22, 22), peers=EVERYONE)
+WEB = Rule(protocol="tcp", ports=(80, 80), peers=EVERYONE)
 SYSTEMD = {"debian-12-x64": 252, "debian-13-x64": 257}
 
 
@@ -33,6 +43,13 @@ def booted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         bench.machines.create(host)
         bench.wait_for_boot(host)
         yield Booted(bench, host)
+
+
+@contextmanager
+def archive(bench: Bench) -> Iterator[None]:
+    listening = socket.create_server((str(bench.config.services), PACKAGES_PORT))
+    with WebServer(packages.app(bench.config.images), listening, "package archive"):
+        yield
 
 
 def test_an_image_boots_to_its_end_and_is_what_its_slug_says(booted: Booted) -> None:
@@ -54,9 +71,71 @@ def test_a_firewall_holds_whatever_the_image(booted: Booted) -> None:
     assert bench.ssh(host, "true").returncode == 0
 
 
-def test_a_reboot_brings_an_image_back(booted: Booted) -> None:
+def test_a_host_has_what_a_droplet_has_and_what_the_table_tells(booted: Booted) -> None:
     bench, host = booted.bench, booted.host
-    before = bench.answer(host, "cat /proc/sys/kernel/random/boot_id")
+    known = yaml.safe_load(Path("tests/lab/debian-cloud-image.yaml").read_text())
+    droplets = {name for names in known["classes"].values() for name in names} | set(known["brought"])
+    base = "dpkg-query -Wf '${Package} ${Essential} ${Priority}\\n' | awk '$2 == \"yes\" || $3 == \"required\"'"
+    minbase = {line.split()[0] for line in bench.answer(host, base).splitlines()} | {"apt"}
+    needs = bench.answer(host, "dpkg-query -Wf '${Depends},${Pre-Depends}\\n'")
+    brought = {name.split()[0].partition(":")[0] for name in re.split(r"[,|\n]", needs) if name.strip()}
+    chosen = set(bench.answer(host, "apt-mark showmanual").split())
+    assert chosen - brought - minbase - droplets == set(rows("package"))
+
+    mounts = set(bench.answer(host, "awk '{ print $2 }' /proc/mounts").split())
+    ordinary = ("/dev", "/proc", "/sys", "/run", "/tmp", "/run/lock", "/run/credentials/*", "/run/user/*")
+    special = {mount for mount in mounts if not any(fnmatchcase(mount, pattern) for pattern in ordinary)}
+    assert untold("mount", special) == set()
+    assert [row for row in rows("mount") if not any(fnmatchcase(mount, row) for mount in mounts)] == []
+
+    traces = {"br_netfilter": "/proc/sys/net/bridge", "nf_conntrack": "/proc/sys/net/netfilter"}
+    seen = {module for module, trace in traces.items() if bench.ssh(host, f"test -e {trace}").returncode == 0}
+    assert seen == set(rows("module"))
+    people = bench.answer(host, "awk -F: '$3 >= 1000 { print $1 }' /etc/passwd")
+    assert people == "nobody"
+
+
+def test_what_an_image_lacks_comes_from_the_package_archive(booted: Booted) -> None:
+    bench, host = booted.bench, booted.host
+    assert bench.ssh(host, "command -v iptables nft").returncode == 1
+    install = "DEBIAN_FRONTEND=noninteractive apt-get --quiet install --yes --no-install-recommends iptables nftables"
+    bench.machines.set_firewalls({host.id: Firewall(inbound=(SSH,), outbound=())})
+    unreached = bench.ssh(host, "timeout 5 apt-get update -o Acquire::Retries=0 --error-on=any")
+    assert unreached.returncode != 0
+    bench.machines.set_firewalls({host.id: Firewall(inbound=(SSH,), outbound=(WEB,))})
+    with archive(bench):
+        bench.answer(host, f"apt-get --quiet update --error-on=any && {install}")
+    assert bench.answer(host, "iptables --version").startswith("iptables v1.8.")
+    assert bench.answer(host, "nft list tables; ip6tables --version").startswith("ip6tables v1.8.")
+
+
+BRIDGES = "/proc/sys/net/bridge/bridge-nf-call-iptables"  # what flanneld exits without (flannel, main.go)
+
+
+def test_a_module_is_out_of_sight_until_the_host_asks_for_it(booted: Booted) -> None:
+    bench, host = booted.bench, booted.host
+    hidden = f"test ! -e /proc/sys/net/bridge && ! grep -qw overlay /proc/filesystems && test ! -e {BRIDGES}"
+    shown = f"test -e {BRIDGES} && grep -qw overlay /proc/filesystems"
+    bench.answer(host, hidden)
+    bench.answer(host, "test -e /proc/sys/net/ipv4/ip_forward && sysctl -qw net.ipv4.ip_forward=1")
+    assert bench.ssh(host, "modprobe no_such_module").returncode == 1
+    # A service that was there before has a view of its own, which must follow.
+    bench.answer(host, "systemd-run --quiet --unit=early -p ProtectKernelTunables=yes -p PrivateTmp=yes sleep infinity")
+    bench.answer(host, "modprobe br_netfilter")
+    bench.answer(host, f"test -e {BRIDGES} && ! grep -qw overlay /proc/filesystems")
+    bench.answer(host, "modprobe br_netfilter && modprobe --all overlay br_netfilter")
+    bench.answer(host, shown)
+    inside = "nsenter --target $(systemctl show --value -p MainPID early) --mount"
+    bench.answer(host, f"{inside} sh -c '{shown}'")
+    # What is loaded now is not at the next boot, unless it is asked for again.
     bench.machines.reboot(host.id)
     bench.wait_for_boot(host)
-    assert bench.answer(host, "cat /proc/sys/kernel/random/boot_id") != before
+    bench.answer(host, hidden)
+    bench.answer(
+        host,
+        "printf 'br_netfilter\\noverlay\\n' >/etc/modules-load.d/test.conf;"
+        "echo net.bridge.bridge-nf-call-iptables=1 >/etc/sysctl.d/90-test.conf; sync",
+    )
+    bench.machines.reboot(host.id)
+    bench.wait_for_boot(host)
+    bench.answer(host, f"{shown} && systemctl is-active systemd-modules-load systemd-sysctl")

@@ -121,9 +121,9 @@ def test_settings_and_modules_that_kubernetes_asks_for_can_be_had_and_stay_so_af
     lines = "\\n".join(f"{name} = {value}" for name, value in wanted.items())
     bench.answer(
         machine,
-        f"printf '{lines}\\n' >/etc/sysctl.d/90-kubernetes.conf && sysctl --load=/etc/sysctl.d/90-kubernetes.conf"
-        " && printf 'br_netfilter\\noverlay\\n' >/etc/modules-load.d/kubernetes.conf"
-        " && systemctl restart systemd-modules-load && modprobe br_netfilter && modprobe --all overlay nf_conntrack",
+        "printf 'br_netfilter\\noverlay\\n' >/etc/modules-load.d/kubernetes.conf"
+        " && systemctl restart systemd-modules-load && modprobe br_netfilter && modprobe --all overlay nf_conntrack"
+        f" && printf '{lines}\\n' >/etc/sysctl.d/90-kubernetes.conf && sysctl --load=/etc/sysctl.d/90-kubernetes.conf",
     )
     asked = f"sysctl -n {' '.join(wanted)}; modprobe --quiet no_such_module; echo $?"
     assert bench.answer(machine, asked).split() == [*wanted.values(), "1"]

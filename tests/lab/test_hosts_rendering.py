@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import subprocess
 import sys
 from ipaddress import IPv4Interface, IPv4Network
@@ -14,10 +15,11 @@ import yaml
 from starlette.applications import Starlette
 
 from lab.config import ConfigError, LabConfig
-from lab.hosts import boot, commands, firewall, image, metadata, requirements, seed
+from lab.hosts import boot, commands, firewall, image, metadata, packages, requirements, seed
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
 from lab.machines import Firewall, Machine, MachineError, Rule
+from tests.lab.differences import untold
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
 GOLDEN = Path(__file__).parent.parent / "golden" / "lab-firewall.nft"
@@ -101,8 +103,17 @@ def test_a_directory_that_an_overlay_mount_cannot_name_is_refused(directory: str
 def _files(**changes: object) -> dict[str, seed.File]:
     config = LabConfig(directory=Path("/lab"))
     made = machine(0, **changes)  # type: ignore[arg-type]
-    shortfalls = Shortfalls(cgroups_v1=False, fixed_oom_scores=False)
-    return dict(seed.files(made, gateway=config.router, resolver=config.services, mtu=1500, shortfalls=shortfalls))
+    shortfalls = Shortfalls(cgroups_v1=True, fixed_oom_scores=True)
+    return dict(
+        seed.files(
+            made,
+            gateway=config.router,
+            resolver=config.services,
+            mtu=1500,
+            package_source=packages.source(config, Path("/images/debian-12-x64-1")),
+            shortfalls=shortfalls,
+        )
+    )
 
 
 def test_names_and_keys_cannot_break_out_of_the_metadata() -> None:
@@ -130,6 +141,44 @@ def test_files_are_laid_with_the_modes_of_the_images_folders(tmp_path: Path) -> 
     modes = {name: (tmp_path / "upper" / name).stat().st_mode & 0o777 for name in ("", "root", "root/a", "etc/new/b")}
     assert modes == {"": 0o755, "root": 0o700, "root/a": 0o600, "etc/new/b": 0o644}
     assert (tmp_path / "upper/etc/systemd/system/getty.target").readlink() == Path("/dev/null")
+
+
+def test_files_that_a_droplet_has_not_are_in_the_table_of_differences() -> None:
+    of_a_droplet = {
+        *("/etc/hostname", "/etc/machine-id", "/etc/resolv.conf", "/etc/default/locale"),
+        "/etc/network/interfaces.d/50-cloud-init",
+    }
+    assert untold("file", {f"/{name}" for name in _files()} - of_a_droplet) == set()
+
+
+def test_a_package_that_can_be_installed_is_in_the_index_and_other_files_stay_inside(tmp_path: Path) -> None:
+    tree = tmp_path / "tree/DEBIAN"
+    tree.mkdir(parents=True)
+    (tree / "control").write_text(
+        "Package: tool\nVersion: 1:2.0\nArchitecture: all\nMaintainer: A <a@b.test>\nDescription: x\n"
+    )
+    images = tmp_path / ".cache"
+    archive = packages.folder(images / "debian-12-x64-1")
+    archive.mkdir(parents=True)
+    deb = archive / "tool_1%3a2.0_all.deb"
+    subprocess.run(["dpkg-deb", "--build", tree.parent, deb], check=True, capture_output=True)
+    packages.index(archive)
+    deb = archive / "tool_2.0_all.deb"
+    index = (archive / "Packages").read_text()
+    assert index.startswith("Package: tool\n")
+    assert "Filename: ./tool_2.0_all.deb\n" in index
+    assert f"Size: {deb.stat().st_size}\nSHA256: {hashlib.sha256(deb.read_bytes()).hexdigest()}\n" in index
+    assert hashlib.sha256(index.encode()).hexdigest() in (archive / "Release").read_text()
+    (images / "debian-12-x64-1").mkdir()
+    (images / "debian-12-x64-1/secret").write_text("")
+
+    def ask(path: str) -> int:
+        return asyncio.run(_ask(packages.app(images), "198.19.0.10", path)).status_code
+
+    assert ask("/debian-12-x64-1/Packages") == 200
+    assert ask("/debian-12-x64-1/./tool_2.0_all.deb") == 200
+    assert ask("/debian-12-x64-1/secret") == 404
+    assert ask("/debian-12-x64-1/..%2fdebian-12-x64-1%2fsecret") == 404
 
 
 def test_metadata_is_served_as_a_tree_and_as_a_document(config: LabConfig) -> None:
