@@ -68,7 +68,9 @@ def _dropped_in(shortfalls: Shortfalls) -> dict[str, seed.File]:
         user_data="",
     )
     address = IPv4Address("198.19.0.1")
-    return dict(seed.files(machine, gateway=address, resolver=address, mtu=1500, shortfalls=shortfalls))
+    return dict(
+        seed.files(machine, gateway=address, resolver=address, mtu=1500, package_source="", shortfalls=shortfalls)
+    )
 
 
 def test_on_a_machine_like_a_droplet_containerd_is_told_nothing_and_kubelet_nothing_of_cgroups() -> None:
