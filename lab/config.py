@@ -96,6 +96,11 @@ class LabConfig:
         return self.cache / "images"
 
     @property
+    def mirror(self) -> Path:
+        """What the release mirror and its registry serve."""
+        return self.cache / "mirror"
+
+    @property
     def uplink(self) -> str:
         """The one interface that the lab adds to the machine's own network namespace."""
         return f"tri-{self.name}"

@@ -54,6 +54,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
     config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_broken_switches(config)
     requirements.check(config)
+    registries = mirror.Registries.from_environment(os.environ)
     before = registry.read(config.name)
     if before is not None and before.directory != str(config.directory):
         say(f"clearing what a lab of this name left behind (it ran from {before.directory})")
@@ -86,7 +87,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
             inner = network.listener(config.router_namespace, network.METADATA, 80)
             services.enter_context(dns.NameServer(resolver, config.services, DNS_PORT))
             services.enter_context(WebServer(metadata.app(config, machines.known), inner, "metadata"))
-            services.enter_context(WebServer(mirror.app(config.cache / "mirror"), releases, "mirror"))
+            services.enter_context(WebServer(mirror.app(config.mirror, registries), releases, "mirror"))
             services.enter_context(WebServer(packages.app(config.images), archive, "package archive"))
             services.enter_context(WebServer(account.app, api, "API"))
             _log.info("lab %s serves on %s (pid %d)", config.name, config.services, os.getpid())

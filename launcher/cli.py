@@ -28,6 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+image_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command; every error that can be foreseen is one message and an exit code."""
@@ -194,3 +196,58 @@ def version() -> None:
     from launcher import changing  # noqa: PLC0415 - see above
 
     changing.version(_desk())
+
+
+@image_app.callback()
+def image() -> None:
+    """Show, load and remove images of the lab's registry, from which every pod's image is pulled.
+
+    It asks other registries for what it does not have, where it can reach them (TRIPLANE_REGISTRIES=none: never), and
+    keeps what they answer.
+    """
+
+
+@image_app.command(name="load")
+def image_load(
+    file: Annotated[str, typer.Argument(help="From `docker save`, or an OCI layout as tar; - is standard input.")],
+    name: Annotated[
+        str | None, typer.Option(help="NAME:TAG of its only image, in place of what the archive says.")
+    ] = None,
+) -> None:
+    """Load the images of an archive, so that pods can run them by their tags. Needs no network and no running lab.
+
+    An image of the same tag is replaced. Loaded images outlive `down`.
+    """
+    from launcher import image as registry  # noqa: PLC0415 - see above
+
+    registry.load(_desk(), file, name)
+
+
+@image_app.command(name="list")
+def image_list(
+    *,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List images: the cluster's own, loaded ones, and those pulled from other registries."""
+    from launcher import image as registry  # noqa: PLC0415 - see above
+
+    registry.show(_desk(), json=json)
+
+
+@image_app.command(name="remove")
+def image_remove(names: Annotated[list[str], typer.Argument(help="Tags of loaded images, such as web:1.0.")]) -> None:
+    """Remove loaded images. Nodes that have pulled them keep them."""
+    from launcher import image as registry  # noqa: PLC0415 - see above
+
+    registry.remove(_desk(), names)
+
+
+@image_app.command(name="prune")
+def image_prune() -> None:
+    """Remove what was pulled from other registries; it is pulled again where a pod asks for it."""
+    from launcher import image as registry  # noqa: PLC0415 - see above
+
+    registry.prune(_desk())
+
+
+app.add_typer(image_app, name="image")

@@ -8,7 +8,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import images, mirror, toolchain
+from lab import images, toolchain
 from lab.hosts import operator
 from lab.images.testing import Workshop
 from lab.machines import MachineError
@@ -89,7 +89,7 @@ def _publish(desk: Desk, tests: Suite) -> None:
         programs=Preparation(workspace=desk.workspace, report=desk.report).built("kubernetes-images", _version(desk)),
         tests=tests.build,
     )
-    store = images.Store(desk.workspace.lab.cache / "mirror" / mirror.IMAGES)
+    store = images.Stores.of(desk.workspace.lab.mirror).built
     try:
         with progress.shown():
             workshop.publish(store, tests.images())

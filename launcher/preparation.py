@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lab import cloud, images, mirror, plugins, toolchain
 from lab.catalog import CatalogError
@@ -41,6 +42,23 @@ def official_plugins(environment: Mapping[str, str]) -> Path | None:
     """Find the engine's plugin folder, where the official plugins are in it (in the SDKs' versions) or may come."""
     folder = pulumi_home(environment) / "plugins"
     return folder if not plugin_download.missing(folder) or environment.get(plugin_choice.OFFICIAL) == "1" else None
+
+
+def host_images(settings: Mapping[str, Any]) -> list[str]:
+    """Name the images that a stack's hosts boot from, its own first, then what pools have instead.
+
+    Errors: `MistakeError` for one that the lab cannot boot. What is not a list of pools, the program has better words for.
+    """
+    asked = {"triplane:image": settings.get("triplane:image") or DEFAULT_IMAGE}
+    pools = settings.get("triplane:pools")
+    for position, pool in enumerate(pools if isinstance(pools, list) else ()):
+        if isinstance(pool, dict) and pool.get("image"):
+            asked[f"triplane:pools[{position}].image"] = str(pool["image"])
+    for setting, slug in asked.items():
+        if slug not in image.RELEASES:
+            known = " or ".join(sorted(image.RELEASES))
+            raise MistakeError(f"{setting} = {slug} is not an image that the lab can boot. Write {known}.")
+    return list(dict.fromkeys(asked.values()))
 
 
 def releases(versions: object) -> dict[str, str]:
@@ -174,22 +192,20 @@ class Preparation:
         wanted = releases(settings.get("triplane:versions"))
         # The images' programs: agnhost has the version of the Kubernetes that is tested with it.
         wanted |= {"coredns": toolchain.PROGRAMS["coredns"].versions[0], "kubernetes-images": wanted["kubernetes"]}
-        slug = settings.get("triplane:image") or DEFAULT_IMAGE
-        if slug not in image.RELEASES:
-            known = " or ".join(sorted(image.RELEASES))
-            raise MistakeError(f"triplane:image = {slug} is not an image that the lab can boot. Write {known}.")
+        slugs = host_images(settings)
         plugins_too = self._announce(wanted)
         with self._building() as progress, ThreadPoolExecutor(max_workers=1) as pool:
-            image_made = pool.submit(self._image, slug, progress)
+            images_made = [pool.submit(self._image, slug, progress) for slug in slugs]
             tools_made = pool.submit(self._tools, progress)
             self._place_engine(progress)
             if plugins_too:
                 self._download_plugins(progress)
             builds = {name: self._built(name, version, progress) for name, version in wanted.items()}
-            mirror.publish(self._mirror, [builds[name] for name in RELEASES])
+            mirror.publish(self.workspace.lab.mirror, [builds[name] for name in RELEASES])
             place(builds["kubernetes"].path("kubectl"), self.workspace.bin / "kubectl")
-            image_made.result()
-            store = images.Store(self._mirror / mirror.IMAGES)
+            for image_made in images_made:
+                image_made.result()
+            store = images.Stores.of(self.workspace.lab.mirror).built
             images.publish(
                 store, kubernetes=builds["kubernetes-images"], dns=builds["coredns"], tools=tools_made.result()
             )
@@ -268,10 +284,6 @@ class Preparation:
                 "stopped; what has arrived is kept, and the next run goes on from there"
             ) from None
 
-    @property
-    def _mirror(self) -> Path:
-        return self.workspace.lab.cache / "mirror"
-
     def _tools(self, progress: Progress) -> Path:
         """Have the file system of the one container image that is more than a binary."""
         name, folder = "the test image", self.workspace.lab.images
@@ -284,7 +296,7 @@ class Preparation:
         return images.TOOLS.path(folder)
 
     def _image(self, slug: str, progress: Progress) -> None:
-        name = "the hosts' image"
+        name = f"the hosts' image {slug}"
         if image.path(self.workspace.lab.images, slug).is_dir():
             return
         try:
@@ -304,12 +316,12 @@ class Preparation:
         return toolchain.build(name, version, on_progress=listener, upstream=self.upstream)
 
     def _machine(self) -> stacks.Machine:
-        catalog = self._mirror / mirror.CATALOG
+        catalog = self.workspace.lab.mirror / mirror.CATALOG
         return stacks.Machine(
             api_url=self.workspace.lab.api_url,
             mirror_url=self.workspace.lab.mirror_url,
             digests=mirror.digests(catalog) if catalog.exists() else {},
-            images=images.references(images.Store(self._mirror / mirror.IMAGES)),
+            images=images.references(images.Stores.of(self.workspace.lab.mirror).built),
             ssh_ca_public_key=ca_public_key(self.workspace),
             operator=f"{self.workspace.lab.services}/32",
             zone={"id": cloud.ZONE_ID, "name": cloud.ZONE_NAME},

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# No test asks a public registry: what tests start has this from here.
+os.environ.setdefault("TRIPLANE_REGISTRIES", "none")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,8 +13,8 @@ from lab.images.layers import Content, Layer
 from lab.images.store import Store
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_CONFIG = "application/vnd.oci.image.config.v1+json"
-_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _RECIPE = 1
 """Part of every image's key: raised when the same recipe comes out otherwise than before."""
 
@@ -81,8 +81,8 @@ def _build(image: Image, store: Store) -> str:
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": {"mediaType": _CONFIG, "digest": f"sha256:{store.add(config)}", "size": len(config)},
-        "layers": [{"mediaType": _LAYER, "digest": f"sha256:{layer.digest}", "size": layer.size} for layer in written],
+        "config": {"mediaType": CONFIG, "digest": f"sha256:{store.add(config)}", "size": len(config)},
+        "layers": [{"mediaType": LAYER, "digest": f"sha256:{layer.digest}", "size": layer.size} for layer in written],
     }
     return store.add(_json(manifest))
 

@@ -5,31 +5,47 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lab.images.names import REPOSITORY, TAG
 from lab.toolchain.store import locked
 
-# The OCI distribution specification's own patterns. Neither lets a path out of its folder.
-_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+MAX_MANIFEST = 4 * 1024 * 1024
+"""Bytes of the largest manifest; what the OCI distribution specification has registries accept at least."""
+
+_INDEX = "application/vnd.oci.image.index.v1+json"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest, or an index of manifests, as a registry serves it."""
+
+    file: Path
+    digest: str
+    """In hex."""
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A folder of images. It may be filled later."""
+    """A folder of images. It may be filled later. A repository's name has its registry: `registry.k8s.io/pause`."""
 
     directory: Path
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from adding to it."""
+    def locked(self, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Keep other processes from adding to it. Calls `on_wait` if it must wait."""
         self._blobs.mkdir(parents=True, exist_ok=True)
-        with locked(self.directory / ".lock"):
+        with locked(self.directory / ".lock", on_wait):
             yield
 
     @contextmanager
@@ -39,11 +55,13 @@ class Store:
             yield Path(file.name)
 
     def keep(self, draft: Path, digest: str) -> None:
-        """Make a draft a blob."""
+        """Make a draft a blob. One of another size has been cut off by a crash, and is replaced."""
         blob = self._blobs / digest
-        if not blob.exists():
+        if not (blob.is_file() and blob.stat().st_size == draft.stat().st_size):
             draft.chmod(0o644)
-            blob.hardlink_to(draft)
+            new = draft.with_name(f"{draft.name}.kept")
+            new.hardlink_to(draft)
+            new.replace(blob)
 
     def add(self, content: bytes) -> str:
         """Add a small blob, and return its digest in hex."""
@@ -53,37 +71,88 @@ class Store:
             self.keep(draft, digest)
         return digest
 
-    def name(self, repository: str, tag: str, digest: str, key: str) -> None:
+    def name(self, repository: str, tag: str, digest: str, key: str = "") -> None:
         """Have a tag stand for a manifest, and remember by its key what it was made of."""
-        place = self._tag(_without_host(repository), tag)
+        place = self._tag(repository, tag)
         place.parent.mkdir(parents=True, exist_ok=True)
         new = place.with_name(f".{place.name}.new")
         new.write_text(json.dumps({"digest": digest, "key": key}))
         new.replace(place)
 
+    def forget(self, repository: str, tag: str) -> None:
+        """Take a tag away; what it stood for goes with the next `sweep`."""
+        place = self._tag(repository, tag)
+        place.unlink(missing_ok=True)
+        for folder in place.parents:
+            if folder == self._names or any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+    def sweep(self) -> None:
+        """Remove the blobs that no tag leads to; to be called under the lock."""
+        wanted = {part for _, _, digest in self.tags() for part in self.parts(digest)}
+        for blob in self._blobs.iterdir():
+            if blob.name not in wanted:
+                blob.unlink()
+
+    def clear(self) -> None:
+        """Remove all names and blobs; a blob that is just being written stays."""
+        shutil.rmtree(self._names, ignore_errors=True)
+        for blob in self._blobs.glob("[!.]*"):
+            blob.unlink(missing_ok=True)
+
+    def tags(self) -> Iterator[tuple[str, str, str]]:
+        """Yield each repository, tag and digest in hex, sorted."""
+        for place in sorted(self._names.glob("**/_tags/[!.]*")):
+            repository = str(place.parent.parent.relative_to(self._names))
+            if digest := self.digest(repository, place.name):
+                yield repository, place.name, digest
+
+    def parts(self, digest: str) -> set[str]:
+        """Return the digests of the blobs that are there of a manifest or an index, itself included."""
+        found: set[str] = set()
+        todo = [digest]
+        while todo:
+            blob = self.blob(f"sha256:{todo.pop()}")
+            if blob and blob.name not in found:
+                found.add(blob.name)
+                todo += [part["digest"].removeprefix("sha256:") for part in _parts(read_manifest(blob))]
+        return found
+
+    def size(self, digest: str) -> int:
+        """Return the bytes of an image's blobs."""
+        return sum((self._blobs / part).stat().st_size for part in self.parts(digest))
+
+    def total(self) -> int:
+        """Return the bytes of all blobs."""
+        return sum(blob.stat().st_size for blob in self._blobs.glob("[!.]*"))
+
     def has_made(self, repository: str, tag: str, key: str) -> bool:
         """Whether what a tag stands for was made of the same, and is whole."""
-        named = self._named(_without_host(repository), tag)
+        named = self._named(repository, tag)
         return bool(named and named["key"] == key and self._whole(named["digest"]))
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        """Return the digest, in hex, of what a tag stands for."""
+        named = self._named(repository, tag)
+        return named["digest"] if named else None
 
     def reference(self, repository: str, tag: str) -> str | None:
         """Return a tag's full reference, with its digest."""
-        named = self._named(_without_host(repository), tag)
-        return f"{repository}:{tag}@sha256:{named['digest']}" if named else None
+        digest = self.digest(repository, tag)
+        return f"{repository}:{tag}@sha256:{digest}" if digest else None
 
-    def manifest(self, path: str, reference: str) -> tuple[Path, str] | None:
-        """Find a manifest by its tag or its digest, and return its file and its digest in hex."""
-        if not self.has(path):
-            return None
-        if not reference.startswith("sha256:"):
-            named = self._named(path, reference) if _TAG.fullmatch(reference) else None
-            reference = f"sha256:{named['digest']}" if named else ""
+    def manifest(self, repository: str, reference: str) -> Manifest | None:
+        """Find a manifest by its repository's tag, or by its digest, whatever repository it came with."""
+        if TAG.fullmatch(reference) and REPOSITORY.fullmatch(repository):
+            reference = f"sha256:{self.digest(repository, reference)}"
         blob = self.blob(reference)
-        return (blob, blob.name) if blob else None
+        media_type = media_type_of(read_manifest(blob)) if blob else None
+        return Manifest(blob, blob.name, media_type) if blob and media_type else None
 
-    def has(self, path: str) -> bool:
-        """Whether there is a repository of this name (without a registry's host name)."""
-        return bool(_PATH.fullmatch(path)) and self._tag(path, "").is_dir()
+    def has(self, repository: str) -> bool:
+        """Whether there is a repository of this name."""
+        return bool(REPOSITORY.fullmatch(repository)) and self._tag(repository, "").is_dir()
 
     def blob(self, digest: str) -> Path | None:
         """Find a blob by its digest, as `sha256:` and hex digits."""
@@ -94,25 +163,45 @@ class Store:
     def _whole(self, digest: str) -> bool:
         """Whether a manifest and all that it names are there."""
         blob = self.blob(f"sha256:{digest}")
-        if not blob:
-            return False
-        manifest = json.loads(blob.read_text())
-        return all(self.blob(part["digest"]) for part in (manifest["config"], *manifest["layers"]))
+        return bool(blob and all(self.blob(part["digest"]) for part in _parts(read_manifest(blob))))
 
-    def _named(self, path: str, tag: str) -> dict[str, str] | None:
+    def _named(self, repository: str, tag: str) -> dict[str, str] | None:
         try:
-            return dict(json.loads(self._tag(path, tag).read_text()))
+            return dict(json.loads(self._tag(repository, tag).read_text()))
         except FileNotFoundError:
             return None
 
-    def _tag(self, path: str, tag: str) -> Path:
-        return self.directory / "repositories" / path / "_tags" / tag
+    def _tag(self, repository: str, tag: str) -> Path:
+        return self._names / repository / "_tags" / tag
+
+    @property
+    def _names(self) -> Path:
+        return self.directory / "names"
 
     @property
     def _blobs(self) -> Path:
         return self.directory / "blobs"
 
 
-def _without_host(repository: str) -> str:
-    """A registry's paths do not carry its host name."""
-    return repository.partition("/")[2]
+def read_manifest(file: Path) -> dict[str, Any]:
+    """Read a manifest or an index; empty where a blob is neither."""
+    if file.stat().st_size > MAX_MANIFEST:
+        return {}
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and media_type_of(content) else {}
+
+
+def media_type_of(manifest: Mapping[str, Any]) -> str | None:
+    """Return a manifest's media type, which OCI's need not say themselves; None where it is no manifest."""
+    if not (isinstance(manifest.get("manifests"), list) or isinstance(manifest.get("layers"), list)):
+        return None
+    return str(manifest.get("mediaType") or (_INDEX if "manifests" in manifest else _MANIFEST))
+
+
+def _parts(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a manifest or an index names: configuration and layers, or manifests."""
+    config = [manifest["config"]] if "config" in manifest else []
+    return [*config, *manifest.get("layers", ()), *manifest.get("manifests", ())]

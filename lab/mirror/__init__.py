@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab.mirror.publishing import CATALOG, digests, publish
-from lab.mirror.serving import IMAGES, app
+from lab.mirror.registries import Registries
+from lab.mirror.serving import app
 
-__all__ = ["CATALOG", "IMAGES", "app", "digests", "publish"]
+__all__ = ["CATALOG", "Registries", "app", "digests", "publish"]

@@ -2,55 +2,153 @@
 
 from __future__ import annotations
 
-import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import quote
 
+from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from lab.images import Store
+from lab.images import Stores
+from lab.images.names import TAG
+from lab.images.store import Manifest, Store
+from lab.mirror.pulling import Puller
+from lab.mirror.registries import Client, Registries, RegistryError
+
+_log = logging.getLogger("lab")
+
+_BINARY = "application/octet-stream"
 
 
-def routes(store: Store) -> list[BaseRoute]:
-    """Serve a store under /v2. Which registry an image is from (containerd's `?ns=`) makes no difference here."""
+class Registry:
+    """Serves the stores, and what other registries have where they may be asked.
 
-    async def version(_: Request) -> Response:
-        return JSONResponse({})
+    containerd says in `?ns=` which registry it means. Who does not say it puts the registry in front of the path.
+    """
 
-    async def manifest(request: Request) -> Response:
-        name, reference = request.path_params["name"], request.path_params["reference"]
-        if not store.has(name):
-            return _error(404, "NAME_UNKNOWN", f"there is no image {name}")
-        found = store.manifest(name, reference)
-        if not found:
-            return _error(404, "MANIFEST_UNKNOWN", f"there is no {name} {reference}")
-        file, digest = found
-        return _blob(file, digest, json.loads(file.read_text())["mediaType"])
+    def __init__(self, stores: Stores, registries: Registries | None) -> None:
+        self._stores = stores
+        self._registries = registries
+        self._puller: Puller | None = None
 
-    async def blob(request: Request) -> Response:
-        name, digest = request.path_params["name"], request.path_params["digest"]
-        file = store.blob(digest) if store.has(name) else None
-        if not file:
-            return _error(404, "BLOB_UNKNOWN", f"there is no blob {digest} of {name}")
-        return _blob(file, file.name, "application/octet-stream")
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Be ready to ask other registries, while inside."""
+        if self._registries:
+            self._puller = Puller(Client(self._registries), self._stores.pulled)
+        yield
+        if self._puller:
+            await self._puller.close()
 
-    async def other(request: Request) -> Response:
-        if request.method not in {"GET", "HEAD"}:
-            return _error(405, "UNSUPPORTED", "this registry is made by the lab, and takes nothing from others")
-        return _error(404, "UNSUPPORTED", f"there is nothing at {request.url.path}")
+    def routes(self) -> list[BaseRoute]:
+        """List what is served, under /v2."""
+        everything = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+        return [
+            Route("/v2/", _version),
+            Route("/v2/{name:path}/manifests/{reference}", self._manifest),
+            Route("/v2/{name:path}/blobs/{digest}", self._blob),
+            Route("/v2/{rest:path}", _other, methods=everything),
+            Route("/why/{status:int}/{words:path}", _why),
+        ]
 
-    everything = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-    return [
-        Route("/v2/", version),
-        Route("/v2/{name:path}/manifests/{reference}", manifest),
-        Route("/v2/{name:path}/blobs/{digest}", blob),
-        Route("/v2/{rest:path}", other, methods=everything),
-    ]
+    async def _manifest(self, request: Request) -> Response:
+        registry, path = _meant(request)
+        try:
+            found = await self._find(registry, path, request.path_params["reference"])
+        except RegistryError as error:
+            return _refusal(request, error)
+        return _file(found.file, found.digest, found.media_type)
+
+    async def _find(self, registry: str, path: str, reference: str) -> Manifest:
+        """Find a manifest: a tag of ours stands before another registry's, and a digest is asked for once."""
+        repository, is_tag = f"{registry}/{path}", bool(TAG.fullmatch(reference))
+        kept = [self._stores.built, self._stores.loaded]
+        if not (self._puller and is_tag):
+            kept.append(self._stores.pulled)
+        for store in kept:
+            if found := store.manifest(repository, reference):
+                return found
+        if not self._puller:
+            raise self._unknown(kept, repository, reference)
+        return await (self._puller.tagged if is_tag else self._puller.manifest)(registry, path, reference)
+
+    def _unknown(self, kept: list[Store], repository: str, reference: str) -> RegistryError:
+        hint = "./triplane image list shows what there is"
+        if any(store.has(repository) for store in kept):
+            return RegistryError(404, "MANIFEST_UNKNOWN", f"there is no {repository} {reference}: {hint}")
+        return RegistryError(404, "NAME_UNKNOWN", f"there is no image {repository}: {hint}")
+
+    async def _blob(self, request: Request) -> Response:
+        (registry, path), digest = _meant(request), request.path_params["digest"]
+        if file := self._kept(digest):
+            return _file(file, file.name, _BINARY)
+        if not (self._puller and digest.startswith("sha256:")):
+            return _error(404, "BLOB_UNKNOWN", f"there is no blob {digest} of {registry}/{path}")
+        try:
+            return await self._pulled(self._puller, request.method, registry, path, digest)
+        except RegistryError as error:
+            return _refusal(request, error)
+
+    def _kept(self, digest: str) -> Path | None:
+        stores = (self._stores.built, self._stores.loaded, self._stores.pulled)
+        return next(filter(None, (store.blob(digest) for store in stores)), None)
+
+    async def _pulled(self, puller: Puller, method: str, registry: str, path: str, digest: str) -> Response:
+        headers = {"Docker-Content-Digest": digest}
+        if method == "HEAD" and (size := await puller.size(registry, path, digest)) is not None:
+            return Response(headers=headers | {"Content-Length": str(size)}, media_type=_BINARY)
+        download = await puller.blob(registry, path, digest)
+        if file := self._kept(digest):  # a small one is whole by now
+            return _file(file, file.name, _BINARY)
+        if download.size is not None:
+            headers["Content-Length"] = str(download.size)
+        return StreamingResponse(download.follow(download.open()), headers=headers, media_type=_BINARY)
 
 
-def _blob(file: Path, digest: str, media_type: str) -> Response:
+async def _version(_: Request) -> Response:
+    return JSONResponse({})
+
+
+async def _other(request: Request) -> Response:
+    if request.method not in {"GET", "HEAD"}:
+        return _error(405, "UNSUPPORTED", "nothing is pushed to this registry: use ./triplane image load FILE.tar")
+    return _error(404, "UNSUPPORTED", f"there is nothing at {request.url.path}")
+
+
+async def _why(request: Request) -> Response:
+    words = str(request.path_params["words"]).replace("-", " ")
+    return _error(request.path_params["status"], "UNAVAILABLE", words)
+
+
+def _meant(request: Request) -> tuple[str, str]:
+    """Return the registry and the path in it."""
+    path = str(request.path_params["name"])
+    registry, slash, rest = path.partition("/")
+    if namespace := request.query_params.get("ns"):
+        return namespace, path
+    return (registry, rest) if slash else ("", path)
+
+
+def _file(file: Path, digest: str, media_type: str) -> Response:
     return FileResponse(file, media_type=media_type, headers={"Docker-Content-Digest": f"sha256:{digest}"})
+
+
+def _refusal(request: Request, error: RegistryError) -> Response:
+    """Say no. A HEAD's answer has no room for words, and containerd shows only its status and its address.
+
+    So the words go into the address: they stand in the pod's events then.
+    """
+    if error.status != HTTPStatus.NOT_FOUND:
+        _log.warning("%s %s: %s", request.method, request.url.path, error)
+    if request.method == "HEAD" and error.status != HTTPStatus.NOT_FOUND:
+        words = quote(str(error).replace(" ", "-"), safe="/:(),'")
+        return RedirectResponse(f"/why/{error.status}/{words}")
+    return _error(error.status, error.code, str(error))
 
 
 def _error(status: int, code: str, message: str) -> Response:

@@ -11,11 +11,9 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from lab.images import Store
-from lab.mirror import images
-
-IMAGES = ".images"
-"""The folder of images in a mirror's directory; hidden, for they are no downloads."""
+from lab.images import Stores
+from lab.mirror.images import Registry
+from lab.mirror.registries import Registries
 
 
 class _Downloads(StaticFiles):
@@ -35,7 +33,11 @@ class _Downloads(StaticFiles):
         return response
 
 
-def app(directory: Path) -> ASGIApp:
-    """Serve a mirror's directory, which may be filled later. GET and HEAD, with ranges."""
+def app(directory: Path, registries: Registries | None = None) -> ASGIApp:
+    """Serve a mirror's directory, which may be filled later, and the images of other registries if any may be asked.
+
+    GET and HEAD, with ranges.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    return Starlette(routes=[*images.routes(Store(directory / IMAGES)), Mount("/", _Downloads(directory=directory))])
+    images = Registry(Stores.of(directory), registries)
+    return Starlette(routes=[*images.routes(), Mount("/", _Downloads(directory=directory))], lifespan=images.lifespan)

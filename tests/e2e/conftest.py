@@ -9,6 +9,9 @@ import pytest
 from tests.e2e.cluster import Cluster
 
 
+NODES_IMAGE = "debian-13-x64"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here works on one cluster, in the order it is written in."""
@@ -29,6 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three members, three masters and two nodes, raised from nothing; nothing is left of them afterwards.
 
+    Unless an image is asked for, nodes boot from another image than the control plane: each is seen to work.
     TRIPLANE_E2E_DIR names a folder whose cluster is used as it is and left running, to write tests against.
     """
     kept = os.environ.get("TRIPLANE_E2E_DIR")
@@ -36,6 +40,8 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     try:
         if image := getattr(request, "param", None):
             cluster.configure("triplane:image", image)
+        else:
+            cluster.configure("triplane:pools[2].image", NODES_IMAGE)
         cluster.up()
         yield cluster
     finally:

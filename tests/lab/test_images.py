@@ -8,10 +8,11 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ import httpx
 import pytest
 
 from lab import images, toolchain
-from lab.images import TOOLS, Store
+from lab.images import TOOLS, Store, Stores
 from lab.images.testing import BUSYBOX, NGINX, Workshop
-from lab.mirror import IMAGES, app
+from lab.mirror import Registries, app
 from lab.toolchain import PROGRAMS, Build
 from lab.toolchain.store import digest
 from model.images import COREDNS, PAUSE
+from model.steps.containerd import registry_hosts
+from tests.lab.archives import layer, layout, saved, tar
 from tests.lab.test_mirror import served
+from tests.lab.upstream_registry import Upstream
 
 TAGS = {name: image.partition("@")[0].rpartition(":")[2] for name, image in (("pause", PAUSE), ("coredns", COREDNS))}
 
@@ -60,7 +64,7 @@ def tools(folder: Path) -> Path:
 
 
 def published(folder: Path, mark: str = "") -> Store:
-    store = Store(folder / "mirror" / IMAGES)
+    store = Stores.of(folder / "mirror").built
     programs = built(folder, "kubernetes-images", mark), built(folder, "coredns")
     root = folder / "tools" if (folder / "tools").exists() else tools(folder)
     images.publish(store, kubernetes=programs[0], dns=programs[1], tools=root)
@@ -68,9 +72,9 @@ def published(folder: Path, mark: str = "") -> Store:
 
 
 def manifest(store: Store, path: str, reference: str) -> dict[str, Any]:
-    found = store.manifest(path, reference)
+    found = store.manifest(f"registry.k8s.io/{path}", reference)
     assert found
-    return dict(json.loads(found[0].read_text()))
+    return dict(json.loads(found.file.read_text()))
 
 
 def config(store: Store, path: str, reference: str) -> dict[str, Any]:
@@ -82,8 +86,8 @@ def config(store: Store, path: str, reference: str) -> dict[str, Any]:
 def members(store: Store, path: str, reference: str) -> dict[str, tarfile.TarInfo]:
     """All that the layers of an image have, from the first to the last."""
     found = {}
-    for layer in manifest(store, path, reference)["layers"]:
-        blob = store.blob(layer["digest"])
+    for each in manifest(store, path, reference)["layers"]:
+        blob = store.blob(each["digest"])
         assert blob
         with tarfile.open(blob) as tar:
             found.update({member.name: member for member in tar})
@@ -108,7 +112,7 @@ def test_images_go_by_upstreams_names_and_versions(store: Store) -> None:
     for name, theirs in (("pause", PAUSE), ("coredns", COREDNS)):
         assert ours[name].partition("@")[0] == theirs.partition("@")[0]
         assert ours[name] != theirs
-    assert store.manifest("e2e-test-images/agnhost", "2.66.1")
+    assert store.manifest("registry.k8s.io/e2e-test-images/agnhost", "2.66.1")
 
 
 @pytest.mark.engine
@@ -127,7 +131,9 @@ def test_the_same_files_are_the_same_image_wherever_and_whenever_they_lie(tmp_pa
         for file in tools(folder).rglob("*"):
             os.utime(file, (date, date), follow_symlinks=False)
         store = published(folder)
-        references.append([*images.references(store).values(), store.manifest("e2e-test-images/agnhost", "2.66.1")[1]])  # type: ignore[index]
+        references.append(
+            [*images.references(store).values(), store.digest("registry.k8s.io/e2e-test-images/agnhost", "2.66.1")]
+        )
     assert references[0] == references[1]
 
 
@@ -137,7 +143,7 @@ def test_another_binary_is_another_image_and_the_old_one_can_still_be_pulled(tmp
     after = images.references(published(tmp_path, mark=" rebuilt"))
     assert after["pause"] != before["pause"]
     assert after["coredns"] == before["coredns"]
-    assert store.manifest("pause", before["pause"].rpartition("@")[2])
+    assert store.manifest("registry.k8s.io/pause", before["pause"].rpartition("@")[2])
 
 
 def test_what_is_there_is_not_built_again_and_what_is_damaged_is(tmp_path: Path) -> None:
@@ -200,15 +206,18 @@ def test_tools_come_as_roots_own_with_their_links_and_without_what_nobody_calls(
     assert {(member.uid, member.gid, member.mtime) for member in found.values()} == {(0, 0, 0)}
 
 
-def test_a_manifest_is_served_by_its_tag_and_by_its_digest_whatever_registry_is_meant(
+def test_a_manifest_is_served_by_its_tag_and_by_its_digest_under_the_name_of_its_registry(
     store: Store, client: httpx.Client
 ) -> None:
     reference = images.references(store)["coredns"].rpartition("@")[2]
     assert client.get("/v2/").status_code == 200
     for wanted in ("v1.14.6", reference):
-        for namespace in ({}, {"ns": "registry.k8s.io"}):
-            got = client.get(f"/v2/coredns/coredns/manifests/{wanted}", params=namespace)
-            head = client.head(f"/v2/coredns/coredns/manifests/{wanted}", params=namespace)
+        for path, namespace in (
+            ("coredns/coredns", {"ns": "registry.k8s.io"}),
+            ("registry.k8s.io/coredns/coredns", {}),
+        ):
+            got = client.get(f"/v2/{path}/manifests/{wanted}", params=namespace)
+            head = client.head(f"/v2/{path}/manifests/{wanted}", params=namespace)
             assert got.status_code == head.status_code == 200
             assert head.content == b""
             for response in (got, head):
@@ -243,12 +252,14 @@ def test_a_blob_is_served_whole_and_in_part(store: Store, client: httpx.Client) 
         (f"pause/blobs/sha256:{'0' * 64}", 404, "BLOB_UNKNOWN"),
         ("pause/blobs/..", 404, "UNSUPPORTED"),
         ("pause/tags", 404, "UNSUPPORTED"),
+        ("pause/manifests/3.10.2?ns=docker.io", 404, "NAME_UNKNOWN"),
+        ("pause/manifests/3.10.2?ns=..", 404, "NAME_UNKNOWN"),
     ],
 )
 def test_what_is_not_there_is_said_in_the_registrys_own_words(
     client: httpx.Client, path: str, status: int, code: str
 ) -> None:
-    response = client.get(f"/v2/{path}")
+    response = client.get(f"/v2/{path}", params=None if "?" in path else {"ns": "registry.k8s.io"})
     assert (response.status_code, response.json()["errors"][0]["code"]) == (status, code)
     assert response.json()["errors"][0]["message"]
 
@@ -257,7 +268,7 @@ def test_a_registry_takes_no_uploads_and_shows_no_files(client: httpx.Client) ->
     refused = client.post("/v2/pause/blobs/uploads/")
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (405, "UNSUPPORTED")
     assert client.put("/v2/pause/manifests/3.10.2", content=b"{}").status_code == 405
-    assert client.get(f"/{IMAGES}/repositories/pause/_tags/3.10.2").status_code == 404
+    assert client.get("/.images/names/registry.k8s.io/pause/_tags/3.10.2").status_code == 404
 
 
 @pytest.fixture
@@ -289,21 +300,68 @@ def containerd(tmp_path: Path) -> Iterator[list[str]]:
         process.terminate()
 
 
+Pull = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+def pulling(ctr: list[str], registry: httpx.Client, folder: Path) -> Pull:
+    """Have containerd pull from the given registry alone, told as a host is told."""
+    hosts = folder / "hosts/_default/hosts.toml"
+    hosts.parent.mkdir(parents=True, exist_ok=True)
+    hosts.write_text(registry_hosts(str(registry.base_url)))
+    command = [*ctr, "images", "pull", "--local", f"--hosts-dir={folder}/hosts", "--snapshotter=native"]
+
+    def pull(reference: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, reference], capture_output=True, text=True, check=False, timeout=120)
+
+    return pull
+
+
 @pytest.mark.engine
 def test_containerd_pulls_from_the_mirror_what_it_would_pull_from_upstreams_registry(
     containerd: list[str], store: Store, client: httpx.Client, tmp_path: Path
 ) -> None:
-    (tmp_path / "hosts/_default").mkdir(parents=True)
-    (tmp_path / "hosts/_default/hosts.toml").write_text(
-        f'[host."{client.base_url}"]\n  capabilities = ["pull", "resolve"]\n'
-    )
-    pull = [*containerd, "images", "pull", "--local", f"--hosts-dir={tmp_path}/hosts", "--snapshotter=native"]
+    pull = pulling(containerd, client, tmp_path)
     for reference in (*images.references(store).values(), "registry.k8s.io/e2e-test-images/agnhost:2.66.1"):
-        ran = subprocess.run([*pull, reference], capture_output=True, text=True, check=False, timeout=120)
+        ran = pull(reference)
         assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr
-    missing = subprocess.run([*pull, "docker.io/library/nginx:1.27"], capture_output=True, text=True, check=False)
+    missing = pull("docker.io/library/nginx:1.27")
     assert missing.returncode == 1
     assert "not found" in missing.stderr
+
+
+@pytest.mark.engine
+def test_containerd_pulls_loaded_images_and_those_of_other_registries(containerd: list[str], tmp_path: Path) -> None:
+    stores = Stores.of(tmp_path / "mirror")
+    upstream = Upstream(wants_token=True, redirects=True)
+    upstream.push("library/web:1.0", "theirs")
+    upstream.push("team/web:2.0", "others")
+    for archive in (layout("registry.example.com/x/y:tag"), tar(saved((["web:old", "localhost/web:1"], [layer()])))):
+        images.load(io.BufferedReader(io.BytesIO(archive)), stores)
+    with served(upstream.app) as other, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        silent = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        registries = Registries(
+            urls={"docker.io": str(other.base_url), "ghcr.io": str(other.base_url), "quay.io": silent}
+        )
+        with served(app(tmp_path / "mirror", registries)) as registry:
+            pull = pulling(containerd, registry, tmp_path)
+            for reference in (
+                "registry.example.com/x/y:tag",
+                "docker.io/library/web:old",
+                "localhost/web:1",
+                "docker.io/library/web:1.0",
+                "ghcr.io/team/web:2.0",
+                f"docker.io/library/web@{upstream.tags['library/web:1.0']}",
+            ):
+                ran = pull(reference)
+                assert ran.returncode == 0, reference + ran.stdout[-2000:] + ran.stderr
+            began = upstream.count("/v2/")
+            missing, unreachable = pull("docker.io/library/web:none"), pull("quay.io/team/web:1")
+            assert "docker.io/library/web:none: not found" in missing.stderr
+            assert upstream.count("/v2/") > began
+            assert "503 Service Unavailable" in unreachable.stderr
+            assert "quay.io:-no-answer" in unreachable.stderr
+            assert "load-the-image-with-./triplane-image-load-FILE.tar" in unreachable.stderr
 
 
 @pytest.fixture

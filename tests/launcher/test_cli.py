@@ -16,6 +16,7 @@ from launcher.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [str(getattr(command.callback, "__name__", command.name)) for command in cli.app.registered_commands]
+COMMANDS += [str(group.name) for group in cli.app.registered_groups]
 PASSING = ["test", "pulumi", "doctor", "kubectl", "etcdctl", "ssh", "lab"]
 
 

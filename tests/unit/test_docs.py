@@ -160,6 +160,7 @@ def test_every_command_that_is_named_exists_and_the_readme_names_all_of_them() -
     commands = {
         command.name or str(command.callback.__name__) for command in app.registered_commands if command.callback
     }
+    commands |= {str(group.name) for group in app.registered_groups}
     named = {name: set(re.findall(r"\./triplane ([a-z]+)", read(name))) for name in DOCUMENTS}
     assert {name: unknown for name, words in named.items() if (unknown := words - commands)} == {}
     assert commands <= named["README.md"]
