@@ -47,7 +47,7 @@ def official_plugins(environment: Mapping[str, str]) -> Path | None:
 def host_images(settings: Mapping[str, Any]) -> list[str]:
     """Name the images that a stack's hosts boot from, its own first, then what pools have instead.
 
-    Errors: `MistakeError` for one that the lab cannot boot. What is not a list of pools, the program has better words for.
+    Errors: `MistakeError` for one that the lab cannot boot. Pools that are not a list are the program's to refuse.
     """
     asked = {"triplane:image": settings.get("triplane:image") or DEFAULT_IMAGE}
     pools = settings.get("triplane:pools")

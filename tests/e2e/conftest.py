@@ -8,7 +8,6 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 
-
 NODES_IMAGE = "debian-13-x64"
 
 
