@@ -45,6 +45,7 @@ def test_status_names_what_is_dead(cluster: Cluster, two_hosts_dead: None) -> No
     assert re.search(r"k8s-master-2 .*off", status)
 
 
+@pytest.mark.long  # minutes of dialling
 def test_a_change_stops_at_the_host_that_does_not_answer_and_names_it(cluster: Cluster, two_hosts_dead: None) -> None:
     cluster.verbosity("kube-scheduler", "1")
     output = cluster.run("up", fails=True)
