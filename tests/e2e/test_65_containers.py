@@ -81,7 +81,7 @@ def test_an_image_that_cannot_be_had_is_named_and_changes_nothing(cluster: Clust
     finally:
         cluster.configure(PAUSE, right)
     for host in running:
-        assert f"host {host}.lab.triplane.test: step containerd: waited" in output
+        assert f"host {host}.lab.triplane.test: step containerd: cannot pull the image" in output
     assert f"cannot pull the image registry.k8s.io/pause@sha256:{'0' * 64}: ctr: " in output
     assert "not found" in output
     assert "last lines of containerd:" in output
