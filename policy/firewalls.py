@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
@@ -110,6 +110,7 @@ def _ingress(resource: Resource, intent: Intent) -> Iterator[str]:
         addresses = [address for address in items(rule.get("sourceAddresses")) if not isinstance(address, Unknown)]
         if not addresses or _all_in(rule, known):
             continue
+        asked: Sequence[str]
         if rule.get("protocol") == "icmp":
             what, setting, asked = "icmp", "icmpAllowed", intent.icmp
         else:
