@@ -161,7 +161,7 @@ def selected(arguments: Sequence[str]) -> Tests:
 
     Two processes share the work. The end-to-end tests are one group, since they share one cluster.
     """
-    both = ("-n", "2", "--dist", "loadgroup")
+    both = ("-n", "2")
     match [*arguments]:
         case ["fast", *others]:
             return Tests(arguments=("-m", "not hosts and not engine", *both, *others), needs_hosts=False)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # No test asks a public registry: what tests start has this from here.
 os.environ.setdefault("TRIPLANE_REGISTRIES", "none")
@@ -19,9 +21,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares hosts or an engine together: a module's tests run in one process, one after another."""
-    for item in items:
-        shared = item.get_closest_marker("hosts") or item.get_closest_marker("engine")
-        if shared and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+class BesideEachOther(LoadScopeScheduling):
+    """Share work between processes by the file, and keep the end-to-end tests together: they share one cluster.
+
+    pytest-xdist 3.8 has groups for this (`--dist loadgroup`), which do nothing under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return BesideEachOther(config, log)

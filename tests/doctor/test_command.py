@@ -214,7 +214,7 @@ def test_ctrl_c_ends_it_without_a_traceback(fake_pulumi: FakePulumi) -> None:
     program = fake_pulumi.folder / "pulumi"
     program.write_text(f"#!/bin/sh\n: >{fake_pulumi.folder}/started\nexec sleep 60\n")
     process = subprocess.Popen(
-        [sys.executable, "-m", "doctor", "--cwd", str(fake_pulumi.folder)],
+        ["env", "--default-signal=INT", sys.executable, "-m", "doctor", "--cwd", str(fake_pulumi.folder)],
         cwd=ROOT,
         env=os.environ | {"PATH": f"{fake_pulumi.folder}:{os.environ['PATH']}"},
         stdout=subprocess.PIPE,

@@ -11,14 +11,12 @@ from tests.e2e.cluster import Cluster
 NODES_IMAGE = "debian-13-x64"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here works on one cluster, in the order it is written in."""
+    """Everything here works on one cluster, in the order it is written in: `tests/conftest.py` keeps it together."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.hosts)
             item.add_marker(pytest.mark.engine)
-            item.add_marker(pytest.mark.xdist_group("e2e"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

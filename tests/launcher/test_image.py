@@ -96,7 +96,8 @@ def test_a_mistake_is_one_line_and_an_exit_code(image: Image, arguments: list[st
 
 
 def test_ctrl_c_leaves_nothing_half(cache: Path) -> None:
-    command = [sys.executable, "-m", "launcher", "image", "load", "-"]
+    # A shell's background ignores the signal, and so would all that it starts.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "launcher", "image", "load", "-"]
     environment = os.environ | {"TRIPLANE_DIR": str(cache / "made"), "TRIPLANE_CACHE": str(cache)}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=False

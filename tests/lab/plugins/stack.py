@@ -107,7 +107,7 @@ class Stack:
     def interrupted(self, *arguments: str, when: Callable[[], None], then: Callable[[], None] = lambda: None) -> Run:
         """Run a command, press Ctrl-C once `when` returns, and let `then` do what it is waiting for by now."""
         process = subprocess.Popen(
-            ["pulumi", *arguments, "--non-interactive"],
+            ["env", "--default-signal=INT", "pulumi", *arguments, "--non-interactive"],
             cwd=self.directory,
             env=self.environment,
             stdout=subprocess.PIPE,
