@@ -32,5 +32,6 @@ class BesideEachOther(LoadScopeScheduling):
         return "tests/e2e" if file.startswith("tests/e2e/") else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     return BesideEachOther(config, log)

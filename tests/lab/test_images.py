@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -272,16 +273,23 @@ def test_a_registry_takes_no_uploads_and_shows_no_files(client: httpx.Client) ->
 
 
 @pytest.fixture
-def containerd(tmp_path: Path) -> Iterator[list[str]]:
+def sockets() -> Iterator[Path]:
+    """A folder with a short name: a socket's path has 107 bytes at most (unix(7))."""
+    with tempfile.TemporaryDirectory(dir="/run") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def containerd(tmp_path: Path, sockets: Path) -> Iterator[list[str]]:
     """A containerd of our own, and the command that talks to it."""
     build = toolchain.build("containerd")
     without = ["grpc.v1.cri", "cri.v1.images", "cri.v1.runtime"]
     (tmp_path / "config.toml").write_text(
         f'version = 3\nroot = "{tmp_path}/root"\nstate = "{tmp_path}/state"\n'
         f"disabled_plugins = {[f'io.containerd.{name}' for name in without]}\n"
-        f'[grpc]\naddress = "{tmp_path}/containerd.sock"\n'
+        f'[grpc]\naddress = "{sockets}/containerd.sock"\n'
     )
-    ctr = [str(build.path("ctr")), f"--address={tmp_path}/containerd.sock"]
+    ctr = [str(build.path("ctr")), f"--address={sockets}/containerd.sock"]
     with (
         (tmp_path / "containerd.log").open("wb") as log,
         subprocess.Popen(
