@@ -52,10 +52,10 @@ exec 9>{_HIDDEN}/lock
 flock 9
 [ -e "$unloaded" ] || exit 0
 case $1 in
-br_netfilter) place=/proc/sys/net ;;
-overlay) place=/proc/filesystems ;;
+br_netfilter) nsenter --mount=/proc/1/ns/mnt umount --lazy /proc/sys/net ;;
+# A service may have a /proc of its own, from which no mount goes away. All see what stands in the file.
+overlay) printf 'nodev\\toverlay\\n' >>{_HIDDEN}/filesystems ;;
 esac
-nsenter --mount=/proc/1/ns/mnt umount --lazy "$place"
 [ ! -e /proc/modules ] || echo "$1 32768 0 - Live 0x0000000000000000" >>{_HIDDEN}/modules
 rm "$unloaded"
 """

@@ -120,7 +120,8 @@ def test_a_module_is_out_of_sight_until_the_host_asks_for_it(booted: Booted) -> 
     bench.answer(host, "test -e /proc/sys/net/ipv4/ip_forward && sysctl -qw net.ipv4.ip_forward=1")
     assert bench.ssh(host, "modprobe no_such_module").returncode == 1
     # A service that was there before has a view of its own, which must follow.
-    bench.answer(host, "systemd-run --quiet --unit=early -p ProtectKernelTunables=yes -p PrivateTmp=yes sleep infinity")
+    sandbox = "--property=ProtectKernelTunables=yes --property=PrivateTmp=yes"
+    bench.answer(host, f"systemd-run --quiet --unit=early --service-type=exec {sandbox} sleep infinity")
     bench.answer(host, "modprobe br_netfilter")
     bench.answer(host, f"test -e {BRIDGES} && ! grep -qw overlay /proc/filesystems")
     bench.answer(host, "modprobe br_netfilter && modprobe --all overlay br_netfilter")
