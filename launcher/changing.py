@@ -166,7 +166,7 @@ def selected(arguments: Sequence[str]) -> Tests:
         case ["fast", *others]:
             return Tests(arguments=("-m", "not hosts and not engine", *both, *others), needs_hosts=False)
         case ["long", *others]:
-            return Tests(arguments=(*both, *(f"--host-image={slug}" for slug in image.RELEASES), *others))
+            return Tests(arguments=(*both, *(f"--host-image={slug}" for slug in image.IMAGES), *others))
         case others:
             return Tests(arguments=("-m", "not long", *both, *others))
 

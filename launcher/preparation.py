@@ -55,8 +55,8 @@ def host_images(settings: Mapping[str, Any]) -> list[str]:
         if isinstance(pool, dict) and pool.get("image"):
             asked[f"triplane:pools[{position}].image"] = str(pool["image"])
     for setting, slug in asked.items():
-        if slug not in image.RELEASES:
-            known = " or ".join(sorted(image.RELEASES))
+        if slug not in image.IMAGES:
+            known = " or ".join(sorted(image.IMAGES))
             raise MistakeError(f"{setting} = {slug} is not an image that the lab can boot. Write {known}.")
     return list(dict.fromkeys(asked.values()))
 

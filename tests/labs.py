@@ -109,10 +109,10 @@ class Bench:
         )
 
     def ssh(
-        self, machine: Machine, command: str, *, known_hosts: Path | None = None
+        self, machine: Machine, command: str, *, known_hosts: Path | None = None, port: int = 22, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on a host as root."""
-        return ssh(machine.public.ip, self.key, command, known_hosts=known_hosts)
+        return ssh(machine.public.ip, self.key, command, known_hosts=known_hosts, port=port, stdin=stdin)
 
     def answer(self, machine: Machine, command: str) -> str:
         """Return what a command on a host printed; it must succeed."""
@@ -131,7 +131,13 @@ class Bench:
 
 
 def ssh(
-    address: IPv4Address, key: Path, command: str, *, known_hosts: Path | None = None
+    address: IPv4Address,
+    key: Path,
+    command: str,
+    *,
+    known_hosts: Path | None = None,
+    port: int = 22,
+    stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a command over ssh; with `known_hosts` the host's key is checked against it."""
     check = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
@@ -140,8 +146,9 @@ def ssh(
     return subprocess.run(
         [
             *("ssh", "-F", "none", "-i", str(key), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"),
-            *("-o", "ConnectTimeout=2", *check, f"root@{address}", command),
+            *("-o", "ConnectTimeout=2", "-p", str(port), *check, f"root@{address}", command),
         ],
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,

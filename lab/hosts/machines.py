@@ -154,6 +154,7 @@ class LocalMachines(Machines):
             machine,
             gateway=self._config.router,
             resolver=self._config.services,
+            stub=(root / "etc/resolv.conf").is_symlink(),
             mtu=MTU,
             package_source=packages.source(self._config, root),
             shortfalls=Shortfalls.of_this_machine(),

@@ -65,11 +65,15 @@ def files(
     *,
     gateway: IPv4Address,
     resolver: IPv4Address,
+    stub: bool,
     mtu: int,
     package_source: str,
     shortfalls: Shortfalls,
 ) -> Mapping[str, File]:
-    """Every file that differs from the image, by its path without the leading slash."""
+    """Every file that differs from the image, by its path without the leading slash.
+
+    `stub` says that the image's own resolver stands before the one of this cloud.
+    """
     meta_data = {
         "instance-id": str(machine.id),
         "local-hostname": machine.name,
@@ -79,7 +83,7 @@ def files(
     return {
         "etc/hostname": File(f"{machine.name}\n"),
         "etc/machine-id": File(f"{uuid.uuid4().hex}\n", 0o444),
-        "etc/resolv.conf": File(f"nameserver {resolver}\n"),
+        **_resolver(resolver, stub=stub),
         "etc/default/locale": File("LANG=C.UTF-8\n"),
         "etc/network/interfaces.d/50-cloud-init": File(_interfaces(machine, gateway, mtu)),
         "etc/cloud/cloud.cfg.d/90-lab.cfg": File(yaml.safe_dump(_CLOUD_CONFIG, sort_keys=False)),
@@ -95,6 +99,12 @@ def files(
         "var/lib/cloud/seed/nocloud/meta-data": File(json.dumps(meta_data, indent=1) + "\n", 0o600),
         "var/lib/cloud/seed/nocloud/user-data": File(machine.user_data or "#cloud-config\n{}\n", 0o600),
     }
+
+
+def _resolver(address: IPv4Address, *, stub: bool) -> dict[str, File]:
+    if stub:
+        return {"etc/systemd/resolved.conf.d/lab.conf": File(f"[Resolve]\nDNS={address}\n")}
+    return {"etc/resolv.conf": File(f"nameserver {address}\n")}
 
 
 def _interfaces(machine: Machine, gateway: IPv4Address, mtu: int) -> str:

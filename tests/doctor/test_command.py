@@ -124,7 +124,7 @@ def test_pulumi_is_asked_questions_only(stack: FakePulumi, world: World) -> None
 def test_what_is_wrong_makes_the_exit_code_1(
     stack: FakePulumi, world: World, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configure(stack, service, image="ubuntu-24-04-x64")
+    configure(stack, service, image="ubuntu-22-04-x64")
     assert run(stack, world, "--json") == 1
     told = json.loads(capsys.readouterr().out)
     wrong = {check["check"] for check in told["checks"] if check["state"] == "wrong"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def test_a_directory_that_an_overlay_mount_cannot_name_is_refused(directory: str
         LabConfig(directory=Path(directory))
 
 
-def _files(**changes: object) -> dict[str, seed.File]:
+def _files(*, stub: bool = False, **changes: object) -> dict[str, seed.File]:
     config = LabConfig(directory=Path("/lab"))
     made = machine(0, **changes)  # type: ignore[arg-type]
     shortfalls = Shortfalls(cgroups_v1=True, fixed_oom_scores=True)
@@ -109,6 +110,7 @@ def _files(**changes: object) -> dict[str, seed.File]:
             made,
             gateway=config.router,
             resolver=config.services,
+            stub=stub,
             mtu=1500,
             package_source=packages.source(config, Path("/images/debian-12-x64-1")),
             shortfalls=shortfalls,
@@ -148,7 +150,23 @@ def test_files_that_a_droplet_has_not_are_in_the_table_of_differences() -> None:
         *("/etc/hostname", "/etc/machine-id", "/etc/resolv.conf", "/etc/default/locale"),
         "/etc/network/interfaces.d/50-cloud-init",
     }
-    assert untold("file", {f"/{name}" for name in _files()} - of_a_droplet) == set()
+    assert untold("file", {f"/{name}" for name in {**_files(), **_files(stub=True)}} - of_a_droplet) == set()
+
+
+def test_the_clouds_resolver_stands_behind_an_images_own() -> None:
+    assert "etc/systemd/resolved.conf.d/lab.conf" not in _files()
+    behind = _files(stub=True)
+    assert "etc/resolv.conf" not in behind
+    assert behind["etc/systemd/resolved.conf.d/lab.conf"].text == "[Resolve]\nDNS=198.18.0.1\n"
+
+
+def test_a_variant_is_made_anew_when_it_or_its_base_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (slug, variant), *_others = image.VARIANTS.items()
+    before = image.path(tmp_path, slug)
+    monkeypatch.setitem(image.VARIANTS, slug, dataclasses.replace(variant, setup="true"))
+    changed = image.path(tmp_path, slug)
+    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "tree"))
+    assert len({before, changed, image.path(tmp_path, slug)}) == 3
 
 
 def test_a_package_that_can_be_installed_is_in_the_index_and_other_files_stay_inside(tmp_path: Path) -> None:

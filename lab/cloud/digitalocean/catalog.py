@@ -106,6 +106,7 @@ class Image:
 IMAGES = (
     Image(150001, "debian-12-x64", "12 x64", "Debian", 10, 0.9),
     Image(150002, "debian-13-x64", "13 x64", "Debian", 10, 0.9),
+    Image(150003, "ubuntu-24-04-x64", "24.04 (LTS) x64", "Ubuntu", 10, 0.9),
 )
 """Images the lab's hosts can boot."""
 

@@ -82,7 +82,7 @@ def test_regions_sizes_and_images_can_be_chosen_from(digitalocean: Any) -> None:
     sizes = {size["slug"]: size for size in digitalocean.sizes.list(per_page=200)["sizes"]}
     assert (sizes["s-2vcpu-4gb"]["memory"], sizes["s-2vcpu-4gb"]["vcpus"]) == (4096, 2)
     images = {image["slug"]: image for image in digitalocean.images.list(type="distribution")["images"]}
-    assert set(images) == set(host_images.RELEASES)
+    assert set(images) == set(host_images.IMAGES)
     for slug, image in images.items():
         assert digitalocean.images.get(slug)["image"] == digitalocean.images.get(image["id"])["image"] == image
     assert digitalocean.images.list(private=True)["images"] == []
