@@ -7,12 +7,9 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_digitalocean as digitalocean
 
-from model.digitalocean import Size
 from model.mistakes import SettingsError
 from model.offers import TABLE, Droplet, Host, Offers, PoolLike, judge
 from model.topology import Topology
-
-MIB_A_GIB = 1024
 
 
 def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: str) -> None:
@@ -45,23 +42,7 @@ def _offers() -> Offers:
             f"stands in: {_first_line(error)}"
         )
         return TABLE
-    for_sale = {size.slug: size for size in sizes.sizes if size.available}
-    return Offers(
-        sizes={
-            slug: Size(
-                vcpus=int(size.vcpus),
-                memory_gib=size.memory / MIB_A_GIB,
-                disk_gib=int(size.disk),
-                usd_a_month=size.price_monthly,
-            )
-            for slug, size in for_sale.items()
-        },
-        regions={
-            region.slug: [slug for slug in region.sizes if slug in for_sale] if region.available else []
-            for region in regions.regions
-        },
-        from_api=True,
-    )
+    return Offers.told(sizes.sizes, regions.regions)
 
 
 def _droplets() -> list[Droplet]:

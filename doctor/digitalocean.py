@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
+from types import SimpleNamespace
 from typing import Any
 
-from doctor.findings import Finding, note, ok, wrong
+from doctor.findings import Finding, State, note, ok, wrong
 from doctor.reading import Reader, RefusedError, UnreachableError
 from doctor.stack import Stack
 from model.accounts import DIGITALOCEAN, Account
 from model.mistakes import one_of
+from model.offers import Droplet, Host, Offers, judge
 from model.roles import Role
 
 API = "https://api.digitalocean.com"
@@ -133,37 +135,56 @@ def limit(stack: Stack, cloud: Reader) -> Finding:
 
 
 def offer(stack: Stack, cloud: Reader) -> Finding:
-    """Check that the region takes new droplets, and of the sizes that the stack names."""
-    name = stack.settings.region
-    regions = {each["slug"]: each for each in cloud.pages("/v2/regions", "regions")}
-    if name not in regions or not regions[name]["available"]:
-        open_ = sorted(slug for slug, region in regions.items() if region["available"])
-        why = "takes no new droplets" if name in regions else "is not a region of DigitalOcean"
-        return wrong(f"triplane:region = {name} {why}.", f"Write {one_of(open_)}.")
-    sizes = {each["slug"] for each in cloud.pages("/v2/sizes", "sizes") if each["available"]}
-    wanted = sorted({pool.size for pool in stack.settings.pools if pool.count})
-    missing = [size for size in wanted if size not in sizes or size not in regions[name]["sizes"]]
-    if missing:
-        return wrong(
-            f"{name} does not offer {', '.join(missing)} now.",
-            "Write another size or region; doctl compute size list, and doctl compute region list, have all.",
-        )
-    return ok(f"{name} takes new droplets, and offers {', '.join(wanted)}.")
+    """Check what the program would refuse: a region that is closed, a size that it lacks, or one too small."""
+    settings, topology = stack.settings, stack.topology
+    verdict = judge(
+        offers=Offers.told(
+            sizes=[SimpleNamespace(**each) for each in cloud.pages("/v2/sizes", "sizes")],
+            regions=[SimpleNamespace(**each) for each in cloud.pages("/v2/regions", "regions")],
+        ),
+        region=settings.region,
+        image=settings.image,
+        pools=settings.pools,
+        hosts=[Host(names=frozenset({node.fqdn, node.private_name}), pool=node.pool) for node in topology.nodes],
+        existing=[
+            Droplet(name=each["name"], size=each["size_slug"], region=each["region"]["slug"])
+            for each in cloud.pages("/v2/droplets", "droplets")
+        ],
+    )
+    if verdict.mistakes:
+        return wrong(" ".join(map(str, verdict.mistakes)), "")
+    if doubts := [doubt for doubt in verdict.warnings if not doubt.setting.endswith("image")]:  # image() has those
+        return note(" ".join(map(str, doubts)))
+    wanted = sorted({pool.size for pool in settings.pools if pool.count})
+    return ok(f"{settings.region} takes new droplets, and offers {', '.join(wanted)}.")
 
 
 def image(stack: Stack, cloud: Reader) -> Finding:
-    """Check that the image is there, in the region."""
-    slug, region = stack.settings.image, stack.settings.region
+    """Check that the images that hosts boot from are there, in the region."""
+    images: dict[str, str] = {}
+    for position, pool in enumerate(stack.settings.pools):
+        if pool.count:
+            own = pool.image is not None
+            images.setdefault(
+                pool.image or stack.settings.image, f"triplane:pools[{position}].image" if own else "triplane:image"
+            )
+    found = [_image(slug, setting, stack.settings.region, cloud) for slug, setting in images.items()]
+    if bad := [each for each in found if each.state is not State.OK]:
+        return wrong(" ".join(map(str, bad)), "")
+    return ok(" ".join(map(str, found)))
+
+
+def _image(slug: str, setting: str, region: str, cloud: Reader) -> Finding:
     try:
         found = cloud.json(f"/v2/images/{slug}")["image"]
     except RefusedError as error:
         if error.status != NOT_FOUND:
             raise
-        return wrong(f"triplane:image = {slug} is not an image of DigitalOcean.", "doctl compute image list --public")
+        return wrong(f"{setting} = {slug} is not an image of DigitalOcean.", "doctl compute image list --public")
     if found.get("status", "available") != "available":
-        return wrong(f"{slug} is {found['status']}.", "Write a newer image as triplane:image.")
+        return wrong(f"{setting} = {slug} is {found['status']}.", "Write a newer image.")
     if region not in found["regions"]:
-        return wrong(f"{slug} is not in {region}.", f"It is in {one_of(sorted(found['regions']))}.")
+        return wrong(f"{setting} = {slug} is not in {region}.", f"It is in {one_of(sorted(found['regions']))}.")
     return ok(f"{slug} is in {region}.")
 
 

@@ -6,15 +6,16 @@ word refuses a stack before anything is created; the table, which may be older t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Protocol
+from typing import Any, Protocol
 
 from model.digitalocean import IMAGES, LEAST_MEMORY_GIB, NOT_OFFERED, REGIONS, SIZES, Size
 from model.mistakes import Mistake, one_of
 from model.roles import Role
 
+MIB_A_GIB = 1024
 MOST_NAMED = 3
 """Sizes named instead of one that cannot be had: a line has to be read."""
 
@@ -64,6 +65,27 @@ class Offers:
     regions: Mapping[str, Collection[str]]
     from_api: bool
     """Whether DigitalOcean said so a moment ago."""
+
+    @classmethod
+    def told(cls, sizes: Iterable[Any], regions: Iterable[Any]) -> Offers:
+        """Take the API's answer: sizes and regions whose attributes have its own names."""
+        for_sale = {size.slug: size for size in sizes if size.available}
+        return cls(
+            sizes={
+                slug: Size(
+                    vcpus=int(size.vcpus),
+                    memory_gib=size.memory / MIB_A_GIB,
+                    disk_gib=int(size.disk),
+                    usd_a_month=size.price_monthly,
+                )
+                for slug, size in for_sale.items()
+            },
+            regions={
+                region.slug: [slug for slug in region.sizes if slug in for_sale] if region.available else []
+                for region in regions
+            },
+            from_api=True,
+        )
 
     def near(self, size: str, region: str) -> list[str]:
         """Name the cheapest sizes of a region with at least the CPUs and the memory of this one."""

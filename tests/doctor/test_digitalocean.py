@@ -17,7 +17,7 @@ from lab.cloud.tokens import Account as Family
 from lab.cloud.tokens import grant
 from model.accounts import DIGITALOCEAN, Account
 from tests.doctor.altered import Altered
-from tests.doctor.conftest import MakeStack, in_a_hurry
+from tests.doctor.conftest import SETTINGS, MakeStack, in_a_hurry
 from tests.lab.cloud.service import Account as Customer
 from tests.lab.cloud.service import Service
 
@@ -126,7 +126,28 @@ def test_a_size_that_a_region_never_had_is_told(make_stack: MakeStack, ocean: Re
     pools = [{"name": "all", "roles": ["etcd", "kube-master"], "count": 3, "size": "s-2vcpu-4gb"}]
     found = digitalocean.offer(make_stack(region="nyc3", pools=pools), ocean)
     assert found.state is State.WRONG
-    assert "nyc3 does not offer s-2vcpu-4gb now" in found.found
+    assert 'triplane:pools[0].size = "s-2vcpu-4gb" is not offered in nyc3 now. Write e.g. ' in found.found
+
+
+def test_a_size_that_is_too_small_is_told(make_stack: MakeStack, ocean: Reader, lab: Altered) -> None:
+    def shrink(body: dict[str, Any]) -> None:
+        next(each for each in body["sizes"] if each["slug"] == "s-1vcpu-2gb")["memory"] = 512
+
+    lab.changes["/v2/sizes"] = shrink
+    found = digitalocean.offer(make_stack(), ocean)
+    assert found.state is State.WRONG
+    assert "triplane:pools[1].size" in found.found
+    assert "is too small" in found.found
+
+
+def test_hosts_that_exist_need_no_offer(make_stack: MakeStack, ocean: Reader, lab: Altered, customer: Customer) -> None:
+    pools = [{"name": "all", "roles": ["etcd", "kube-master"], "count": 1, "size": "s-1vcpu-2gb"}]
+    stack = make_stack(pools=pools)
+    customer.droplet(stack.topology.nodes[0].fqdn, size="s-1vcpu-2gb")
+    lab.changes["/v2/regions"] = lambda body: change_region(body, sizes=["s-1vcpu-1gb"])
+    found = digitalocean.offer(stack, ocean)
+    assert found.state is State.NOTE
+    assert "none of them could be made again" in found.found
 
 
 def change_region(body: dict[str, Any], **values: Any) -> None:
@@ -136,9 +157,9 @@ def change_region(body: dict[str, Any], **values: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"available": False}, "triplane:region = fra1 takes no new droplets"),
-        ({"slug": "fra9"}, "triplane:region = fra1 is not a region"),
-        ({"sizes": ["s-1vcpu-2gb"]}, "fra1 does not offer s-1vcpu-1gb now"),
+        ({"available": False}, 'triplane:region = "fra1" takes no new droplets'),
+        ({"slug": "fra9"}, 'triplane:region = "fra1" is not a region'),
+        ({"sizes": ["s-1vcpu-2gb"]}, '"s-1vcpu-1gb" is not offered in fra1 now'),
     ],
 )
 def test_a_region_that_is_closed_or_lacks_a_size_is_told(
@@ -157,17 +178,41 @@ def test_a_size_that_is_sold_out_everywhere_is_told(stack: Stack, ocean: Reader,
     lab.changes["/v2/sizes"] = sell_out
     found = digitalocean.offer(stack, ocean)
     assert found.state is State.WRONG
-    assert "fra1 does not offer s-1vcpu-2gb now" in found.found
+    assert 'triplane:pools[1].size = "s-1vcpu-2gb"' in found.found
 
 
 def test_an_image_of_the_region_is_found(stack: Stack, ocean: Reader) -> None:
     assert digitalocean.image(stack, ocean).state is State.OK
 
 
+def test_an_image_from_which_no_pool_boots_is_nobodys_trouble(make_stack: MakeStack, ocean: Reader) -> None:
+    pools = [{**pool, "image": "debian-13-x64"} for pool in SETTINGS["pools"]]
+    found = digitalocean.image(make_stack(image="ubuntu-22-04-x64", pools=pools), ocean)
+    assert (found.state, found.found) == (State.OK, "debian-13-x64 is in fra1.")
+
+
 def test_an_image_that_is_gone_is_told(make_stack: MakeStack, ocean: Reader) -> None:
     found = digitalocean.image(make_stack(image="ubuntu-22-04-x64"), ocean)
     assert found.state is State.WRONG
-    assert "ubuntu-22-04-x64 is not an image of DigitalOcean" in found.found
+    assert "triplane:image = ubuntu-22-04-x64 is not an image of DigitalOcean" in found.found
+
+
+@pytest.mark.parametrize(
+    ("own", "state", "said"),
+    [
+        (("ubuntu-22-04-x64", None), State.WRONG, "triplane:pools[0].image = ubuntu-22-04-x64 is not an image"),
+        (("debian-13-x64", None), State.OK, "debian-13-x64 is in fra1. debian-12-x64 is in fra1."),
+    ],
+)
+def test_the_images_of_pools_are_looked_for(
+    make_stack: MakeStack, ocean: Reader, own: tuple[str | None, ...], state: State, said: str
+) -> None:
+    pools = [
+        {**pool, **({"image": image} if image else {})} for pool, image in zip(SETTINGS["pools"], own, strict=True)
+    ]
+    found = digitalocean.image(make_stack(pools=pools), ocean)
+    assert found.state is state
+    assert said in found.found
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from settings import check
 from tests.components.graph import config_of, graph_of
 from tests.documents import read, table
 
-FIRST_RUN = "docs/first-run.md"
+FIRST_RUN, README = "docs/first-run.md", "README.md"
 
 
 def stack_of(name: str) -> Stack:
@@ -48,3 +48,5 @@ def test_the_costs_that_are_told_are_the_tables() -> None:
 def test_the_time_that_is_told_is_the_estimate() -> None:
     least, most = estimate.minutes(stack_of("dev"))
     assert f"Expect {least} to {most} minutes." in read(FIRST_RUN)
+    least, most = estimate.minutes(stack_of("prod"))
+    assert f"{least} to {most} minutes for `prod`" in read(README)
