@@ -8,11 +8,12 @@ from threading import Event
 from typing import ClassVar
 
 from lab.plugins import diff
+from lab.plugins.bridge import Wrapped, complete
 from lab.plugins.diff import Differences
 from lab.plugins.function import Function
-from lab.plugins.resource import Call, PluginError, Resource, State
+from lab.plugins.resource import Call, PartialError, PluginError, Resource, State
 from lab.plugins.schema import Failure, Fields, Kind, check
-from lab.plugins.values import UNKNOWN, Properties, Secret
+from lab.plugins.values import UNKNOWN, Properties, Secret, Unknown
 
 Checked = tuple[Properties, list[Failure]]
 
@@ -89,8 +90,13 @@ class Plugin:
         automatic = resource.autoname and named.get("name") is None and not autonaming.disabled
         if automatic:
             named["name"] = olds.get("name") or autonaming.name()
-        inputs, failures = check(resource.inputs, named, coerce=resource.bridged, mark_defaults=resource.bridged)
-        if automatic and resource.bridged:
+        inputs, failures = check(
+            resource.inputs,
+            named,
+            coerce=resource.wrapped is not Wrapped.NOTHING,
+            mark_defaults=resource.wrapped is Wrapped.SDK,
+        )
+        if automatic and resource.wrapped is Wrapped.SDK:
             inputs["__defaults"] = sorted([*inputs["__defaults"], "name"])
         if not failures:
             failures = resource.validate(inputs)
@@ -121,9 +127,13 @@ class Plugin:
         resource = self.resource(token)
         if preview:
             planned = _planned(resource, inputs) | dict.fromkeys(resource.outputs, UNKNOWN)
-            return "", self.outputs(token, planned)
-        state = resource.create(inputs, call)
-        return state.id, self.outputs(token, state.outputs)
+            return "", self.outputs(token, UNKNOWN, planned)
+        try:
+            state = resource.create(inputs, call)
+        except PartialError as error:
+            error.outputs = self.outputs(token, error.id, error.outputs)
+            raise
+        return state.id, self.outputs(token, state.id, state.outputs)
 
     def read(
         self,
@@ -139,7 +149,8 @@ class Plugin:
         found = resource.read(id_, state, inputs, call)
         if found is None:
             return None
-        return State(found.id, self.outputs(token, found.outputs), _mark_secrets(resource.inputs, found.inputs))
+        outputs = self.outputs(token, found.id, found.outputs)
+        return State(found.id, outputs, _mark_secrets(resource.inputs, found.inputs))
 
     def update(
         self,
@@ -159,18 +170,23 @@ class Plugin:
             for name, spec in resource.inputs.items():
                 if spec.computed and name in state:
                     kept[name] = state[name]
-            return self.outputs(token, kept | _planned(resource, inputs, state) | unknown)
+            return self.outputs(token, id_, kept | _planned(resource, inputs, state) | unknown)
         changed = diff.compare(resource.inputs, state=state, old_inputs={}, news=inputs)
-        return self.outputs(token, resource.update(id_, state, inputs, changed, call))
+        return self.outputs(token, id_, resource.update(id_, state, inputs, changed, call))
 
     def delete(self, token: str, id_: str, state: Properties, call: Call) -> None:
         """Remove a resource."""
         self.resource(token).delete(id_, state, call)
 
-    def outputs(self, token: str, outputs: Properties) -> Properties:
-        """Mark the outputs that are always secret."""
+    def outputs(self, token: str, id_: str | Unknown, outputs: Properties) -> Properties:
+        """Write outputs as the state has them: all of them, with the bridge's own, and the secret ones marked."""
         resource = self.resource(token)
-        return _mark_secrets({**resource.inputs, **resource.outputs}, outputs)
+        fields = {**resource.inputs, **resource.outputs}
+        if resource.wrapped is not Wrapped.NOTHING:
+            outputs = complete(fields, outputs) | {"id": id_}
+            if resource.meta:
+                outputs["__meta"] = resource.meta
+        return _mark_secrets(fields, outputs)
 
 
 def _planned(resource: Resource, inputs: Properties, state: Properties | None = None) -> Properties:

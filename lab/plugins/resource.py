@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import ClassVar
 
+from lab.plugins.bridge import Wrapped
 from lab.plugins.diff import Difference, Differences
 from lab.plugins.schema import Failure, Fields
 from lab.plugins.values import Properties
@@ -63,8 +64,10 @@ class Resource:
     """What there is beside the inputs."""
     autoname: ClassVar[bool] = False
     """Whether a missing `name` is made up from the program's name for the resource."""
-    bridged: ClassVar[bool] = True
-    """Whether the official plugin wraps a Terraform provider (all but `command`): its checks differ in detail."""
+    wrapped: ClassVar[Wrapped]
+    """What the official plugin wraps: its checks, and what it writes into the state, differ in detail."""
+    meta: ClassVar[str] = ""
+    """What it writes as `__meta`."""
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update in place may change: unknown in its preview."""
 

@@ -65,8 +65,8 @@ class Failure:
 def check(fields: Fields, news: Properties, *, coerce: bool, mark_defaults: bool) -> tuple[Properties, list[Failure]]:
     """Validate inputs and fill defaults in.
 
-    `coerce` takes "22" for 22 as bridged plugins do. `mark_defaults` lists the filled-in names under
-    `__defaults`, in every object, as those plugins' state has it.
+    `coerce` takes "22" for 22 as plugins do that wrap a Terraform provider. `mark_defaults` lists the filled-in names
+    under `__defaults`, in every object, as the state of some of those has it.
     """
     checker = _Checker(coerce=coerce, mark_defaults=mark_defaults)
     return checker.record(fields, news, ""), checker.failures

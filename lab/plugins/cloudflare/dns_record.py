@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from lab.plugins.api import ApiError
+from lab.plugins.bridge import Wrapped
 from lab.plugins.cloudflare.client import Client
 from lab.plugins.diff import Differences
 from lab.plugins.refresh import refreshed
@@ -40,6 +41,7 @@ class DnsRecord(Resource):
     """One DNS record."""
 
     token = "cloudflare:index/dnsRecord:DnsRecord"  # noqa: S105
+    wrapped = Wrapped.FRAMEWORK
     inputs = {  # noqa: RUF012
         "zoneId": Field(required=True, replace=True),
         "name": Field(required=True),

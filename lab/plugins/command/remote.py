@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from lab.plugins.bridge import Wrapped
 from lab.plugins.command.worker import Worker
 from lab.plugins.diff import Differences
 from lab.plugins.resource import Call, Resource, State
@@ -34,7 +35,7 @@ class RemoteCommand(Resource):
     """A command that runs on a host when it is created, updated or deleted."""
 
     token = "command:remote:Command"  # noqa: S105
-    bridged = False
+    wrapped = Wrapped.NOTHING
     inputs = {  # noqa: RUF012
         "connection": Field(
             kind=Kind.OBJECT,

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from lab.plugins.api import ApiError
+from lab.plugins.bridge import Wrapped, bookkeeping
 from lab.plugins.diff import Differences
 from lab.plugins.digitalocean.client import Client, OverdueError, UnexpectedError, deadline, segment
 from lab.plugins.digitalocean.tag import TAGS
@@ -57,6 +58,8 @@ class Droplet(Resource):
     """A virtual machine."""
 
     token = "digitalocean:index/droplet:Droplet"  # noqa: S105
+    wrapped = Wrapped.SDK
+    meta = bookkeeping(schema_version=1, create=CREATE_TIMEOUT, update=UPDATE_TIMEOUT, delete=DELETE_TIMEOUT)
     autoname = True
     inputs = {  # noqa: RUF012
         "name": Field(required=True, rule=_not_empty),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from lab.plugins.bridge import Wrapped
 from lab.plugins.diff import Differences
 from lab.plugins.digitalocean.client import Client
 from lab.plugins.digitalocean.tag import TAGS
@@ -32,8 +34,9 @@ DIRECTIONS = {
 
 
 def _rules(prefix: str) -> Field:
-    peers = {f"{prefix}{suffix}": spec for suffix, (_, spec) in PEERS.items()}
-    rule = {"protocol": Field(required=True, choices=("tcp", "udp", "icmp")), "portRange": Field(), **peers}
+    peers = {f"{prefix}{suffix}": replace(spec, implied=[]) for suffix, (_, spec) in PEERS.items()}
+    protocol = Field(required=True, choices=("tcp", "udp", "icmp"))
+    rule = {"protocol": protocol, "portRange": Field(implied=""), **peers}
     return Field(kind=Kind.SET, items=Field(kind=Kind.OBJECT, fields=rule))
 
 
@@ -41,6 +44,7 @@ class Firewall(Resource):
     """A cloud firewall, applied by tag or droplet id."""
 
     token = "digitalocean:index/firewall:Firewall"  # noqa: S105
+    wrapped = Wrapped.SDK
     autoname = True
     inputs = {  # noqa: RUF012
         "name": Field(required=True),

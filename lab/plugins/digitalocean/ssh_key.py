@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.plugins.bridge import Wrapped
 from lab.plugins.diff import Differences
 from lab.plugins.digitalocean.client import Client
 from lab.plugins.refresh import refreshed
@@ -14,6 +15,7 @@ class SshKey(Resource):
     """A public key of the account's, to be put on new droplets."""
 
     token = "digitalocean:index/sshKey:SshKey"  # noqa: S105
+    wrapped = Wrapped.SDK
     autoname = True
     inputs = {  # noqa: RUF012
         "name": Field(required=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lab.plugins.bridge import Wrapped
 from lab.plugins.digitalocean.client import Client, segment
 from lab.plugins.refresh import refreshed
 from lab.plugins.resource import Call, Resource, State
@@ -28,6 +29,7 @@ class Tag(Resource):
     """A tag; its id is its name."""
 
     token = "digitalocean:index/tag:Tag"  # noqa: S105
+    wrapped = Wrapped.SDK
     autoname = True
     inputs = {"name": Field(required=True, replace=True, rule=tag_rule)}  # noqa: RUF012
     outputs = {  # noqa: RUF012

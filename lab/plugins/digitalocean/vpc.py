@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from threading import Lock
 
 from lab.plugins.api import ApiError
+from lab.plugins.bridge import Wrapped, bookkeeping
 from lab.plugins.diff import Differences
 from lab.plugins.digitalocean.client import Client, deadline
 from lab.plugins.refresh import refreshed
@@ -37,6 +38,8 @@ class Vpc(Resource):
     """A private network of a region."""
 
     token = "digitalocean:index/vpc:Vpc"  # noqa: S105
+    wrapped = Wrapped.SDK
+    meta = bookkeeping(delete=DELETE_TIMEOUT)
     autoname = True
     inputs = {  # noqa: RUF012
         "name": Field(required=True),

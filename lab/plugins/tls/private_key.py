@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.plugins.bridge import Wrapped, bookkeeping
 from lab.plugins.resource import Call, Resource, State
 from lab.plugins.schema import Field, Kind
 from lab.plugins.tls import keys
@@ -12,6 +13,8 @@ class PrivateKey(Resource):
     """A key pair. Every change makes a new one; refresh has nothing to look at."""
 
     token = "tls:index/privateKey:PrivateKey"  # noqa: S105
+    wrapped = Wrapped.FRAMEWORK
+    meta = bookkeeping(schema_version=1)
     inputs = {  # noqa: RUF012
         "algorithm": Field(required=True, replace=True, choices=keys.ALGORITHMS),
         "ecdsaCurve": Field(implied="P224", replace=True, choices=tuple(keys.CURVES)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from lab.plugins.bridge import Wrapped
 from lab.plugins.diff import Change, Difference
 from lab.plugins.resource import Call, PluginError, Resource, State
 from lab.plugins.schema import Failure, Field, Fields, Kind
@@ -77,6 +78,7 @@ class CertRequest(Resource):
     """A certificate request. Every change makes a new one."""
 
     token = "tls:index/certRequest:CertRequest"  # noqa: S105
+    wrapped = Wrapped.FRAMEWORK
     inputs = {**NAMES, **_key("privateKeyPem")}  # noqa: RUF012
     outputs = {"certRequestPem": Field(), "keyAlgorithm": Field()}  # noqa: RUF012
 
@@ -88,12 +90,14 @@ class CertRequest(Resource):
         """Make a request; its id is its SHA-1."""
         key = keys.load(inputs["privateKeyPem"], "privateKeyPem")
         id_, pem = certificates.request(inputs, key)
-        outputs = {**_clean(inputs), "certRequestPem": pem, "keyAlgorithm": keys.algorithm_of(key)}
+        outputs = {**inputs, "certRequestPem": pem, "keyAlgorithm": keys.algorithm_of(key)}
         return State(id_, outputs, inputs)
 
 
 class _Certificate(Resource):
     """What both kinds of certificate have in common: they end, and are replaced before that."""
+
+    wrapped = Wrapped.FRAMEWORK
 
     def __init__(self, clock: Clock = now) -> None:
         self._clock = clock
@@ -115,11 +119,8 @@ class _Certificate(Resource):
         return self._clock() >= _parse(end) - timedelta(hours=state.get("earlyRenewalHours") or 0)
 
     def _state(self, inputs: Properties, issued: Issued, more: Properties) -> State:
-        implied = {name: spec.implied for name, spec in self.inputs.items() if spec.implied is not None}
         outputs = {
-            **implied,
-            "maxPathLength": None,  # written as null where it was not given
-            **_clean(inputs),
+            **inputs,
             **more,
             "certPem": issued.pem,
             "readyForRenewal": False,
@@ -186,10 +187,6 @@ class LocallySignedCert(_Certificate):
         return self._state(
             inputs, certificates.issue(template, key, issuer), {"caKeyAlgorithm": keys.algorithm_of(key)}
         )
-
-
-def _clean(inputs: Properties) -> Properties:
-    return {name: value for name, value in inputs.items() if not name.startswith("__")}
 
 
 def _format(time: datetime) -> str:

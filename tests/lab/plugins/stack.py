@@ -150,6 +150,18 @@ class Stack:
         resources = json.loads(self.state())["checkpoint"]["latest"]["resources"]
         return next(r["outputs"] for r in resources if r["urn"].endswith(f"::{name}"))
 
+    def exported(self) -> dict[str, Any]:
+        """Give the state with its secrets open."""
+        return self.pulumi("stack", "export", "--show-secrets").json()  # type: ignore[no-any-return]
+
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Put another state in its place."""
+        file = self.directory / "other-state.json"
+        file.write_text(json.dumps(state))
+        taken = self.pulumi("stack", "import", "--file", str(file))
+        file.unlink()
+        assert taken.code == 0, taken.out + taken.err
+
     def state(self) -> str:
         return (self.directory / "state/.pulumi/stacks/tiny/test.json").read_text()
 

@@ -94,7 +94,7 @@ def test_keys_and_passwords_are_secrets_within_the_secret_connection(steps: Step
     secret = {"password": "p", "privateKey": "k", "privateKeyPassword": "w"}
     given = {"connection": {"host": "h", **secret, "proxy": {"host": "p", **secret}}, "create": "true"}
     inputs, _ = steps.plugin.check(COMMAND, given, olds={}, autonaming=None)  # type: ignore[arg-type]
-    outputs = steps.plugin.outputs(COMMAND, bare(inputs))
+    outputs = steps.plugin.outputs(COMMAND, steps.id, bare(inputs))
     for marked in (inputs["connection"], outputs["connection"]):
         for endpoint in (marked.value, marked.value["proxy"]):
             assert {name for name, value in endpoint.items() if isinstance(value, Secret)} == set(secret)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from cryptography import x509
 
 from lab.cloud import ZONE_ID
 from tests.lab.cloud.service import Server, Service
+from tests.lab.plugins import official
 from tests.lab.plugins.recording import Recorder
 from tests.lab.plugins.ssh_host import Host
 from tests.lab.plugins.stack import Stack
@@ -105,6 +107,41 @@ def test_a_refresh_looks_at_each_cloud_resource_once_and_finds_nothing_new(stack
     assert len(asked) == len(set(asked)) == READ_FROM_THE_CLOUD
     assert all(each.startswith("GET ") for each in asked)
     assert stack.plan() == {}
+
+
+def custom(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Give what the plugins wrote, by name."""
+    found = [each for each in state["deployment"]["resources"] if each["type"] in official.FORMS]
+    assert {each["type"] for each in found} == set(official.FORMS)
+    return {each["urn"].rpartition("::")[2]: each for each in found}
+
+
+def test_the_state_is_as_the_official_plugins_leave_it(stack: Stack) -> None:
+    for name, made in custom(stack.exported()).items():
+        expected = official.official(made)
+        for side in ("inputs", "outputs"):
+            assert official.decoded(made[side]) == official.decoded(expected[side]), (name, side)
+        secrets = official.secret_paths(official.decoded(made["outputs"]))
+        assert secrets == official.SECRETS.get(made["type"], set()), name
+
+
+def test_in_an_official_state_there_is_nothing_to_do(stack: Stack, recorder: Recorder, host: Host) -> None:
+    own = stack.exported()
+    state = copy.deepcopy(own)
+    for made in custom(state).values():
+        made.update(official.in_another_order(official.official(made)))
+    stack.take_over(state)
+    recorder.take()
+    commands = list(host.commands)
+    try:
+        for command in (["preview", "--diff"], ["refresh", "--yes", "--diff"], ["preview", "--diff", "--refresh"]):
+            run = stack.pulumi(*command, "--expect-no-changes")
+            assert run.code == 0, run.out + run.err
+        assert stack.up() == {"same": RESOURCES + 1}
+        assert all(method == "GET" for method, *_ in recorder.requests)
+        assert host.commands == commands
+    finally:
+        stack.take_over(own)
 
 
 def test_no_private_key_and_no_input_stands_in_the_state(stack: Stack) -> None:

@@ -165,7 +165,8 @@ def test_a_preview_of_a_key_knows_its_kind_and_nothing_else(plugin: tls.TlsPlugi
     assert planned.pop("algorithm") == "ECDSA"
     assert planned.pop("ecdsaCurve") == "P256"
     assert planned.pop("rsaBits") == 2048
-    assert len(planned) == 7
+    assert planned.pop("__meta") == '{"schema_version":"1"}'
+    assert len(planned) == 8
     assert all(value is UNKNOWN for value in planned.values())
 
 
