@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from lab.hosts import dns, metadata, network, packages
 from lab.hosts.cgroups import Group
 from lab.machines import Machine
 from model import paths, ports
+from model.assets import read
 from model.steps import host as steps
 from tests.labs import Bench, hosts_lab
 from tests.waiting import wait_for
@@ -23,6 +25,7 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.hosts
 
 IMAGE = "ubuntu-24-04-x64"
+SERVERS = "sed -n 's/^nameserver //p'"
 DOOR = ports.SSH_BOOTSTRAP.number
 
 
@@ -93,12 +96,17 @@ def test_cloud_init_is_done_with_a_warning(bench: Bench, fresh: Machine) -> None
 
 def test_names_are_asked_of_a_stub_with_the_clouds_resolver_behind_it(bench: Bench, fresh: Machine) -> None:
     assert bench.answer(fresh, "readlink /etc/resolv.conf") == "../run/systemd/resolve/stub-resolv.conf"
-    servers = "sed -n 's/^nameserver //p'"
-    assert bench.answer(fresh, f"{servers} /etc/resolv.conf") == "127.0.0.53"
-    # What the step of the kubelet gives to pods instead.
-    assert bench.answer(fresh, f"{servers} /run/systemd/resolve/resolv.conf") == str(bench.config.services)
+    assert bench.answer(fresh, f"{SERVERS} /etc/resolv.conf") == "127.0.0.53"
+    assert bench.answer(fresh, f"{SERVERS} /run/systemd/resolve/resolv.conf") == str(bench.config.services)
     assert bench.answer(fresh, "getent ahostsv4 api.lab.triplane.test").startswith("198.19.0.9")
     assert bench.ssh(fresh, "getent ahostsv4 nobody.lab.triplane.test").returncode == 2
+
+
+def test_pods_get_the_resolver_behind_the_stub(bench: Bench, fresh: Machine) -> None:
+    choice = re.search(r"^servers=.*?^ln [^\n]*", read("steps/kubelet.sh.j2"), re.MULTILINE | re.DOTALL)
+    assert choice
+    bench.answer(fresh, choice[0].replace("{{ resolv_conf }}", "/root/pods.conf"))
+    assert bench.answer(fresh, f"{SERVERS} /root/pods.conf") == str(bench.config.services)
 
 
 def test_iptables_is_there(bench: Bench, fresh: Machine) -> None:
