@@ -91,6 +91,15 @@ class Cluster:
     def unset(self, path: str) -> None:
         self.run("pulumi", "config", "rm", "--path", path)
 
+    @contextmanager
+    def faults(self, *switches: str) -> Iterator[None]:
+        """The lab's cloud on a bad day (docs/lab-faults.md)."""
+        self.run("lab", "faults", "set", *switches)
+        try:
+            yield
+        finally:
+            self.run("lab", "faults", "clear")
+
     def setting(self, name: str) -> Any:
         """What the stack's generated file has, such as the digests that the lab's own builds have."""
         return yaml.safe_load((self.directory / "Pulumi.lab.yaml").read_text())["config"][f"triplane:{name}"]

@@ -99,12 +99,33 @@ def test_labels_and_taints_that_are_taken_out_are_gone(cluster: Cluster, place: 
     place.all_ready("stranger", 1)
 
 
-def test_one_more_node_is_that_node_alone(cluster: Cluster, place: Namespace) -> None:
+@pytest.mark.parametrize(
+    ("switch", "told"),
+    [
+        ("sold_out=s-1vcpu-2gb", "Size is not available in this region"),
+        ("droplet_limit=8", "will exceed your droplet limit"),
+    ],
+)
+def test_a_droplet_that_the_cloud_refuses_is_named_and_the_cluster_is_as_it_was(
+    cluster: Cluster, switch: str, told: str
+) -> None:
     cluster.configure(f"{POOL}.count", "3")
+    with cluster.faults(switch):
+        output = cluster.run("up", fails=True)
+    assert "k8s-node-2" in output
+    assert told in output
+    assert {name for name in cluster.plan() if "k8s-node-2" not in name} == set()
+
+
+SLOW = ("boot_seconds=20", "firewall_seconds=5", "record_seconds=5", "nxdomain_seconds=300", "throttled_every=40")
+
+
+def test_one_more_node_is_that_node_alone_on_a_slow_day_as_well(cluster: Cluster, place: Namespace) -> None:
     plan = cluster.plan()
     assert {name for name in plan if "k8s-node-2" not in name} == set()
     assert set(plan.values()) == {"create"}
-    cluster.up()
+    with cluster.faults(*SLOW):
+        cluster.up()
     cluster.forget_outputs()
     found = node(place, "k8s-node-2")
     assert ready(found)
@@ -125,7 +146,8 @@ def test_a_node_that_is_taken_out_is_drained_and_leaves_nothing(
     plan = cluster.plan()
     assert {name for name in plan if "k8s-node-2" not in name} == set()
     assert set(plan.values()) == {"delete"}
-    with visitor(cluster, web).running() as calls:
+    # The official plugin gives a droplet 60 s to go, unless it is told otherwise.
+    with cluster.faults("droplet_deletion_seconds=65"), visitor(cluster, web).running() as calls:
         cluster.up()
     assert calls.failures == []
     cluster.forget_outputs()
