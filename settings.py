@@ -28,6 +28,7 @@ from pydantic_core import PydanticCustomError
 
 from model import checks, releases
 from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find
+from model.digitalocean import DEFAULT_IMAGE
 from model.firewalls import Allow, Firewall, firewalls
 from model.images import COREDNS, PAUSE
 from model.labels import label_key, label_value, no_two_alike, pool_taint
@@ -70,7 +71,7 @@ LabelKey = Annotated[str, AfterValidator(label_key)]
 LabelValue = Annotated[str, AfterValidator(label_value)]
 PoolTaint = Annotated[InstanceOf[Taint], BeforeValidator(pool_taint)]
 Image = Annotated[str, AfterValidator(checks.image)]
-ImageSlug = Annotated[str, AfterValidator(checks.slug("an image", "debian-12-x64"))]
+ImageSlug = Annotated[str, AfterValidator(checks.slug("an image", DEFAULT_IMAGE))]
 
 
 def _version(component: str) -> AfterValidator:
@@ -204,7 +205,7 @@ class Settings(Section):
     domain: Annotated[DnsName, Field(examples=["k8s.example.com"])]
     zone: Annotated[Zone, Field(examples=[{"id": "0123456789abcdef0123456789abcdef", "name": "example.com"}])]
     region: Annotated[str, AfterValidator(checks.slug("a region", "fra1")), Field(examples=["fra1"])] = "fra1"
-    image: Annotated[ImageSlug, Field(examples=["debian-12-x64"])] = "debian-12-x64"
+    image: Annotated[ImageSlug, Field(examples=[DEFAULT_IMAGE])] = DEFAULT_IMAGE
     pools: Annotated[
         tuple[Pool, ...], Field(examples=[[{"name": "etcd", "roles": ["etcd"], "count": 3, "size": "s-1vcpu-2gb"}]])
     ] = DEFAULT_POOLS

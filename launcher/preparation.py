@@ -22,6 +22,7 @@ from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.plugin_download import plugin_folder
 from launcher.report import Progress, Report
 from launcher.workspace import Workspace
+from model.digitalocean import DEFAULT_IMAGE
 
 ENGINE = ("pulumi", "pulumi-language-python")
 RELEASES = ("etcd", "kubernetes", "flannel", "containerd", "runc", "cni-plugins")
@@ -29,8 +30,6 @@ RELEASES = ("etcd", "kubernetes", "flannel", "containerd", "runc", "cni-plugins"
 
 IMAGES = ("coredns", "kubernetes-images")
 """The programs that container images are made of."""
-
-DEFAULT_IMAGE = "debian-12-x64"
 
 
 def pulumi_home(environment: Mapping[str, str]) -> Path:

@@ -146,6 +146,9 @@ IMAGES = (
 )
 """Images with systemd, cloud-init and apt: what the host setup is written for."""
 
+DEFAULT_IMAGE = "debian-13-x64"
+"""The newest of them that all end-to-end tests run on."""
+
 VPC_RESERVED = tuple(
     IPv4Network(network) for network in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24")
 )

@@ -72,9 +72,9 @@ def test_a_stack_on_what_is_offered_is_told_nothing(warnings: list[str]) -> None
 
 
 def test_a_pool_boots_from_an_image_of_its_own(warnings: list[str]) -> None:
-    pools = config_of("lab")["triplane:pools"].replace('"k8s-node",', '"k8s-node", "image": "debian-13-x64",')
+    pools = config_of("lab")["triplane:pools"].replace('"k8s-node",', '"k8s-node", "image": "debian-12-x64",')
     graph = run_program("lab", Engine(), pools=pools)
     images = {each.name: each.inputs["image"] for each in graph.of(":Droplet")}
-    assert images["k8s-node-1"] == "debian-13-x64"
-    assert images["etcd-0"] == images["k8s-master-0"] == "debian-12-x64"
+    assert images["k8s-node-1"] == "debian-12-x64"
+    assert images["etcd-0"] == images["k8s-master-0"] == "debian-13-x64"
     assert warnings == []

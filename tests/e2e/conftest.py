@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.cluster import Cluster
 
-NODES_IMAGE = "debian-13-x64"
+NODES_IMAGE = "debian-12-x64"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ from launcher.plugin_download import plugin_folder
 from launcher.preparation import official_plugins, place
 from launcher.report import Report
 from launcher.workspace import Workspace
+from model.digitalocean import DEFAULT_IMAGE
 from tests.lab.upstreams import Behaviour, Handler, Server, serving
 
 
@@ -225,8 +226,8 @@ def test_a_catalog_that_is_not_there_is_refused_with_its_name(
 
 
 def test_pools_may_boot_from_images_of_their_own() -> None:
-    pools = [{"name": "a", "image": "debian-13-x64"}, {"name": "b"}]
-    assert preparation.host_images({"triplane:pools": pools}) == ["debian-12-x64", "debian-13-x64"]
+    pools = [{"name": "a", "image": "debian-12-x64"}, {"name": "b"}]
+    assert preparation.host_images({"triplane:pools": pools}) == [DEFAULT_IMAGE, "debian-12-x64"]
     assert preparation.host_images({"triplane:image": "ubuntu-24-04-x64"}) == ["ubuntu-24-04-x64"]
     with pytest.raises(
         MistakeError, match=r"triplane:pools\[1\]\.image = debian-11-x64 is not .* Write debian-12-x64 or"
