@@ -93,6 +93,7 @@ def test_a_second_up_plans_nothing(cluster: Cluster) -> None:
     assert cluster.plan() == {}
     output = cluster.up()
     assert " unchanged" in output
+    assert "provider plugins: the lab's stand-ins for digitalocean 4." in output
     assert not re.search("created|updated|deleted|replaced", output)
 
 

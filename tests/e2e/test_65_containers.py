@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
 
 import pytest
 
+from lab import toolchain
 from model import paths
 from tests.e2e.cluster import Cluster
 from tests.e2e.pods import Namespace, namespace, node_name, ready, serve
+from tests.lab.archives import saved, tar, written
 from tests.waiting import wait_for
 
 HOST = "k8s-node-1"
@@ -69,6 +72,23 @@ def test_pods_move_to_the_subnet_of_a_new_lease(cluster: Cluster, place: Namespa
     finally:
         cluster.ssh("etcd-0", f"{ETCDCTL} del {key}")
         cluster.ssh(HOST, "systemctl start flanneld")
+
+
+def test_an_image_of_ones_own_comes_from_a_file_without_any_network(
+    cluster: Cluster, place: Namespace, tmp_path: Path
+) -> None:
+    # Its one program waits for ever, and needs no library.
+    program = toolchain.build("kubernetes-images").path("pause").read_bytes()
+    file = written(tmp_path, tar(saved((["e2e-own:1.0"], [tar({"greeting": program})]))))
+    said = cluster.run("image", "load", str(file))
+    try:
+        assert said.endswith("use it as --image=e2e-own:1.0\n")
+        for host in (HOST, OTHER):
+            container = {"name": "main", "image": "e2e-own:1.0"}
+            place.pod(f"own-{host}", {"containers": [container], "nodeName": node_name(host)})
+            place.all_ready(f"own-{host}", 1)
+    finally:
+        cluster.run("image", "remove", "e2e-own:1.0")
 
 
 def test_an_image_that_cannot_be_had_is_named_and_changes_nothing(cluster: Cluster) -> None:
