@@ -210,6 +210,7 @@ proxies = Proxies(
     services=settings.service_cidr,
     api_port=settings.api_port,
     extra_flags=settings.extra_flags.get("kube-proxy", {}),
+    cloud_controller=settings.cloud_controller,
     kubelets=kubelets.ready,
 )
 

@@ -264,6 +264,7 @@ class Settings(Section):
             icmp_allowed=self.icmp_allowed,
             outbound=(Allow(port=each.port, ranges=each.ranges) for each in self.outbound_allowed),
             nodes_reach_kubelets=self.nodes_reach_kubelets,
+            cloud_controller=self.cloud_controller,
             mirror=self.mirror.url if self.mirror else None,
             registry=self.mirror.registry if self.mirror else None,
         )

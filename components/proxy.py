@@ -35,6 +35,7 @@ class Proxies(pulumi.ComponentResource):
         services: IPv4Network,
         api_port: int,
         extra_flags: Mapping[str, str],
+        cloud_controller: bool,
         kubelets: Mapping[str, pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class Proxies(pulumi.ComponentResource):
                     server=server,
                     version=releases.versions["kubernetes"],
                     extra=extra_flags,
+                    cloud_controller=cloud_controller,
                 ),
                 secrets=[
                     SecretFile(

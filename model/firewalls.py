@@ -47,6 +47,7 @@ def firewalls(
     icmp_allowed: Iterable[IPv4Network] = (),
     outbound: Iterable[Allow] = (),
     nodes_reach_kubelets: bool = False,
+    cloud_controller: bool = False,
     mirror: str | None,
     registry: str | None = None,
 ) -> tuple[Firewall, ...]:
@@ -54,7 +55,8 @@ def firewalls(
 
     `ingress` is open on nodes and to whom, `icmp_allowed` who may ping every host, `outbound` what every host reaches
     beside names, time and downloads. `mirror` and `registry` are the URLs that releases and images come from, where
-    those are not upstream's.
+    those are not upstream's. With `cloud_controller`, load balancers at `node_ports_allowed` may ask kube-proxy for
+    its health.
 
     Roles that no host has stand in them as well: firewalls change before hosts go, and the last hosts of a role must
     reach the others until they are drained.
@@ -106,6 +108,8 @@ def firewalls(
             inbound=(
                 Allow(port=ports.KUBELET, roles=kubelet_clients),
                 *(Allow(port=port, roles=overlay, ranges=services) for port in node_ports),
+                # A load balancer sends nothing to a node whose kube-proxy it cannot ask for its health.
+                *((Allow(port=ports.KUBE_PROXY_HEALTH, ranges=services),) if cloud_controller and services else ()),
             ),
             outbound=(
                 *(Allow(port=port, roles=overlay) for port in node_ports),

@@ -92,8 +92,12 @@ def _reserved(roles: Collection[Role]) -> dict[str, str]:
     }
 
 
-def kube_proxy_configuration(*, node: Node, pods: IPv4Network) -> str:
-    """kube-proxy's configuration (docs/reference/config-api/kube-proxy-config.v1alpha1), but for `mode`: the host's."""
+def kube_proxy_configuration(*, node: Node, pods: IPv4Network, cloud_controller: bool = False) -> str:
+    """kube-proxy's configuration (docs/reference/config-api/kube-proxy-config.v1alpha1), but for `mode`: the host's.
+
+    `cloud_controller`: load balancers that a cloud controller manager makes ask for the health, from other hosts.
+    """
+    health = "0.0.0.0" if cloud_controller else "127.0.0.1"  # noqa: S104 - who gets there is the firewalls' to say
     return as_yaml(
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -101,7 +105,7 @@ def kube_proxy_configuration(*, node: Node, pods: IPv4Network) -> str:
             "clientConnection": {"kubeconfig": paths.KUBE_PROXY_KUBECONFIG},
             "hostnameOverride": node.node_name,
             "clusterCIDR": str(pods),
-            "healthzBindAddress": f"127.0.0.1:{ports.KUBE_PROXY_HEALTH.number}",
+            "healthzBindAddress": f"{health}:{ports.KUBE_PROXY_HEALTH.number}",
             "metricsBindAddress": f"127.0.0.1:{ports.KUBE_PROXY_METRICS.number}",
             "bindAddressHardFail": True,
             # On every address of the host, the public one too: who comes that far is the firewalls' to say.

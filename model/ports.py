@@ -67,7 +67,7 @@ KUBELET_HEALTH = Port(number=10248)
 KUBE_PROXY_METRICS = Port(number=10249)
 """On 127.0.0.1 only, plain HTTP."""
 KUBE_PROXY_HEALTH = Port(number=10256)
-"""On 127.0.0.1 only, plain HTTP."""
+"""Plain HTTP; on 127.0.0.1 only, but where a cloud controller manager's load balancers ask for it."""
 NODE_PORTS_TCP = Port(number=30_000, last=32_767)
 """Where services of the type NodePort are, on every node: Kubernetes' default."""
 NODE_PORTS_UDP = Port(number=30_000, last=32_767, protocol="udp")

@@ -17,7 +17,14 @@ NAME = "kube-proxy"
 
 
 def script(
-    *, node: Node, pods: IPv4Network, services: IPv4Network, server: str, version: str, extra: Mapping[str, str]
+    *,
+    node: Node,
+    pods: IPv4Network,
+    services: IPv4Network,
+    server: str,
+    version: str,
+    extra: Mapping[str, str],
+    cloud_controller: bool = False,
 ) -> str:
     """Run kube-proxy until services can be reached from this host; `server` is the API's URL."""
     own = unit(
@@ -30,7 +37,7 @@ def script(
         NAME,
         files=(own,),
         mark=END_OF_FILE,
-        configuration=kube_proxy_configuration(node=node, pods=pods),
+        configuration=kube_proxy_configuration(node=node, pods=pods, cloud_controller=cloud_controller),
         configuration_path=paths.KUBE_PROXY_CONFIGURATION,
         kubeconfig=paths.KUBE_PROXY_KUBECONFIG,
         service_url=f"https://{api_service_address(services)}:{ports.HTTPS.number}",

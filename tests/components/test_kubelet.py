@@ -173,3 +173,21 @@ def test_a_cloud_controller_finds_droplets_by_the_names_of_their_nodes() -> None
         assert "--cloud-provider=external" in step.inputs["create"]
         # The controller writes the droplet's name as the node's Hostname, and by that the API server calls the kubelet.
         assert f"--hostname-override={after.named(':Droplet', host).inputs['name']} " in step.inputs["create"]
+
+
+# Nothing is open where no range is named: the API refuses a rule without peers.
+@pytest.mark.parametrize(("ranges", "expected"), [('["10.240.0.0/20"]', [["10.240.0.0/20"]]), ("[]", [])])
+def test_a_cloud_controllers_load_balancers_reach_the_health_of_kube_proxy(ranges: str, expected: list[object]) -> None:
+    # What such a load balancer asks each node (digitalocean-cloud-controller-manager, do/loadbalancers.go).
+    after = graph_of("lab", cloudController="true", nodePortsAllowed=ranges)
+    for host, step in steps(after, PROXY).items():
+        assert "\nhealthzBindAddress: 0.0.0.0:10256\n" in step.inputs["create"], host
+    rules = after.named(":Firewall", "firewall-nodes").inputs["inboundRules"]
+    assert [rule["sourceAddresses"] for rule in rules if rule["portRange"] == "10256"] == expected
+
+
+def test_without_a_cloud_controller_nobody_asks_kube_proxy_for_its_health(graph: Graph) -> None:
+    for host, step in steps(graph, PROXY).items():
+        assert "\nhealthzBindAddress: 127.0.0.1:10256\n" in step.inputs["create"], host
+    rules = graph.named(":Firewall", "firewall-nodes").inputs["inboundRules"]
+    assert "10256" not in {rule["portRange"] for rule in rules}
