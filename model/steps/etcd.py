@@ -69,8 +69,10 @@ def script(*, node: Node, topology: Topology, version: str, extra: Mapping[str, 
     installed = paths.installed("etcd", version)
     listen = {
         "listen-peer-urls": f"https://${{PRIVATE_ADDRESS}}:{ports.ETCD_PEER.number}",
-        "listen-client-urls": (
-            f"https://${{PRIVATE_ADDRESS}}:{ports.ETCD_CLIENT.number},https://127.0.0.1:{ports.ETCD_CLIENT.number}"
+        # A host named as its node is 127.0.1.1 to itself: cloud-init writes a droplet's name to /etc/hosts so.
+        "listen-client-urls": ",".join(
+            f"https://{address}:{ports.ETCD_CLIENT.number}"
+            for address in ("${PRIVATE_ADDRESS}", "127.0.0.1", "127.0.1.1")
         ),
     }
     files = (

@@ -33,6 +33,14 @@ def test_what_is_rendered_is_what_was_reviewed(name: str, request: pytest.Fixtur
     assert RENDERED[name] == path.read_text(), f"{name} changed: look at it, then pytest --update-golden"
 
 
+# Where a droplet is named as its node is, cloud-init writes that name to /etc/hosts, at 127.0.1.1.
+def test_a_member_answers_its_own_host_by_whatever_its_name_leads_to() -> None:
+    listen = next(line for line in RENDERED["etcd-last.sh"].splitlines() if "--listen-client-urls=" in line)
+    assert {"https://${PRIVATE_ADDRESS}:2379", "https://127.0.0.1:2379", "https://127.0.1.1:2379"} == set(
+        listen.split("=", 1)[1].split(",")
+    )
+
+
 def test_no_golden_file_is_left_over() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == set(RENDERED)
 

@@ -59,7 +59,7 @@ EnvironmentFile=/etc/etcd/etcd.env
 EnvironmentFile=/etc/etcd/bootstrap.env
 ExecStart=/opt/triplane/etcd/3.6.14/etcd \
     --listen-peer-urls=https://${PRIVATE_ADDRESS}:2380 \
-    --listen-client-urls=https://${PRIVATE_ADDRESS}:2379,https://127.0.0.1:2379
+    --listen-client-urls=https://${PRIVATE_ADDRESS}:2379,https://127.0.0.1:2379,https://127.0.1.1:2379
 
 Restart=always
 RestartSec=2
