@@ -31,14 +31,16 @@ def test_a_new_node_waits_for_the_cloud_controller_and_is_found_by_its_droplet(c
     assert node["spec"]["providerID"] == f"digitalocean://{droplet['id']}"
 
 
-@pytest.mark.parametrize("host", ["etcd-0", "k8s-master-0"])
-def test_a_host_that_reboots_with_its_nodes_name_comes_back_by_itself(cluster: Cluster, host: str) -> None:
-    name = cluster.nodes[host]["privateName"]
-    cluster.power(host, "reboot")
-    wait_for(f"{host} to take its droplet's name", lambda: cluster.answers(host, f'test "$(hostname)" = {name}'))
-    wait_for("everything to be well again", cluster.is_well)
+def test_a_member_that_is_made_again_under_its_nodes_name_rejoins(cluster: Cluster) -> None:
+    lost = cluster.droplet("etcd-1")["id"]
+    assert cluster.digitalocean.delete(f"/droplets/{lost}").status_code == 204
+    cluster.run("up", "--refresh")
+    cluster.forget_outputs()
     # To itself it is not what the name server says.
-    assert cluster.ssh(host, f"getent hosts {name}").split()[0] == "127.0.1.1"
+    name = cluster.nodes["etcd-1"]["privateName"]
+    assert cluster.ssh("etcd-1", f"getent hosts {name}").split()[0] == "127.0.1.1"
+    assert cluster.run("etcdctl", "endpoint", "health", "--cluster").count("is healthy") == 3
+    assert cluster.plan() == {}
 
 
 def test_without_a_cloud_controller_all_is_as_it_was(cluster: Cluster) -> None:
