@@ -245,7 +245,7 @@ def names_wanted(stack: Stack) -> dict[str, set[str]]:
         "VPC": {cluster},
         "firewall": _firewall_names(stack),
         "SSH key": {f"{cluster}-deploy"},
-        "droplet": {node.fqdn for node in stack.topology.nodes},
+        "droplet": {node.droplet_name for node in stack.topology.nodes},
     }
 
 

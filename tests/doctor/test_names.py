@@ -15,16 +15,16 @@ from tests.documents import read, table
 FIRST_RUN, README = "docs/first-run.md", "README.md"
 
 
-def stack_of(name: str) -> Stack:
-    config = config_of(name)
+def stack_of(name: str, **changes: str) -> Stack:
+    config = config_of(name) | {f"triplane:{setting}": value for setting, value in changes.items()}
     accounts = [find(each, config, is_secret=bool, environment={}) for each in (DIGITALOCEAN, CLOUDFLARE)]
     settings = check(config, (), lambda _key: False)
     return Stack(name=name, settings=settings, digitalocean=accounts[0], cloudflare=accounts[1])
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
-def test_the_names_that_are_looked_for_are_those_that_the_program_gives(name: str) -> None:
-    graph, stack = graph_of(name), stack_of(name)
+@pytest.mark.parametrize(("name", "changes"), [("dev", {}), ("prod", {}), ("prod", {"cloudController": "true"})])
+def test_the_names_that_are_looked_for_are_those_that_the_program_gives(name: str, changes: dict[str, str]) -> None:
+    graph, stack = graph_of(name, **changes), stack_of(name, **changes)
     made = {kind: {each.inputs["name"] for each in graph.of(kind)} for kind in (t for _, _, t in KINDS.values())}
     assert {KINDS[kind][2]: names for kind, names in digitalocean.names_wanted(stack).items()} == made
     records = {each.inputs["name"] for each in graph.of(cloudflare.DNS_RECORD)}
