@@ -69,7 +69,9 @@ def _dropped_in(shortfalls: Shortfalls) -> dict[str, seed.File]:
     )
     address = IPv4Address("198.19.0.1")
     return dict(
-        seed.files(machine, gateway=address, resolver=address, mtu=1500, package_source="", shortfalls=shortfalls)
+        seed.files(
+            machine, gateway=address, resolver=address, stub=False, mtu=1500, package_source="", shortfalls=shortfalls
+        )
     )
 
 
