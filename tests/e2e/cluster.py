@@ -304,7 +304,7 @@ class Load:
         self.requests += 1
         try:
             status, answer = self.api.request(method, path, body)
-            if status == 500 and "etcdserver: request timed out" in str(answer):
+            if method == "PUT" and status == 500 and "etcdserver: request timed out" in str(answer):
                 self.timed_out += 1
                 status, answer = self.api.request(method, path, body)
             if status != 200 or answer["data"]["n"] != str(number):
