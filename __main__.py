@@ -36,19 +36,13 @@ from model import certificates
 from model.objects import coredns, rbac
 from model.releases import Releases, load
 from model.steps.objects import Rollout
-from model.topology import Topology
 
 # Where a step fails, the engine interrupts the program: an end like any other, without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 preflight.check(os.environ)
 settings = stack.load()
-topology = Topology.of(
-    cluster=settings.cluster,
-    domain=settings.domain,
-    pools=settings.pools,
-    droplets_as_nodes=settings.cloud_controller,
-)
+topology = settings.topology
 releases = Releases(
     catalog=load(),
     versions=settings.versions.by_component(),

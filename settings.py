@@ -36,6 +36,7 @@ from model.mistakes import Mistake, SettingsError, write_one_of
 from model.ports import ICMP, Icmp, Port
 from model.roles import Role
 from model.taints import Taint
+from model.topology import Topology
 from settings_checks import disagreements
 from settings_wording import explain
 
@@ -251,6 +252,13 @@ class Settings(Section):
         tuple[Label, ...], Field(examples=[["key1"]]), AfterValidator(checks.some_without_repeats)
     ] = ("key1",)
     """Names of the keys that encrypt secrets at rest: the first one writes, all of them read."""
+
+    @property
+    def topology(self) -> Topology:
+        """All hosts of the cluster."""
+        return Topology.of(
+            cluster=self.cluster, domain=self.domain, pools=self.pools, droplets_as_nodes=self.cloud_controller
+        )
 
     @property
     def firewalls(self) -> tuple[Firewall, ...]:

@@ -12,7 +12,7 @@ from model.firewalls import ALWAYS_OUTBOUND, MOST_RULES
 from model.mistakes import Mistake, one_of, write_one_of
 from model.ports import Port
 from model.roles import Role
-from model.topology import KUBELET_ROLES, Topology
+from model.topology import KUBELET_ROLES
 
 if TYPE_CHECKING:
     from settings import Mirror, Pool, Settings
@@ -117,7 +117,7 @@ def _names(settings: Settings) -> Iterator[Mistake]:
             value=settings.domain,
             problem=f"is outside the zone {zone}. Write a name that ends in .{zone}, e.g. k8s.{zone}, or another zone.",
         )
-    topology = _topology(settings)
+    topology = settings.topology
     for nodes, limit, what in (
         (topology.kubelets, LONGEST_NODE_NAME, "Kubernetes' nodes take"),
         (topology.nodes, LONGEST_HOST_NAME, "hosts and certificates take"),
@@ -145,7 +145,7 @@ def _addresses(settings: Settings) -> Iterator[Mistake]:
     if hosts > room:
         mistakes.setdefault("vpcCidr", f"has room for {room} droplets, and there are {hosts}. Write a wider range.")
     blocks = 2 ** max(POD_BLOCK_PREFIX - settings.pod_cidr.prefixlen, 0) - 1  # flannel leaves out the first one
-    overlay = len(_topology(settings).overlay)
+    overlay = len(settings.topology.overlay)
     if overlay > blocks:
         mistakes.setdefault(
             "podCidr",
@@ -314,7 +314,3 @@ def _digests(mirror: Mirror) -> Iterator[Mistake]:
             if version not in known:
                 problem = f"is for an unknown version of {files[file]}. {write_one_of(version, known)}"
                 yield Mistake(setting=f'{where}["{version}"]', problem=problem)
-
-
-def _topology(settings: Settings) -> Topology:
-    return Topology.of(cluster=settings.cluster, domain=settings.domain, pools=settings.pools)

@@ -18,7 +18,7 @@ def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: 
     Raises pulumi.RunError, which the engine shows as the message that it is, without a traceback.
     """
     offers = _offers()
-    hosts = [Host(names=frozenset({node.fqdn, node.private_name}), pool=node.pool) for node in topology.nodes]
+    hosts = Host.all_of(topology)
     verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts)
     if verdict.mistakes:  # only then is it worth a call to know which hosts are there already
         verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts, existing=_droplets())

@@ -136,7 +136,7 @@ def limit(stack: Stack, cloud: Reader) -> Finding:
 
 def offer(stack: Stack, cloud: Reader) -> Finding:
     """Check what the program would refuse: a region that is closed, a size that it lacks, or one too small."""
-    settings, topology = stack.settings, stack.topology
+    settings = stack.settings
     verdict = judge(
         offers=Offers.told(
             sizes=[SimpleNamespace(**each) for each in cloud.pages("/v2/sizes", "sizes")],
@@ -145,7 +145,7 @@ def offer(stack: Stack, cloud: Reader) -> Finding:
         region=settings.region,
         image=settings.image,
         pools=settings.pools,
-        hosts=[Host(names=frozenset({node.fqdn, node.private_name}), pool=node.pool) for node in topology.nodes],
+        hosts=Host.all_of(stack.topology),
         existing=[
             Droplet(name=each["name"], size=each["size_slug"], region=each["region"]["slug"])
             for each in cloud.pages("/v2/droplets", "droplets")

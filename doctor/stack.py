@@ -81,13 +81,7 @@ class Stack:
     @cached_property
     def topology(self) -> Topology:
         """Its hosts and their names."""
-        settings = self.settings
-        return Topology.of(
-            cluster=settings.cluster,
-            domain=settings.domain,
-            pools=settings.pools,
-            droplets_as_nodes=settings.cloud_controller,
-        )
+        return self.settings.topology
 
     def has_made(self, kind: str, cloud_id: object) -> bool:
         """Whether something in the cloud is this stack's own."""

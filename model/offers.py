@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from model.digitalocean import IMAGES, LEAST_MEMORY_GIB, NOT_OFFERED, REGIONS, SIZES, Size
 from model.mistakes import Mistake, one_of
 from model.roles import Role
+from model.topology import Topology
 
 MIB_A_GIB = 1024
 MOST_NAMED = 3
@@ -46,6 +47,11 @@ class Host:
 
     names: frozenset[str]
     pool: str
+
+    @classmethod
+    def all_of(cls, topology: Topology) -> list[Host]:
+        """All droplets of a topology, under either name."""
+        return [cls(names=frozenset({node.fqdn, node.private_name}), pool=node.pool) for node in topology.nodes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
