@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -136,7 +136,7 @@ def test_one_more_node_is_that_node_alone_on_a_slow_day_as_well(cluster: Cluster
 
 
 def test_a_node_that_is_taken_out_is_drained_and_leaves_nothing(
-    cluster: Cluster, place: Namespace, web: Manifest
+    cluster: Cluster, place: Namespace, web: Manifest, slowly: Callable[[int], int]
 ) -> None:
     # All pods anew, now that there are three nodes to spread them over.
     place.roll("web")
@@ -147,7 +147,7 @@ def test_a_node_that_is_taken_out_is_drained_and_leaves_nothing(
     assert {name for name in plan if "k8s-node-2" not in name} == set()
     assert set(plan.values()) == {"delete"}
     # The official plugin gives a droplet 60 s to go, unless it is told otherwise.
-    with cluster.faults("droplet_deletion_seconds=65"), visitor(cluster, web).running() as calls:
+    with cluster.faults(f"droplet_deletion_seconds={slowly(60)}"), visitor(cluster, web).running() as calls:
         cluster.up()
     assert calls.failures == []
     cluster.forget_outputs()

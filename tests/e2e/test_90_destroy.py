@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 
 from tests.e2e.cluster import Cluster
 from tests.waiting import wait_for
@@ -29,10 +30,10 @@ def droplets(cluster: Cluster) -> int:
     return len(cluster.digitalocean.get("/droplets").json()["droplets"])
 
 
-def test_destroy_leaves_nothing_in_the_cloud(cluster: Cluster) -> None:
+def test_destroy_leaves_nothing_in_the_cloud(cluster: Cluster, slowly: Callable[[int], int]) -> None:
     assert in_the_cloud(cluster)["droplets"] == 8
     # The official plugin gives a VPC 120 s to go, unless it is told otherwise.
-    with cluster.faults("vpc_members_seconds=125"):
+    with cluster.faults(f"vpc_members_seconds={slowly(120)}"):
         cluster.run("pulumi", "destroy", "--yes", "--skip-preview")
     # A region's default VPC is DigitalOcean's own and cannot be deleted.
     assert {kind for kind, count in in_the_cloud(cluster).items() if count} <= {"vpcs"}
