@@ -6,8 +6,11 @@ import gc
 import os
 import signal
 
+import provider_packages
+
 # A run that makes many objects, drops few and soon ends: collecting garbage would take a third of it.
 gc.disable()
+provider_packages.install()
 
 import pulumi
 
