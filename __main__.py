@@ -15,8 +15,6 @@ provider_packages.install()
 import pulumi
 
 import preflight
-import settings as stack
-from components import offers
 from components.apiserver import Apiservers
 from components.containerd import Containerds
 from components.controller_manager import ControllerManagers
@@ -39,12 +37,14 @@ from model import certificates
 from model.objects import coredns, rbac
 from model.releases import Releases, load
 from model.steps.objects import Rollout
+from settings import cloud_offers
+from settings.load import load as load_settings
 
 # Where a step fails, the engine interrupts the program: an end like any other, without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 preflight.check(os.environ)
-settings = stack.load()
+settings = load_settings()
 topology = settings.topology
 releases = Releases(
     catalog=load(),
@@ -53,7 +53,7 @@ releases = Releases(
     digests=settings.mirror.digests if settings.mirror else {},
 )
 registry = settings.mirror.registry if settings.mirror else None
-offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image)
+cloud_offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image)
 
 # The ground: a private network, and firewalls that are there before the first host is.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)

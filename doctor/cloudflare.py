@@ -10,7 +10,7 @@ from doctor.findings import Finding, note, ok, wrong
 from doctor.outside import Outside
 from doctor.reading import Reader, ReadError, RefusedError, UnreachableError
 from doctor.stack import Stack
-from model.accounts import CLOUDFLARE, Account
+from settings.accounts import CLOUDFLARE, Account
 
 API = "https://api.cloudflare.com/client/v4"
 TOKENS_PAGE = "https://dash.cloudflare.com/profile/api-tokens"

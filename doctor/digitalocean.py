@@ -10,10 +10,10 @@ from typing import Any
 from doctor.findings import Finding, State, note, ok, wrong
 from doctor.reading import Reader, RefusedError, UnreachableError
 from doctor.stack import Stack
-from model.accounts import DIGITALOCEAN, Account
-from model.mistakes import one_of
-from model.offers import Droplet, Host, Offers, judge
 from model.roles import Role
+from settings.accounts import DIGITALOCEAN, Account
+from settings.mistakes import one_of
+from settings.offers import Droplet, Host, Offers, judge
 
 API = "https://api.digitalocean.com"
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404

@@ -11,7 +11,7 @@ from doctor.findings import Finding, State, note, ok, wrong
 from doctor.outside import Outside
 from doctor.reading import Reader, ReadError, RefusedError
 from doctor.stack import Pulumi, PulumiError, Stack, name_of, read
-from model.mistakes import SettingsError
+from settings.mistakes import SettingsError
 
 Check = tuple[str, Callable[[], Finding]]
 Result = tuple[str, Finding]

@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account
 from model.topology import Topology
-from settings import Settings, check, find_accounts
+from settings.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find_accounts
+from settings.load import check
+from settings.schema import Settings
 
 SECONDS = 120
 """A backend far away, a secrets provider that asks a key service."""

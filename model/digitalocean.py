@@ -1,6 +1,6 @@
 """What DigitalOcean offers: droplet sizes, regions, images, and the address ranges that it keeps for itself.
 
-These tables are what is known where its API does not answer (model/offers.py); where it does, the API's word counts.
+These tables are what is known where its API does not answer (settings/offers.py); where it does, the API's word counts.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,6 +14,8 @@ class Port:
     last: int | None = None
     """The last one of a range, itself in it."""
     protocol: str = "tcp"
+    on: Literal["host", "pod", "elsewhere"] = field(default="host", compare=False)
+    """Whose port it is: a host's of this cluster, a pod's own, or one that is only called outside."""
 
     @property
     def range(self) -> str:
@@ -46,11 +49,11 @@ LEAST, MOST = 1, 65_535
 SSH = Port(number=22)
 SSH_BOOTSTRAP = Port(number=2222)
 """The door for the first connection to a new host; nothing listens on it afterwards."""
-DNS_TCP = Port(number=53)
-DNS_UDP = Port(number=53, protocol="udp")
-HTTP = Port(number=80)
-NTP = Port(number=123, protocol="udp")
-HTTPS = Port(number=443)
+DNS_TCP = Port(number=53, on="elsewhere")
+DNS_UDP = Port(number=53, protocol="udp", on="elsewhere")
+HTTP = Port(number=80, on="elsewhere")
+NTP = Port(number=123, protocol="udp", on="elsewhere")
+HTTPS = Port(number=443, on="elsewhere")
 ETCD_CLIENT = Port(number=2379)
 ETCD_PEER = Port(number=2380)
 ETCD_METRICS = Port(number=2381)
@@ -71,8 +74,8 @@ KUBE_PROXY_HEALTH = Port(number=10256)
 NODE_PORTS_TCP = Port(number=30_000, last=32_767)
 """Where services of the type NodePort are, on every node: Kubernetes' default."""
 NODE_PORTS_UDP = Port(number=30_000, last=32_767, protocol="udp")
-COREDNS_HEALTH = Port(number=8080)
+COREDNS_HEALTH = Port(number=8080, on="pod")
 """On the pod's own address, as the next two: whether to start it anew."""
-COREDNS_READY = Port(number=8181)
-COREDNS_METRICS = Port(number=9153)
+COREDNS_READY = Port(number=8181, on="pod")
+COREDNS_METRICS = Port(number=9153, on="pod")
 """Where a Prometheus expects them."""

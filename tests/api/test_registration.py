@@ -12,6 +12,7 @@ from model.roles import CONTROL_PLANE, NODE, Role
 from model.steps import registration
 from model.taints import Taint
 from model.topology import Node, Topology
+from settings.labels import taint
 from tests.api.server import ApiServer, Outcome
 
 pytestmark = pytest.mark.engine
@@ -30,7 +31,7 @@ class Pool:
 
 
 def node_of(name: str, role: Role = Role.KUBE_NODE, *, taints: tuple[str, ...] = (), **labels: str) -> Node:
-    pool = Pool(name, (role,), labels=labels, taints=tuple(map(Taint.parse, taints)))
+    pool = Pool(name, (role,), labels=labels, taints=tuple(map(taint, taints)))
     return Topology.of(cluster="lab", domain="example.com", pools=[pool]).nodes[0]
 
 

@@ -12,8 +12,8 @@ from doctor import cloudflare, digitalocean
 from doctor.reading import Reader
 from doctor.stack import Stack
 from lab.cloud import ZONE_ID, ZONE_NAME
-from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account
-from settings import parse
+from settings.accounts import CLOUDFLARE, DIGITALOCEAN, Account
+from settings.load import parse
 from tests.doctor.altered import Altered
 from tests.doctor.pulumi import FakePulumi
 from tests.doctor.world import World

@@ -15,7 +15,7 @@ from doctor.reading import Reader
 from doctor.stack import Stack
 from lab.cloud.tokens import Account as Family
 from lab.cloud.tokens import grant
-from model.accounts import DIGITALOCEAN, Account
+from settings.accounts import DIGITALOCEAN, Account
 from tests.doctor.altered import Altered
 from tests.doctor.conftest import SETTINGS, MakeStack, in_a_hurry
 from tests.lab.cloud.service import Account as Customer

@@ -7,8 +7,8 @@ import pytest
 from doctor import cloudflare, digitalocean, estimate
 from doctor.digitalocean import CHANGED, KINDS, READ_SCOPES
 from doctor.stack import Stack
-from model.accounts import CLOUDFLARE, DIGITALOCEAN, find
-from settings import check
+from settings.accounts import CLOUDFLARE, DIGITALOCEAN, find
+from settings.load import check
 from tests.components.graph import config_of, graph_of
 from tests.documents import read, table
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 
 FORBIDDEN = {
+    "settings": ("components", "lab", "launcher", "policy", "doctor"),
     "model": ("pulumi", "components", "lab", "launcher", "settings", "doctor"),
     "components": ("lab", "launcher", "settings", "doctor"),
     "lab": ("model", "components", "settings", "launcher", "doctor"),

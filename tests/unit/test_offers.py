@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from model.digitalocean import SIZES
-from model.offers import TABLE, Droplet, Host, Offers, judge
 from model.roles import Role
+from settings.offers import TABLE, Droplet, Host, Offers, judge
 
 
 @dataclass(frozen=True)

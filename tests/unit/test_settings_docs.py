@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from model.accounts import CLOUDFLARE, DIGITALOCEAN
 from model.digitalocean import ANCHORS, IMAGES, REGIONS, SIZES, VPC_RESERVED, Size
-from settings import Settings, parse
-from settings_wording import section_in
+from settings.accounts import CLOUDFLARE, DIGITALOCEAN
+from settings.load import parse
+from settings.schema import Settings
+from settings.wording import section_in
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "settings.md").read_text()

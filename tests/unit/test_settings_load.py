@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from model.roles import Role
-from settings import Settings, load, parse
+from settings.load import load, parse
+from settings.schema import Settings
 
 ROOT = Path(__file__).parents[2]
 DIGITALOCEAN = "dop_v1_" + "0123456789abcdef" * 4

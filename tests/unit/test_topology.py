@@ -9,6 +9,7 @@ import pytest
 from model.roles import Role
 from model.taints import Taint
 from model.topology import Topology, api_service_address, dns_service_address
+from settings.labels import taint
 from tests.unit.rendered import Pool
 
 
@@ -66,14 +67,14 @@ def test_the_api_and_dns_have_their_addresses_in_the_narrowest_range(services):
 
 @pytest.mark.parametrize("text", ["dedicated=gpu:NoSchedule", "example.com/spot:NoExecute", "a=b:PreferNoSchedule"])
 def test_a_taint_is_written_as_it_is_read(text):
-    assert str(Taint.parse(text)) == text
+    assert str(taint(text)) == text
 
 
 def test_a_value_may_be_left_empty():
-    assert Taint.parse("spot=:NoExecute") == Taint.parse("spot:NoExecute") == Taint(key="spot", effect="NoExecute")
+    assert taint("spot=:NoExecute") == taint("spot:NoExecute") == Taint(key="spot", effect="NoExecute")
 
 
 @pytest.mark.parametrize("text", ["", ":", ":NoSchedule", "=a:NoSchedule", "spot", "spot:", "a=b:noschedule"])
 def test_what_is_no_taint_is_refused(text):
     with pytest.raises(ValueError, match="Write "):
-        Taint.parse(text)
+        taint(text)

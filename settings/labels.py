@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from model.roles import LABEL_PREFIX
-from model.taints import Taint
+from model.taints import EFFECTS, Taint
+from settings.mistakes import write_one_of
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -45,13 +46,27 @@ def label_value(value: str, *, intro: str = "") -> str:
     raise ValueError(f"{intro}is no label's value: nothing, or {_SYNTAX}.{_wish(value)}")
 
 
+def taint(text: str) -> Taint:
+    """Read `key=value:Effect` or `key:Effect`, as kubectl writes them.
+
+    Raises ValueError with what is wrong and what to write instead; the key and the value are the caller's to check.
+    """
+    left, colon, effect = text.rpartition(":")
+    key, _, value = left.partition("=")
+    if not colon or not key:
+        raise ValueError("is no taint. Write key=value:effect or key:effect, e.g. dedicated=gpu:NoSchedule.")
+    if effect not in EFFECTS:
+        raise ValueError(f"has an unknown effect, {effect}. {write_one_of(effect, EFFECTS)}")
+    return Taint(key=key, value=value, effect=effect)
+
+
 def pool_taint(value: object) -> Taint:
     """Accept a taint, as text in kubectl's notation, that is the pool's to choose."""
     if isinstance(value, Taint):
         return value
     if not isinstance(value, str):
         raise ValueError("is no text. Write e.g. dedicated=gpu:NoSchedule.")  # noqa: TRY004 (pydantic wants ValueError)
-    found = Taint.parse(value)
+    found = taint(value)
     _qualified(found.key, f"has the key {found.key}, which ")
     label_value(found.value, intro=f"has the value {found.value}, which ")
     prefix = found.key.rpartition("/")[0]

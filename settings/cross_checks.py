@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from itertools import combinations
-from typing import TYPE_CHECKING
 
-from model import addresses, digitalocean, flag_rules, offers, ports, releases
+from model import addresses, digitalocean, ports, releases
 from model.firewalls import ALWAYS_OUTBOUND, MOST_RULES
-from model.mistakes import Mistake, one_of, write_one_of
 from model.ports import Port
 from model.roles import Role
 from model.topology import KUBELET_ROLES
-
-if TYPE_CHECKING:
-    from settings import Mirror, Pool, Settings
+from settings import flags, offers
+from settings.mistakes import Mistake, one_of, write_one_of
+from settings.schema import Mirror, Pool, Settings
 
 ETCD_MOST_MEMBERS = 7
 """More members make every write slower, for failures that do not come together (etcd's FAQ)."""
@@ -38,12 +36,10 @@ and the API server at most 20 bits of services; the tenth service address is DNS
 
 _EXAMPLES = {"vpcCidr": "10.240.0.0/20", "podCidr": "10.200.0.0/16", "serviceCidr": "10.32.0.0/24"}
 
-_IN_PODS, _ON_OTHER_HOSTS = "COREDNS", ("HTTP", "HTTPS", "DNS_TCP", "DNS_UDP", "NTP")
 _OWN_PORTS = {
     port: name.replace("_", " ").lower().replace("ssh", "SSH")
     for name, port in vars(ports).items()
-    if isinstance(port, Port) and port.last is None
-    if name not in _ON_OTHER_HOSTS and not name.startswith(_IN_PODS)
+    if isinstance(port, Port) and port.last is None and port.on == "host"
 }
 """What the hosts themselves listen on."""
 _TAKEN_PORTS = {port.number: name for port, name in _OWN_PORTS.items() if port.protocol == "tcp"}
@@ -262,10 +258,10 @@ def _owned(settings: Settings) -> Iterator[tuple[Port, str]]:
 
 
 def _flags(settings: Settings) -> Iterator[Mistake]:
-    for component, flags in settings.extra_flags.items():
-        for flag, value in flags.items():
-            if problem := flag_rules.problem(component, flag, value):
-                shown = None if flag_rules.looks_secret(value) else value
+    for component, asked in settings.extra_flags.items():
+        for flag, value in asked.items():
+            if problem := flags.problem(component, flag, value):
+                shown = None if flags.looks_secret(value) else value
                 yield Mistake(setting=f"triplane:extraFlags.{component}.{flag}", value=shown, problem=problem)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from model import checks
-from model.mistakes import Mistake
+from settings import values
+from settings.mistakes import Mistake
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +75,7 @@ class Account:
             )
         if self.endpoint is not None:
             try:
-                checks.url(self.endpoint)
+                values.url(self.endpoint)
             except ValueError as error:
                 yield Mistake(setting=provider.endpoint_key, problem=str(error), value=self.endpoint)
 
@@ -92,3 +93,11 @@ def find(
     return Account(
         provider=provider, token=token, source=source, readable=readable, endpoint=config.get(provider.endpoint_key)
     )
+
+
+def find_accounts(config: Mapping[str, str], is_secret: Callable[[str], bool]) -> tuple[Account, Account]:
+    """Find DigitalOcean's and Cloudflare's account in a stack's whole configuration, or in the environment."""
+    digitalocean, cloudflare = (
+        find(provider, config, is_secret=is_secret, environment=os.environ) for provider in (DIGITALOCEAN, CLOUDFLARE)
+    )
+    return digitalocean, cloudflare

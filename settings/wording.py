@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from model import flag_rules
-from model.mistakes import Mistake, one_of, write_one_of
+from settings import flags
+from settings.mistakes import Mistake, one_of, write_one_of
 
 _KEY = "[key]"
 """Pydantic's last step to what is wrong in a mapping's key."""
@@ -39,13 +39,11 @@ def explain(error: ValidationError, root: type[BaseModel], *, hidden: Collection
     meant = {_meant(details, root) for details in error.errors()}
     for details in error.errors():
         kind, path = details["type"], tuple(step for step in details["loc"] if step != _KEY)
-        if kind == "mistakes":
-            yield from details["ctx"]["all"]
-        elif kind == "default_factory_not_called" or (kind == "missing" and path in meant):
+        if kind == "default_factory_not_called" or (kind == "missing" and path in meant):
             continue  # the mistake is in another setting, or in this one's name, and told there
         else:
             silent = kind in {"missing", "extra_forbidden"} or _KEY in details["loc"] or str(path[0]) in hidden
-            value = None if silent or flag_rules.looks_secret(str(details["input"])) else details["input"]
+            value = None if silent or flags.looks_secret(str(details["input"])) else details["input"]
             yield Mistake(setting=f"triplane:{dotted(path)}", problem=_problem(details, root, path), value=value)
 
 

@@ -12,9 +12,9 @@ from difflib import get_close_matches
 from typing import Any, Protocol
 
 from model.digitalocean import IMAGES, LEAST_MEMORY_GIB, NOT_OFFERED, REGIONS, SIZES, Size
-from model.mistakes import Mistake, one_of
 from model.roles import Role
 from model.topology import Topology
+from settings.mistakes import Mistake, one_of
 
 MIB_A_GIB = 1024
 MOST_NAMED = 3

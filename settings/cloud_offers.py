@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_digitalocean as digitalocean
 
-from model.mistakes import SettingsError
-from model.offers import TABLE, Droplet, Host, Offers, PoolLike, judge
 from model.topology import Topology
+from settings.mistakes import SettingsError
+from settings.offers import TABLE, Droplet, Host, Offers, PoolLike, judge
 
 
 def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: str) -> None:

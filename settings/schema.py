@@ -1,44 +1,28 @@
-"""A stack's configuration, typed and validated before anything is created.
+"""All settings of a stack: names, types, defaults, and an example of each.
 
-`load` reads it, `parse` checks it. A mistake is a line in a SettingsError: the setting, its value, what is wrong with
-it, and what to write instead. docs/settings.md is the table of all settings, held against this file by a test.
+docs/settings.md is the table of them, held against this file by a test.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-import pulumi
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
-from model import checks, releases
-from model.accounts import CLOUDFLARE, DIGITALOCEAN, Account, find
+from model import releases
 from model.digitalocean import DEFAULT_IMAGE
 from model.firewalls import Allow, Firewall, firewalls
 from model.images import COREDNS, PAUSE
-from model.labels import label_key, label_value, no_two_alike, pool_taint
-from model.mistakes import Mistake, SettingsError, write_one_of
 from model.ports import ICMP, Icmp, Port
 from model.roles import Role
 from model.taints import Taint
 from model.topology import Topology
-from settings_checks import disagreements
-from settings_wording import explain
+from settings import values
+from settings.labels import label_key, label_value, no_two_alike, pool_taint
+from settings.mistakes import write_one_of
 
 AuthorizationMode = Literal["Node,RBAC", "ABAC"]
 Component = Literal[
@@ -55,24 +39,24 @@ def _flag_value(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-Label = Annotated[str, AfterValidator(checks.dns_label)]
-DnsName = Annotated[str, AfterValidator(checks.dns_name)]
-Network = Annotated[IPv4Network, BeforeValidator(checks.network)]
-Networks = Annotated[tuple[Network, ...], AfterValidator(checks.no_repeats)]
-PortRange = Annotated[tuple[int, int], BeforeValidator(checks.port_range)]
+Label = Annotated[str, AfterValidator(values.dns_label)]
+DnsName = Annotated[str, AfterValidator(values.dns_name)]
+Network = Annotated[IPv4Network, BeforeValidator(values.network)]
+Networks = Annotated[tuple[Network, ...], AfterValidator(values.no_repeats)]
+PortRange = Annotated[tuple[int, int], BeforeValidator(values.port_range)]
 Count = Annotated[int, Field(strict=True)]
 Hours = Annotated[int, Field(strict=True, ge=1, le=876_000)]
-Url = Annotated[str, AfterValidator(checks.url)]
-Sha256 = Annotated[str, AfterValidator(checks.sha256)]
-Architecture = Annotated[str, AfterValidator(checks.choice("an architecture", ("amd64", "arm64")))]
+Url = Annotated[str, AfterValidator(values.url)]
+Sha256 = Annotated[str, AfterValidator(values.sha256)]
+Architecture = Annotated[str, AfterValidator(values.choice("an architecture", ("amd64", "arm64")))]
 FlagValue = Annotated[str, BeforeValidator(_flag_value)]
 
 
 LabelKey = Annotated[str, AfterValidator(label_key)]
 LabelValue = Annotated[str, AfterValidator(label_value)]
 PoolTaint = Annotated[InstanceOf[Taint], BeforeValidator(pool_taint)]
-Image = Annotated[str, AfterValidator(checks.image)]
-ImageSlug = Annotated[str, AfterValidator(checks.slug("an image", DEFAULT_IMAGE))]
+Image = Annotated[str, AfterValidator(values.image)]
+ImageSlug = Annotated[str, AfterValidator(values.slug("an image", DEFAULT_IMAGE))]
 
 
 def _version(component: str) -> AfterValidator:
@@ -96,7 +80,7 @@ class Section(BaseModel):
 class Zone(Section):
     """The Cloudflare zone that the domain lies in."""
 
-    id: Annotated[str, AfterValidator(checks.zone_id), Field(examples=["0123456789abcdef0123456789abcdef"])]
+    id: Annotated[str, AfterValidator(values.zone_id), Field(examples=["0123456789abcdef0123456789abcdef"])]
     name: Annotated[DnsName, Field(examples=["example.com"])]
 
 
@@ -104,9 +88,9 @@ class Pool(Section):
     """Hosts that are alike: `<name>-0` to `<name>-<count - 1>`."""
 
     name: Annotated[Label, Field(examples=["etcd"])]
-    roles: Annotated[tuple[Role, ...], Field(examples=[["etcd"]]), AfterValidator(checks.some_without_repeats)]
+    roles: Annotated[tuple[Role, ...], Field(examples=[["etcd"]]), AfterValidator(values.some_without_repeats)]
     count: Annotated[Count, Field(ge=0, examples=[3])]
-    size: Annotated[str, AfterValidator(checks.slug("a droplet size", "s-2vcpu-4gb")), Field(examples=["s-2vcpu-4gb"])]
+    size: Annotated[str, AfterValidator(values.slug("a droplet size", "s-2vcpu-4gb")), Field(examples=["s-2vcpu-4gb"])]
     image: Annotated[ImageSlug | None, Field(examples=["debian-12-x64"])] = None
     """What its hosts boot from; None for the stack's."""
     labels: Annotated[Mapping[LabelKey, LabelValue], Field(examples=[{"example.com/disk": "nvme"}])] = Field(
@@ -123,7 +107,7 @@ class Ingress(Section):
 
     protocol: Annotated[Literal["tcp", "udp"], Field(examples=["tcp"])] = "tcp"
     ports: Annotated[PortRange, Field(examples=[443])]
-    ranges: Annotated[Networks, Field(examples=[["0.0.0.0/0"]]), AfterValidator(checks.some_without_repeats)]
+    ranges: Annotated[Networks, Field(examples=[["0.0.0.0/0"]]), AfterValidator(values.some_without_repeats)]
 
     @property
     def port(self) -> Port:
@@ -137,7 +121,7 @@ class Outbound(Section):
     protocol: Annotated[Literal["tcp", "udp", "icmp"], Field(examples=["tcp"])] = "tcp"
     ports: Annotated[PortRange | None, Field(examples=[25_060])] = None
     """None for icmp, which has none."""
-    ranges: Annotated[Networks, Field(examples=[["0.0.0.0/0"]]), AfterValidator(checks.some_without_repeats)]
+    ranges: Annotated[Networks, Field(examples=[["0.0.0.0/0"]]), AfterValidator(values.some_without_repeats)]
 
     @property
     def port(self) -> Port | Icmp:
@@ -205,7 +189,7 @@ class Settings(Section):
     cluster: Annotated[Label, Field(examples=["prod"])]
     domain: Annotated[DnsName, Field(examples=["k8s.example.com"])]
     zone: Annotated[Zone, Field(examples=[{"id": "0123456789abcdef0123456789abcdef", "name": "example.com"}])]
-    region: Annotated[str, AfterValidator(checks.slug("a region", "fra1")), Field(examples=["fra1"])] = "fra1"
+    region: Annotated[str, AfterValidator(values.slug("a region", "fra1")), Field(examples=["fra1"])] = "fra1"
     image: Annotated[ImageSlug, Field(examples=[DEFAULT_IMAGE])] = DEFAULT_IMAGE
     pools: Annotated[
         tuple[Pool, ...], Field(examples=[[{"name": "etcd", "roles": ["etcd"], "count": 3, "size": "s-1vcpu-2gb"}]])
@@ -245,11 +229,11 @@ class Settings(Section):
     """Component → flag without dashes → value."""
     certificates: Annotated[Certificates, Field(examples=[{"leafHours": 8_760}])] = Certificates()
     ssh_ca_public_key: Annotated[
-        Annotated[str, AfterValidator(checks.ssh_public_key)] | None,
+        Annotated[str, AfterValidator(values.ssh_public_key)] | None,
         Field(examples=["ssh-ed25519 AAAA… people@example.com"]),
     ] = None
     encryption_keys: Annotated[
-        tuple[Label, ...], Field(examples=[["key1"]]), AfterValidator(checks.some_without_repeats)
+        tuple[Label, ...], Field(examples=[["key1"]]), AfterValidator(values.some_without_repeats)
     ] = ("key1",)
     """Names of the keys that encrypt secrets at rest: the first one writes, all of them read."""
 
@@ -276,80 +260,3 @@ class Settings(Section):
             mirror=self.mirror.url if self.mirror else None,
             registry=self.mirror.registry if self.mirror else None,
         )
-
-    @model_validator(mode="after")
-    def _agree(self) -> Settings:
-        """Refuse settings that are fine one by one and do not go together."""
-        mistakes = tuple(disagreements(self))
-        if mistakes:
-            raise PydanticCustomError("mistakes", "{text}", {"text": "; ".join(map(str, mistakes)), "all": mistakes})
-        return self
-
-
-def load() -> Settings:
-    """Read and check the stack's configuration, and that both accounts have a token.
-
-    Raises pulumi.RunError, which the engine shows as the message that it is, without a traceback.
-    """
-    # Config.get asks for one name at a time; a misspelt name shows only in the whole map, which has no public door.
-    config: dict[str, str] = pulumi.runtime.config.CONFIG.get()
-    try:
-        return check(config, find_accounts(config, pulumi.runtime.is_config_secret), pulumi.runtime.is_config_secret)
-    except SettingsError as error:
-        raise pulumi.RunError(str(error)) from None
-
-
-def find_accounts(config: Mapping[str, str], is_secret: Callable[[str], bool]) -> tuple[Account, Account]:
-    """Find DigitalOcean's and Cloudflare's account in a stack's whole configuration, or in the environment."""
-    digitalocean, cloudflare = (
-        find(provider, config, is_secret=is_secret, environment=os.environ) for provider in (DIGITALOCEAN, CLOUDFLARE)
-    )
-    return digitalocean, cloudflare
-
-
-def check(config: Mapping[str, str], accounts: Sequence[Account], is_secret: Callable[[str], bool]) -> Settings:
-    """Check a stack's whole configuration, values as the engine hands them over. Raises SettingsError."""
-    prefix = "triplane:"
-    return parse(
-        {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
-        accounts=accounts,
-        secrets={key.removeprefix(prefix) for key in config if key.startswith(prefix) and is_secret(key)},
-    )
-
-
-def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), secrets: Collection[str] = ()) -> Settings:
-    """Check the settings in `values`, by their names in a stack's file; `secrets` names those stored encrypted.
-
-    Structured values may be JSON text, as the engine hands them over. Raises SettingsError with every mistake.
-    """
-    mistakes = [
-        Mistake(
-            setting=f"triplane:{name}",
-            problem="is stored as a secret, but all of Triplane's settings are for everyone to read. "
-            f"Write it plainly: pulumi config set --plaintext triplane:{name} VALUE",
-        )
-        for name in sorted(secrets)
-    ]
-    mistakes += [mistake for account in accounts for mistake in account.mistakes()]
-    if secrets:
-        raise SettingsError(mistakes)  # any other text about these settings could show one
-    settings = None
-    try:
-        decoded = {name: _decode(name, value) for name, value in values.items()}
-        settings = Settings.model_validate(decoded, by_alias=True, by_name=False)
-    except ValidationError as error:
-        mistakes += explain(error, Settings, hidden={"sshCaPublicKey"})
-    if settings is None or mistakes:
-        raise SettingsError(mistakes)
-    return settings
-
-
-def _decode(name: str, value: object) -> object:
-    """Undo the engine's encoding: text stays text where the setting is text, everything else is JSON."""
-    is_text = any(field.alias == name and field.annotation is str for field in Settings.model_fields.values())
-    if not isinstance(value, str) or is_text:
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:
-        return value

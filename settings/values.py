@@ -14,7 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from model import ports
-from model.mistakes import write_one_of
+from settings.mistakes import write_one_of
 
 _T = TypeVar("_T")
 

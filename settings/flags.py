@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from model.mistakes import one_of
+from settings.mistakes import one_of
 
 MOST_PODS = 253
 """On a host: its /24, less the network's own address, the bridge's, and the one for broadcasts."""
