@@ -12,58 +12,51 @@ import provider_packages
 gc.disable()
 provider_packages.install()
 
-import pulumi
 
 import preflight
-from components.apiserver import Apiservers
-from components.containerd import Containerds
-from components.controller_manager import ControllerManagers
-from components.dns import Names, Record
+from components import outputs
+from components.api_names import api_records
+from components.dns import Names
 from components.droplets import Droplets
 from components.etcd import Etcd
 from components.firewall import Firewalls
 from components.flannel import Flannel
-from components.kubeconfig import kubeconfig
 from components.kubectl import Kubectl
-from components.kubelet import Kubelets
 from components.network import Network
 from components.objects import Objects
 from components.pki import Pki
-from components.proxy import Proxies
 from components.registration import Registrations, Removals
-from components.scheduler import Schedulers
-from components.secret import secret
-from model import certificates
+from components.rolling import by_pool
+from components.services import Services
 from model.objects import coredns, rbac
-from model.releases import Releases, load
+from model.services import (
+    containerd,
+    kube_apiserver,
+    kube_controller_manager,
+    kube_proxy,
+    kube_scheduler,
+    kubelet,
+)
 from model.steps.objects import Rollout
 from settings import cloud_offers
-from settings.load import load as load_settings
+from settings.cluster import cluster_of
+from settings.load import load
 
 # Where a step fails, the engine interrupts the program: an end like any other, without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 preflight.check(os.environ)
-settings = load_settings()
-topology = settings.topology
-releases = Releases(
-    catalog=load(),
-    versions=settings.versions.by_component(),
-    mirror=settings.mirror.url if settings.mirror else None,
-    digests=settings.mirror.digests if settings.mirror else {},
-)
-registry = settings.mirror.registry if settings.mirror else None
+settings = load()
+cluster = cluster_of(settings)
+topology = cluster.topology
 cloud_offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image)
 
 # The ground: a private network, and firewalls that are there before the first host is.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
-walls = Firewalls("firewalls", cluster=settings.cluster, firewalls=settings.firewalls, scoped_tags=network.scoped_tags)
-
-# Who may say that they are who.
+firewalls = Firewalls("firewalls", cluster=cluster.name, firewalls=settings.firewalls, scoped_tags=network.scoped_tags)
 pki = Pki(
     "pki",
-    leaves=certificates.leaves(topology, settings.service_cidr),
-    cluster=settings.cluster,
+    cluster,
     ca_hours=settings.certificates.ca_hours,
     leaf_hours=settings.certificates.leaf_hours,
     renew_hours=settings.certificates.renew_hours,
@@ -79,136 +72,68 @@ droplets = Droplets(
     images={pool.name: pool.image or settings.image for pool in settings.pools},
     zone_id=settings.zone.id,
     ssh_ca_public_key=settings.ssh_ca_public_key,
-    after=[walls],
+    after=[firewalls],
 )
 masters = droplets.of(topology.masters)
 nodes = droplets.of(topology.kubelets)
 
-# What runs on them, each behind the gate of what it stands on.
-etcd = Etcd(
-    "etcd",
-    hosts=droplets.of(topology.etcd),
-    topology=topology,
-    releases=releases,
-    pki=pki,
-    extra_flags=settings.extra_flags.get("etcd", {}),
-)
+# The control plane, each part behind the gate of what it stands on.
+etcd = Etcd("etcd", cluster, pki, hosts=droplets.of(topology.etcd))
 flannel = Flannel(
-    "flannel",
-    hosts=droplets.of(topology.overlay),
-    etcd_host=droplets.hosts[topology.etcd[0].name],
-    topology=topology,
-    releases=releases,
-    pki=pki,
-    pods=settings.pod_cidr,
-    extra_flags=settings.extra_flags.get("flannel", {}),
-    etcd=etcd.ready,
+    "flannel", cluster, pki, hosts=nodes, etcd_host=droplets.hosts[topology.etcd[0].name], etcd=etcd.ready
 )
-apiservers = Apiservers(
+apiservers = Services(
     "apiservers",
+    kube_apiserver.service,
+    cluster,
+    pki,
+    kind="kubernetes:Apiservers",
     hosts=masters,
-    topology=topology,
-    releases=releases,
-    pki=pki,
-    services=settings.service_cidr,
-    api_port=settings.api_port,
-    authorization_mode=settings.authorization_mode,
-    extra_flags=settings.extra_flags.get("kube-apiserver", {}),
-    etcd=etcd.ready,
+    after=[etcd.ready],
 )
-ControllerManagers(
-    "controller-managers",
-    hosts=masters,
-    cluster=settings.cluster,
-    releases=releases,
-    pki=pki,
-    pods=settings.pod_cidr,
-    services=settings.service_cidr,
-    api_port=settings.api_port,
-    extra_flags=settings.extra_flags.get("kube-controller-manager", {}),
-    apiservers=apiservers.ready,
-)
-Schedulers(
-    "schedulers",
-    hosts=masters,
-    cluster=settings.cluster,
-    releases=releases,
-    pki=pki,
-    api_port=settings.api_port,
-    extra_flags=settings.extra_flags.get("kube-scheduler", {}),
-    apiservers=apiservers.ready,
-)
-
-# The API's names hold each master whose API server has answered once, and the first one.
-api = Names(
-    "api",
-    zone_id=settings.zone.id,
-    records=[
-        Record(
-            resource=f"{resource}-{host.node.name}",
-            fqdn=fqdn,
-            address=address,
-            # The first one's is there early: a name that is asked for before it exists may be "no such name" for half
-            # an hour, to resolvers that remember that.
-            after=[apiservers.ready[host.node.name]] if host is not masters[0] else [],
-        )
-        for host in masters
-        for resource, fqdn, address in (
-            ("api", topology.api_name, host.public_address),
-            ("api-internal", topology.api_private_name, host.private_address),
-        )
-    ],
-)
+for name, service, kind in (
+    ("controller-managers", kube_controller_manager.service, "kubernetes:ControllerManagers"),
+    ("schedulers", kube_scheduler.service, "kubernetes:Schedulers"),
+):
+    Services(name, service, cluster, pki, kind=kind, hosts=masters, on_same_host=[apiservers.ready])
+api = Names("api", zone_id=settings.zone.id, records=api_records(cluster, masters, apiservers.ready))
 
 # What asks the API on the operator's behalf, and what a node of an earlier droplet makes room for.
-kubectl = Kubectl(
-    "kubectl",
-    host=masters[0],
-    releases=releases,
-    pki=pki,
-    cluster=settings.cluster,
-    api_port=settings.api_port,
-    apiserver=apiservers.ready[masters[0].node.name],
-)
+kubectl = Kubectl("kubectl", cluster, pki, host=masters[0], apiserver=apiservers.ready[masters[0].node.name])
 removals = Removals("removals", hosts=nodes, kubectl=kubectl, vpc=network.vpc)
 
-# What runs pods, on masters and nodes alike.
-containerds = Containerds(
+# What runs pods, on masters and nodes alike: pools side by side.
+containerds = Services(
     "containerds",
+    containerd.service,
+    cluster,
+    pki,
+    kind="containerd:Runtimes",
     hosts=nodes,
-    releases=releases,
-    pause=settings.images.pause,
-    registry=registry,
-    flannel=flannel.ready,
+    on_same_host=[flannel.ready],
+    lanes=by_pool,
 )
-kubelets = Kubelets(
+kubelets = Services(
     "kubelets",
+    kubelet.service,
+    cluster,
+    pki,
+    kind="kubernetes:Kubelets",
     hosts=nodes,
-    topology=topology,
-    releases=releases,
-    pki=pki,
-    cluster=settings.cluster,
-    services=settings.service_cidr,
-    api_port=settings.api_port,
-    extra_flags=settings.extra_flags.get("kubelet", {}),
-    cloud_controller=settings.cloud_controller,
-    containerds=containerds.ready,
-    api=api.records,
-    removals=removals.ready,
+    # By the API's name, and so after every API server: a kubelet must not be newer than one that it may meet.
+    after=api.records,
+    on_same_host=[containerds.ready, removals.ready],
+    lanes=by_pool,
 )
-proxies = Proxies(
+proxies = Services(
     "proxies",
+    kube_proxy.service,
+    cluster,
+    pki,
+    kind="kubernetes:Proxies",
     hosts=nodes,
-    topology=topology,
-    releases=releases,
-    pki=pki,
-    cluster=settings.cluster,
-    pods=settings.pod_cidr,
-    services=settings.service_cidr,
-    api_port=settings.api_port,
-    extra_flags=settings.extra_flags.get("kube-proxy", {}),
-    cloud_controller=settings.cloud_controller,
-    kubelets=kubelets.ready,
+    on_same_host=[kubelets.ready],
+    lanes=by_pool,
 )
 
 # What stands in the API: who may do what, what each node is for, and names for services.
@@ -217,48 +142,9 @@ registrations = Registrations("registrations", hosts=nodes, kubectl=kubectl, nod
 Objects(
     "coredns",
     kubectl=kubectl,
-    objects=coredns.coredns(image=settings.images.coredns, services=settings.service_cidr),
+    objects=coredns.coredns(image=settings.images.coredns, services=cluster.services),
     rollout=Rollout(deployment=coredns.NAME, labels=coredns.LABELS),
     after=registrations.ready.values(),
 )
 
-# What an operator needs next.
-endpoint = f"https://{topology.api_name}:{settings.api_port}"
-pulumi.export("apiEndpoint", endpoint)
-pulumi.export("kubeconfig", kubeconfig(pki=pki, leaf=certificates.admin(), cluster=settings.cluster, server=endpoint))
-pulumi.export(
-    "nodes",
-    [
-        {
-            "name": host.node.name,
-            "fqdn": host.node.fqdn,
-            "droplet": host.node.droplet_name,
-            "privateName": host.node.private_name,
-            "roles": sorted(host.node.roles),
-            "publicAddress": host.public_address,
-            "privateAddress": host.private_address,
-        }
-        for host in droplets.hosts.values()
-    ],
-)
-pulumi.export("certificates", pki.expiries())
-pulumi.export("knownHosts", droplets.known_hosts())
-pulumi.export("deployKey", secret(droplets.deploy_key.private_key_openssh))
-ssh = "ssh -i deploy_key -o IdentitiesOnly=yes -o UserKnownHostsFile=known_hosts"
-etcdctl = "set -a; . /etc/etcd/etcdctl.env; etcdctl"
-pulumi.export(
-    "commands",
-    {
-        "kubeconfig": "(umask 077; pulumi stack output kubeconfig --show-secrets > kubeconfig)",
-        "known hosts": "pulumi stack output knownHosts > known_hosts",
-        "deploy key": "(umask 077; pulumi stack output deployKey --show-secrets > deploy_key)",
-        "API health": "kubectl --kubeconfig kubeconfig get --raw '/readyz?verbose'",
-        "leaders": "kubectl --kubeconfig kubeconfig --namespace kube-system get leases",
-        "nodes": "kubectl --kubeconfig kubeconfig get nodes --output wide",
-        "pods": "kubectl --kubeconfig kubeconfig get pods --all-namespaces --output wide",
-        "etcd members": f"{ssh} root@{topology.etcd[0].fqdn} '{etcdctl} member list -w table'",
-        "etcd health": f"{ssh} root@{topology.etcd[0].fqdn} '{etcdctl} endpoint health --cluster'",
-        "pod subnet": f"{ssh} root@{topology.masters[0].fqdn} cat /run/flannel/subnet.env",
-        "containers": f"{ssh} root@{topology.kubelets[0].fqdn} ctr --namespace k8s.io containers list",
-    },
-)
+outputs.export(cluster, pki, droplets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pulumi
 import pulumi_digitalocean as digitalocean
@@ -10,6 +10,7 @@ import pulumi_tls as tls
 
 from components.host import Host
 from components.network import Network
+from components.rolling import rolling
 from model.roles import Role
 from model.topology import Node, Topology
 
@@ -49,12 +50,9 @@ class Droplets(pulumi.ComponentResource):
             public_key=self.deploy_key.public_key_openssh.apply(str.strip),
             opts=child,
         )
-        hosts: dict[str, Host] = {}
-        last: dict[Role, Host] = {}
-        for node in topology.nodes:
-            chained = node.roles & QUORUM_ROLES
-            before = {last[role].node.name: last[role].ready for role in sorted(chained) if role in last}
-            hosts[node.name] = Host(
+
+        def host(node: Node, before: Sequence[Host]) -> Host:
+            return Host(
                 node,
                 region=region,
                 image=images[node.pool],
@@ -64,11 +62,12 @@ class Droplets(pulumi.ComponentResource):
                 deploy_key=self.deploy_key,
                 ssh_key_fingerprint=ssh_key.fingerprint,
                 ssh_ca_public_key=ssh_ca_public_key,
-                after=[*after, *before.values()],
+                after=[*after, *(other.ready for other in before)],
                 opts=child,
             )
-            last |= dict.fromkeys(chained, hosts[node.name])
-        self.hosts = hosts
+
+        hosts = rolling(topology.nodes, host, lanes=lambda node: sorted(node.roles & QUORUM_ROLES))
+        self.hosts = {host.node.name: host for host in hosts}
         self.register_outputs({})
 
     def of(self, nodes: tuple[Node, ...]) -> tuple[Host, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import pulumi
 import pulumi_command as command
@@ -11,13 +10,11 @@ import pulumi_digitalocean as digitalocean
 import pulumi_tls as tls
 
 from components.dns import Names, Record
-from components.pki import ecdsa_key
-from components.secret import secret
+from components.secret import FilledFile, ecdsa_key, secret
 from model import ports
 from model.files import HostFile, as_stdin
 from model.releases import Download
-from model.steps import host as host_step
-from model.steps import install
+from model.steps import first_steps, install
 from model.topology import Node
 
 DIALS = 30
@@ -27,14 +24,6 @@ DROPLET_TIMEOUT = pulumi.CustomTimeouts(delete="10m")
 """The provider's own minute is often too short (terraform-provider-digitalocean 1586)."""
 STEP_TIMEOUT = pulumi.CustomTimeouts(create="40m", update="40m", delete="40m")
 """More than a step takes on its host, where it bounds itself: the official plugin bounds nothing but dialling by it."""
-
-
-class SecretFile(NamedTuple):
-    """A file that travels on stdin; owner is `user:group`."""
-
-    path: str
-    content: pulumi.Input[str]
-    owner: str = "root:root"
 
 
 class Host(pulumi.ComponentResource):
@@ -80,7 +69,7 @@ class Host(pulumi.ComponentResource):
             vpc_uuid=vpc_id,
             tags=list(tags),
             ssh_keys=[ssh_key_fingerprint],
-            user_data=secret(door_key.private_key_openssh).apply(host_step.user_data),
+            user_data=secret(door_key.private_key_openssh).apply(first_steps.user_data),
             # A new deploy key must not rebuild the host: it is the SSH CA that lets people in.
             # The plugin would delete a replaced droplet before its successor is there: what only it holds must not go.
             opts=pulumi.ResourceOptions(
@@ -103,7 +92,7 @@ class Host(pulumi.ComponentResource):
         identity = command.remote.Command(
             f"{node.name}-identity",
             connection=self._connection(door_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number),
-            create=host_step.identity(),
+            create=first_steps.identity(),
             stdin=secret(host_key.private_key_openssh),
             # The door that it came through is shut, so only a new droplet (another address) may run it again.
             opts=pulumi.ResourceOptions(
@@ -114,7 +103,7 @@ class Host(pulumi.ComponentResource):
         )
         self.ready = self.step(
             "host",
-            create=host_step.script(size=node.size, overlay=node.overlay, ssh_ca_public_key=ssh_ca_public_key),
+            create=first_steps.script(size=node.size, overlay=node.overlay, ssh_ca_public_key=ssh_ca_public_key),
             parent=self,
             depends_on=[identity, names],
         )
@@ -140,7 +129,7 @@ class Host(pulumi.ComponentResource):
         delete: str | None = None,
         depends_on: Iterable[pulumi.Resource] = (),
         deleted_with: pulumi.Resource | None = None,
-        secrets: Iterable[SecretFile] = (),
+        secrets: Iterable[FilledFile] = (),
         about: Node | None = None,
     ) -> command.remote.Command:
         """Run a script on this host as root, with secret files on its stdin; `about` is the node to name it after.
@@ -193,19 +182,7 @@ class Host(pulumi.ComponentResource):
         )
 
 
-def in_pools(hosts: Iterable[Host]) -> Iterator[tuple[Host, tuple[str, ...]]]:
-    """Give each host with the name of the one before it in its pool, if any.
-
-    For steps that must not run on two hosts of a pool at a time.
-    """
-    last: dict[str, str] = {}
-    for host in hosts:
-        pool, name = host.node.pool, host.node.name
-        yield host, (last[pool],) if pool in last else ()
-        last[pool] = name
-
-
-def _bundle(files: list[SecretFile]) -> pulumi.Output[str]:
+def _bundle(files: list[FilledFile]) -> pulumi.Output[str]:
     def write(contents: list[str]) -> str:
         return as_stdin(
             tuple(

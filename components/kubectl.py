@@ -7,11 +7,13 @@ from collections.abc import Iterable
 import pulumi
 import pulumi_command as command
 
-from components.host import Host, SecretFile
-from components.kubeconfig import kubeconfig
+from components.host import Host
 from components.pki import Pki
-from model import certificates, paths
-from model.releases import Releases
+from components.secret import FilledFile
+from model import paths
+from model.certificates import admin
+from model.cluster import Cluster
+from model.secrets import Kubeconfig
 from model.topology import Node
 
 
@@ -27,28 +29,21 @@ class Kubectl(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
+        cluster: Cluster,
+        pki: Pki,
         *,
         host: Host,
-        releases: Releases,
-        pki: Pki,
-        cluster: str,
-        api_port: int,
         apiserver: pulumi.Resource,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:kubernetes:Kubectl", name, None, opts)
         self.host = host
         self._apiserver = apiserver
-        self._kubeconfig = kubeconfig(
-            pki=pki,
-            leaf=certificates.admin(),
-            cluster=cluster,
-            server=f"https://{host.node.private_name}:{api_port}",
-        )
+        self._kubeconfig = pki.kubeconfig(Kubeconfig(admin(), cluster.api_url_of(host.node)), cluster)
         self.ready = host.install(
             "kubectl",
-            directory=releases.directory("kubernetes"),
-            downloads=[releases.download("kubernetes", "kubectl")],
+            directory=cluster.installed("kubernetes"),
+            downloads=[cluster.releases.download("kubernetes", "kubectl")],
             links=["kubectl"],
             parent=self,
         )
@@ -71,9 +66,9 @@ class Kubectl(pulumi.ComponentResource):
         `droplet` is that node's id at DigitalOcean, for a script that asks for it.
         """
         full = f"{about.name}-{name}" if about else name
-        brought = [SecretFile(paths.passing_kubeconfig(full), self._kubeconfig)]
+        brought = [FilledFile(paths.passing_kubeconfig(full), self._kubeconfig)]
         if droplet is not None:
-            brought.append(SecretFile(paths.passing_droplet(full), droplet))
+            brought.append(FilledFile(paths.passing_droplet(full), droplet))
         return self.host.step(
             name,
             create=create,

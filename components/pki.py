@@ -8,12 +8,23 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_tls as tls
 
+from components.secret import FilledFile, ecdsa_key, secret
+from model import documents
 from model.certificates import CA_USES, Authority, Leaf
-
-
-def ecdsa_key(name: str, opts: pulumi.ResourceOptions) -> tls.PrivateKey:
-    """A P-256 key; the provider's own default, P-224, is refused by Go's TLS."""
-    return tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
+from model.cluster import Cluster
+from model.secrets import (
+    AuthorityCertificates,
+    AuthorityKey,
+    Content,
+    EncryptionConfiguration,
+    Kubeconfig,
+    LeafCertificate,
+    LeafKey,
+    SecretFile,
+    ServiceAccountKey,
+)
+from model.services.kube_apiserver import encryption_configuration, encryption_secret
+from model.services.registry import leaves
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +52,8 @@ class Pki(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
+        cluster: Cluster,
         *,
-        leaves: Iterable[Leaf],
-        cluster: str,
         ca_hours: int,
         leaf_hours: int,
         renew_hours: int,
@@ -52,8 +62,8 @@ class Pki(pulumi.ComponentResource):
     ) -> None:
         super().__init__("triplane:pki:Pki", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.authorities = {authority: self._authority(authority, cluster, ca_hours) for authority in Authority}
-        self.leaves = {leaf.name: self._leaf(leaf, leaf_hours, renew_hours) for leaf in leaves}
+        self.authorities = {authority: self._authority(authority, cluster.name, ca_hours) for authority in Authority}
+        self.leaves = {leaf.name: self._leaf(leaf, leaf_hours, renew_hours) for leaf in leaves(cluster)}
         self.service_account = ecdsa_key("service-account", child)
         self.encryption_keys = {key: ecdsa_key(f"encryption-{key}", child).private_key_pem for key in encryption_keys}
         self.register_outputs({})
@@ -62,9 +72,45 @@ class Pki(pulumi.ComponentResource):
         """An authority's certificate, which is no secret."""
         return self.authorities[authority].certificate
 
-    def leaf(self, leaf: Leaf) -> Credential:
-        """A holder's certificate and key."""
-        return self.leaves[leaf.name]
+    def files(self, files: Iterable[SecretFile], cluster: Cluster) -> list[FilledFile]:
+        """Fill in secret files."""
+        return [FilledFile(file.path, self._content(file.content, cluster), file.owner) for file in files]
+
+    def kubeconfig(self, holder: Kubeconfig, cluster: Cluster) -> pulumi.Output[str]:
+        """A holder's kubeconfig, a secret."""
+        leaf = self.leaves[holder.leaf.name]
+        return secret(
+            pulumi.Output.all(self.certificate(Authority.KUBERNETES), leaf.certificate, leaf.key).apply(
+                lambda pem: documents.kubeconfig(
+                    cluster=cluster.name,
+                    server=holder.server,
+                    user=holder.leaf.common_name,
+                    ca=pem[0],
+                    certificate=pem[1],
+                    key=pem[2],
+                )
+            )
+        )
+
+    def _content(  # noqa: PLR0911 (one for each kind)
+        self, content: Content, cluster: Cluster
+    ) -> pulumi.Input[str]:
+        match content:
+            case AuthorityCertificates(authorities):
+                certificates = [self.certificate(authority) for authority in authorities]
+                return certificates[0] if len(certificates) == 1 else pulumi.Output.concat(*certificates)
+            case AuthorityKey(authority):
+                return self.authorities[authority].key
+            case LeafCertificate(leaf):
+                return self.leaves[leaf.name].certificate
+            case LeafKey(leaf):
+                return self.leaves[leaf.name].key
+            case Kubeconfig():
+                return self.kubeconfig(content, cluster)
+            case ServiceAccountKey(public):
+                return self.service_account.public_key_pem if public else self.service_account.private_key_pem
+            case EncryptionConfiguration():
+                return pulumi.Output.all(**self.encryption_keys).apply(_encryption)
 
     def expiries(self) -> dict[str, pulumi.Output[str]]:
         """When each certificate ends, by its name."""
@@ -114,3 +160,7 @@ class Pki(pulumi.ComponentResource):
         return Credential(
             certificate=certificate.cert_pem, key=key.private_key_pem, expires=certificate.validity_end_time
         )
+
+
+def _encryption(private_keys: dict[str, str]) -> str:
+    return encryption_configuration([(name, encryption_secret(key)) for name, key in private_keys.items()])

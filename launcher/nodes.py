@@ -15,9 +15,9 @@ import dnslib  # type: ignore[import-untyped]
 
 from launcher.access import Node
 from launcher.errors import LauncherError
-from model import paths
 from model.certificates import CLUSTER_DOMAIN
 from model.roles import LABEL_PREFIX
+from model.services import kubelet
 
 KUBELETS = frozenset({"kube-master", "kube-node"})
 """Roles of the hosts that are Kubernetes nodes."""
@@ -26,7 +26,7 @@ QUESTION = dnslib.DNSRecord.question(f"kubernetes.default.svc.{CLUSTER_DOMAIN}")
 """Every cluster has this service."""
 
 DNS_PROBE = rf"""
-server=$(sed -n '/^clusterDNS:/{{n;s/^[ "-]*//;s/".*//;p}}' {paths.KUBELET_CONFIGURATION} 2>/dev/null)
+server=$(sed -n '/^clusterDNS:/{{n;s/^[ "-]*//;s/".*//;p}}' {kubelet.CONFIGURATION} 2>/dev/null)
 answer=$(exec 3<>"/dev/udp/$server/53" && printf %s {base64.b64encode(QUESTION.pack()).decode()} | base64 -d >&3 &&
   timeout 4 dd bs=512 count=1 <&3 2>/dev/null | base64 -w 0) 2>/dev/null
 echo "cluster-dns ${{answer:--}}"

@@ -17,32 +17,21 @@ from rich.text import Text
 from launcher import nodes
 from launcher.access import Node, ssh_command
 from launcher.workspace import Workspace
-from model import paths, ports
+from model.roles import Role
+from model.services import kube_apiserver
+from model.services.registry import SERVICES
 
 SECONDS = 20
 """A host that has not answered by then does not."""
 
-_NODE = ("flanneld", "containerd", "kubelet", "kube-proxy")
-
-SERVICES: Mapping[str, tuple[str, ...]] = {
-    "etcd": ("etcd",),
-    "kube-master": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", *_NODE),
-    "kube-node": _NODE,
+UNITS: Mapping[str, tuple[str, ...]] = {
+    role: tuple(service.UNIT for service in SERVICES if role in service.ROLES) for role in Role
 }
 """Role → its units."""
 
-_WEB = "curl --silent --show-error --insecure --max-time 5 --output /dev/null --write-out '%{http_code}'"
-
 CHECKS: Mapping[str, str] = {
-    "etcd": f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; PATH=$directory:$PATH etcdctl endpoint health >/dev/null 2>&1",
-    "flanneld": f'[ "$({_WEB} http://127.0.0.1:{ports.FLANNEL_HEALTH.number}/healthz)" = 200 ]',
-    "containerd": '"$directory/ctr" version >/dev/null 2>&1',
-    "kubelet": f'[ "$({_WEB} http://127.0.0.1:{ports.KUBELET_HEALTH.number}/healthz)" = 200 ]',
-    "kube-proxy": f'[ "$({_WEB} http://127.0.0.1:{ports.KUBE_PROXY_HEALTH.number}/healthz)" = 200 ]',
-    # Anyone may ask the server whether it is there; what it answers is for those with a certificate.
-    "kube-apiserver": f"{_WEB} https://127.0.0.1:$API_PORT/readyz | grep -qE '200|401|403'",
-    "kube-controller-manager": f'[ "$({_WEB} https://127.0.0.1:{ports.CONTROLLER_MANAGER.number}/healthz)" = 200 ]',
-    "kube-scheduler": f'[ "$({_WEB} https://127.0.0.1:{ports.SCHEDULER.number}/healthz)" = 200 ]',
+    service.UNIT: (kube_apiserver.health("$API_PORT") if service is kube_apiserver else service.HEALTH).check
+    for service in SERVICES
 }
 """Unit → what tells, on its host, that it is well; `$directory` is where its program is installed."""
 
@@ -104,7 +93,7 @@ def program_of(unit: str) -> str:
 
 def probe_script(roles: Sequence[str], api_port: int) -> str:
     """Asks a host of its units: a line each, `name version active yes|no`; and a node of its pods' name service."""
-    units = [unit for role in roles for unit in SERVICES.get(role, ())]
+    units = [unit for role in roles for unit in UNITS.get(role, ())]
     lines = [f"API_PORT={api_port}"]
     for unit in dict.fromkeys(units):
         lines += [

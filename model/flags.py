@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 # Suites of forward secrecy with authenticated encryption (CIS 1.2.29); TLS 1.3 has its own and takes no list.
 TLS_CIPHER_SUITES = ",".join(
@@ -13,6 +14,30 @@ TLS_CIPHER_SUITES = ",".join(
         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
     )
 )
+
+
+# Why a flag is Triplane's own; the texts read on from "it follows from".
+CERTIFICATES = "Triplane's own PKI"
+ADDRESSES = "the address plan"
+NAMES = "the pools"
+PATHS = "the registry of paths"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlagRules:
+    """What an operator's extra flags of a service may not be."""
+
+    owned: Mapping[str, str]
+    """Flags without which no host would come up again, or that a setting decides: flag → what decides it."""
+    removed: Mapping[str, str] = field(default_factory=dict)
+    """Flags that no selectable release has any more: flag → where its job went."""
+    removed_prefixes: Mapping[str, str] = field(default_factory=dict)
+    """The same, by how the flags begin."""
+    read: tuple[str, ...] = ()
+    """The only flags that the service reads beside its configuration file; empty where it reads all."""
+
+
+INSECURE_PORT = "served the API without TLS; there is no such port any more"
 
 
 def arguments(flags: Mapping[str, str], extra: Mapping[str, str], *, dashes: str = "--") -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model import paths
 from model.objects import SYSTEM
-from model.steps import kubelet
+from model.services import kubelet
 from model.steps.kubectl import kubectl_step
 from model.topology import Node
 

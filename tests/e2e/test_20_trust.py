@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from model import paths
+from model.services import kube_proxy, kubelet
 from tests.e2e.cluster import Cluster, decoded, lines_with
 
 CLIENT = "https://etcd-0.internal.lab.triplane.test:2379"
@@ -191,10 +191,10 @@ def test_secrets_stand_in_the_open_nowhere(cluster: Cluster) -> None:
     body = decoded(key).splitlines()[1]
     needles = [*cluster.tokens.values(), key[:60], body, outputs["deployKey"].splitlines()[2]]
     for host in ("k8s-node-0", "k8s-master-0"):
-        for path in (paths.KUBELET_KUBECONFIG, paths.KUBE_PROXY_KUBECONFIG):
+        for path in (kubelet.KUBECONFIG, kube_proxy.KUBECONFIG):
             text = cluster.ssh(host, f"sed -n 's/.*client-key-data: //p' {path}").strip()
             needles += [text[:60], decoded(text).splitlines()[1]]
-        needles.append(cluster.ssh(host, f"cat {paths.KUBELET_PKI}/*.key").splitlines()[1])
+        needles.append(cluster.ssh(host, f"cat {kubelet.PKI}/*.key").splitlines()[1])
     assert all(len(needle) > 30 for needle in needles)
     pulumi = [cluster.directory / name for name in ("state", "pulumi-home", "Pulumi.lab.yaml", "outputs.json")]
     logs = list((cluster.directory / "lab").glob("*.log"))

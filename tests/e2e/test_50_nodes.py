@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from model import paths
+from model.services import kube_proxy, kubelet
 from tests.e2e.cluster import Api, Cluster
 from tests.e2e.pods import DOMAIN, Namespace, namespace, node_name, run
 from tests.waiting import wait_for
@@ -24,9 +25,9 @@ def place(cluster: Cluster) -> Iterator[Namespace]:
 
 
 @pytest.fixture(scope="module")
-def kubelet(cluster: Cluster) -> Api:
+def as_kubelet(cluster: Cluster) -> Api:
     """The API as the kubelet of k8s-node-0 may use it."""
-    return Api(cluster.outputs["apiEndpoint"], cluster.ssh("k8s-node-0", f"cat {paths.KUBELET_KUBECONFIG}"))
+    return Api(cluster.outputs["apiEndpoint"], cluster.ssh("k8s-node-0", f"cat {kubelet.KUBECONFIG}"))
 
 
 def nodes(place: Namespace) -> dict[str, dict[str, Any]]:
@@ -79,30 +80,30 @@ def test_a_kubelet_is_configured_as_the_benchmark_of_the_cis_has_it(place: Names
 def test_files_of_a_node_are_for_root_alone_but_for_what_is_public(cluster: Cluster) -> None:
     # CIS 4.1.1 to 4.1.10. What everybody may read there is certificates at most, and nobody else may write anything.
     find = (
-        f"find /etc/kubernetes /etc/cni /etc/containerd {paths.KUBELET_RENEWED} /etc/systemd/system/kubelet.service "
+        f"find /etc/kubernetes /etc/cni /etc/containerd {kubelet.RENEWED} /etc/systemd/system/kubelet.service "
         "/etc/systemd/system/kube-proxy.service /etc/systemd/system/containerd.service"
     )
     for host in ("k8s-node-0", "k8s-master-0"):
         listing = cluster.ssh(host, rf"{find} -type f -printf '%u:%g %m %p\n'").splitlines()
         files = {path: (owner, int(mode, 8)) for owner, mode, path in (line.split() for line in listing)}
-        assert paths.KUBELET_KUBECONFIG in files
+        assert kubelet.KUBECONFIG in files
         assert {path for path, (owner, _) in files.items() if owner != "root:root"} == set()
         assert {path for path, (_, mode) in files.items() if mode & 0o022 or mode & 0o111} == set()
         readable = {path for path, (_, mode) in files.items() if mode & 0o077}
         assert {path for path in readable if not path.endswith(".crt")} == set()
 
 
-def test_a_kubelet_reads_the_secrets_of_its_own_pods_and_of_no_others(place: Namespace, kubelet: Api) -> None:
+def test_a_kubelet_reads_the_secrets_of_its_own_pods_and_of_no_others(place: Namespace, as_kubelet: Api) -> None:
     for secret, host in (("own", "k8s-node-0"), ("other", "k8s-node-1")):
         place.create("Secret", secret, stringData={"k": "v"})
         volume = {"name": "secret", "secret": {"secretName": secret}}
         place.pod(secret, run("pause", nodeName=node_name(host), volumes=[volume]))
     own, other = place.path("Secret", "own"), place.path("Secret", "other")
-    wait_for("the kubelet to read its pod's secret", lambda: kubelet.request("GET", own)[0] == 200)
-    status, answer = kubelet.request("GET", other)
+    wait_for("the kubelet to read its pod's secret", lambda: as_kubelet.request("GET", own)[0] == 200)
+    status, answer = as_kubelet.request("GET", other)
     assert (status, answer["reason"]) == (403, "Forbidden")
     assert "no relationship found between node" in answer["message"]
-    assert kubelet.request("GET", place.path("Secret"))[0] == 403
+    assert as_kubelet.request("GET", place.path("Secret"))[0] == 403
 
 
 @pytest.mark.parametrize(
@@ -116,23 +117,23 @@ def test_a_kubelet_reads_the_secrets_of_its_own_pods_and_of_no_others(place: Nam
     ids=["a-masters-label", "taints", "another-node", "a-master"],
 )
 def test_a_kubelet_changes_neither_its_role_nor_another_node(
-    kubelet: Api, node: str, change: dict[str, Any], refusal: str
+    as_kubelet: Api, node: str, change: dict[str, Any], refusal: str
 ) -> None:
-    status, answer = kubelet.request("PATCH", f"/api/v1/nodes/{node_name(node)}", change)
+    status, answer = as_kubelet.request("PATCH", f"/api/v1/nodes/{node_name(node)}", change)
     assert status == 403
     assert refusal in answer["message"]
 
 
-def test_a_kubelet_may_say_of_itself_what_is_nobodys_business_else(place: Namespace, kubelet: Api) -> None:
+def test_a_kubelet_may_say_of_itself_what_is_nobodys_business_else(place: Namespace, as_kubelet: Api) -> None:
     # The refusals above are of what is asked, not of who asks.
     path = f"/api/v1/nodes/{node_name('k8s-node-0')}"
-    assert kubelet.request("PATCH", path, {"metadata": {"annotations": {"example.com/e2e": "yes"}}})[0] == 200
-    assert kubelet.request("PATCH", path, {"metadata": {"annotations": {"example.com/e2e": None}}})[0] == 200
-    assert kubelet.request("DELETE", f"/api/v1/nodes/{node_name('k8s-node-1')}")[0] == 403
+    assert as_kubelet.request("PATCH", path, {"metadata": {"annotations": {"example.com/e2e": "yes"}}})[0] == 200
+    assert as_kubelet.request("PATCH", path, {"metadata": {"annotations": {"example.com/e2e": None}}})[0] == 200
+    assert as_kubelet.request("DELETE", f"/api/v1/nodes/{node_name('k8s-node-1')}")[0] == 403
 
 
 def test_kube_proxy_reads_services_and_no_secrets(cluster: Cluster, place: Namespace) -> None:
-    proxy = Api(cluster.outputs["apiEndpoint"], cluster.ssh("k8s-node-0", f"cat {paths.KUBE_PROXY_KUBECONFIG}"))
+    proxy = Api(cluster.outputs["apiEndpoint"], cluster.ssh("k8s-node-0", f"cat {kube_proxy.KUBECONFIG}"))
     assert proxy.request("GET", "/api/v1/services")[0] == 200
     assert proxy.request("GET", "/apis/discovery.k8s.io/v1/endpointslices")[0] == 200
     assert proxy.request("GET", place.path("Secret"))[0] == 403
@@ -151,7 +152,7 @@ def test_a_kubelet_refuses_who_does_not_say_who_it_is(cluster: Cluster) -> None:
 
 def test_a_kubelet_refuses_who_has_no_right(cluster: Cluster) -> None:
     # Another kubelet: believed to be who it is, and nothing more.
-    field = f"kubeconfig_field {paths.KUBELET_KUBECONFIG}"
+    field = f"kubeconfig_field {kubelet.KUBECONFIG}"
     own = f"--cert <({field} client-certificate-data) --key <({field} client-key-data)"
     assert cluster.ssh("k8s-master-0", f". {paths.STEP_LIBRARY}; {ASK} {own}").strip() == "403"
 

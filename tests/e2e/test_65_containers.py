@@ -10,6 +10,7 @@ import pytest
 
 from lab import toolchain
 from model import paths
+from model.services import containerd
 from tests.e2e.cluster import Cluster
 from tests.e2e.pods import Namespace, namespace, node_name, ready, serve
 from tests.lab.archives import saved, tar, written
@@ -35,7 +36,7 @@ def subnet(cluster: Cluster) -> IPv4Network:
     return IPv4Interface(lease.split()[-1]).network
 
 
-def containerd(cluster: Cluster, host: str) -> str:
+def runtime(cluster: Cluster, host: str) -> str:
     return cluster.ssh(host, "systemctl show --property=MainPID --value containerd").split()[-1]
 
 
@@ -93,7 +94,7 @@ def test_an_image_of_ones_own_comes_from_a_file_without_any_network(
 
 def test_an_image_that_cannot_be_had_is_named_and_changes_nothing(cluster: Cluster) -> None:
     right = cluster.run("pulumi", "config", "get", "--path", PAUSE).split()[-1]
-    running = {host: containerd(cluster, host) for host in (OTHER, "k8s-master-0")}
+    running = {host: runtime(cluster, host) for host in (OTHER, "k8s-master-0")}
     wrong = f"{right.partition('@')[0]}@sha256:{'0' * 64}"
     cluster.configure(PAUSE, wrong)
     try:
@@ -105,7 +106,7 @@ def test_an_image_that_cannot_be_had_is_named_and_changes_nothing(cluster: Clust
     assert f"cannot pull the image registry.k8s.io/pause@sha256:{'0' * 64}: ctr: " in output
     assert "not found" in output
     assert "last lines of containerd:" in output
-    assert {host: containerd(cluster, host) for host in running} == running
-    assert "0000000000" not in cluster.ssh(OTHER, f"cat {paths.CONTAINERD_CONFIGURATION}")
+    assert {host: runtime(cluster, host) for host in running} == running
+    assert "0000000000" not in cluster.ssh(OTHER, f"cat {containerd.CONFIGURATION}")
     cluster.up()
     assert cluster.plan() == {}

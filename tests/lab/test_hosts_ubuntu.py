@@ -18,7 +18,7 @@ from lab.hosts.cgroups import Group
 from lab.machines import Machine
 from model import paths, ports
 from model.assets import read
-from model.steps import host as steps
+from model.steps import first_steps as steps
 from tests.labs import Bench, hosts_lab
 from tests.waiting import wait_for
 

@@ -27,7 +27,7 @@ from lab.mirror import Registries, app
 from lab.toolchain import PROGRAMS, Build
 from lab.toolchain.store import digest
 from model.images import COREDNS, PAUSE
-from model.steps.containerd import registry_hosts
+from model.services.containerd import registry_hosts
 from tests.lab.archives import layer, layout, saved, tar
 from tests.lab.test_mirror import served
 from tests.lab.upstream_registry import Upstream

@@ -15,7 +15,7 @@ import dnslib  # type: ignore[import-untyped]
 import pytest
 
 from launcher import nodes
-from model import paths
+from model.services import kubelet
 
 DOMAIN = "internal.lab.triplane.test"
 HOSTS = [
@@ -163,12 +163,12 @@ def test_the_probe_asks_the_server_that_the_kubelet_gives_to_pods(
     configuration = tmp_path / "kubelet.yaml"
     configuration.write_text(f"clusterDNS:\n{line}\nclusterDomain: cluster.local\n")
     probe = nodes.DNS_PROBE.replace("/53", f"/{server[0].getsockname()[1]}")
-    probe = probe.replace(paths.KUBELET_CONFIGURATION, str(configuration))
+    probe = probe.replace(kubelet.CONFIGURATION, str(configuration))
     done = subprocess.run(["bash", "-c", probe], capture_output=True, text=True, check=True)
     assert nodes.parse_dns(done.stdout) == ""
 
 
 def test_the_probe_tells_that_nobody_answers(tmp_path: Path) -> None:
-    probe = nodes.DNS_PROBE.replace(paths.KUBELET_CONFIGURATION, str(tmp_path / "none"))
+    probe = nodes.DNS_PROBE.replace(kubelet.CONFIGURATION, str(tmp_path / "none"))
     done = subprocess.run(["bash", "-c", probe], capture_output=True, text=True, check=True)
     assert nodes.parse_dns(done.stdout) == "no answer"

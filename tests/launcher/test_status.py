@@ -167,7 +167,7 @@ def test_the_probe_reports_a_unit_that_does_not_run(tmp_path: Path) -> None:
     )  # fmt: skip
     services = status.parse_probe(done.stdout)
     assert [(found.name, found.version, found.active, found.healthy) for found in services] == [
-        (unit, "none", "inactive", False) for unit in status.SERVICES["kube-master"]
+        (unit, "none", "inactive", False) for unit in status.UNITS["kube-master"]
     ]
 
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
-from model import manifests
+from model.cluster import Cluster
+from model.documents import kubeconfig
 from model.objects import coredns, rbac
-from model.releases import Download
+from model.releases import Download, Releases, load
 from model.roles import Role
-from model.steps import (
-    apiserver,
+from model.services import (
     containerd,
-    controller_manager,
     etcd,
     flannel,
-    host,
-    install,
+    kube_apiserver,
+    kube_controller_manager,
     kube_proxy,
+    kube_scheduler,
     kubelet,
-    objects,
-    registration,
-    scheduler,
 )
+from model.steps import first_steps, install, objects, registration
 from model.steps.objects import Rollout
 from model.taints import Taint
 from model.topology import Topology
@@ -49,81 +47,81 @@ WORKERS = Topology.of(
     domain="k8s.example.com",
     pools=[Pool("gpu", (Role.KUBE_NODE,), taints=(Taint(key="dedicated", value="gpu", effect="NoSchedule"),))],
 )
-API = f"https://{TOPOLOGY.api_private_name}:6443"
-PODS = IPv4Network("10.200.0.0/16")
-SERVICES = IPv4Network("10.32.0.0/24")
-PAUSE = f"registry.example.com:5000/pause:3.10.1@sha256:{'0' * 64}"
+CLUSTER = Cluster(
+    topology=TOPOLOGY,
+    releases=Releases(
+        catalog=load(),
+        versions={
+            "kubernetes": "1.37.1",
+            "etcd": "3.6.14",
+            "flannel": "0.27.4",
+            "containerd": "2.3.4",
+            "runc": "1.4.3",
+            "cni-plugins": "1.9.1",
+        },
+    ),
+    pods=IPv4Network("10.200.0.0/16"),
+    services=IPv4Network("10.32.0.0/24"),
+    api_port=6443,
+    extra_flags={},
+    pause=f"registry.example.com:5000/pause:3.10.1@sha256:{'0' * 64}",
+    registry="https://mirror.example.com",
+)
 
 
-def _apiserver(mode: str) -> str:
-    return apiserver.script(
-        topology=TOPOLOGY,
-        services=SERVICES,
-        api_port=6443,
-        authorization_mode=mode,
-        version="1.37.1",
-        extra={"v": "2"},
-    )
+def with_flags(**flags: Mapping[str, str]) -> Cluster:
+    """The cluster with extra flags, by the component's name with underscores."""
+    return replace(CLUSTER, extra_flags={name.replace("_", "-"): value for name, value in flags.items()})
 
 
 def steps() -> dict[str, str]:
     """Scripts that run on hosts."""
-    node = TOPOLOGY.masters[0]
+    master, worker = TOPOLOGY.masters[0], WORKERS.nodes[0]
+    first, *_, last = TOPOLOGY.etcd
+    verbose = with_flags(
+        kube_apiserver={"v": "2"}, kubelet={"v": "2"}, kube_proxy={"v": "2"}, etcd={"snapshot-count": "5000"}
+    )
     return {
-        "identity.sh": host.identity(),
-        "host.sh": host.script(size="s-1vcpu-2gb", overlay=True, ssh_ca_public_key="ssh-ed25519 AAAA people"),
-        "host-etcd.sh": host.script(size="s-1vcpu-2gb", overlay=False, ssh_ca_public_key=None),
+        "identity.sh": first_steps.identity(),
+        "host.sh": first_steps.script(size="s-1vcpu-2gb", overlay=True, ssh_ca_public_key="ssh-ed25519 AAAA people"),
+        "host-etcd.sh": first_steps.script(size="s-1vcpu-2gb", overlay=False, ssh_ca_public_key=None),
         "install.sh": install.script(
             name="etcd",
             directory="/opt/triplane/etcd/3.6.14",
             downloads=[Download(url="https://example.com/etcd-v3.6.14-linux-amd64.tar.gz", sha256="0" * 64)],
             links=["etcdctl"],
         ),
-        "etcd-first.sh": etcd.script(
-            node=TOPOLOGY.etcd[0], topology=TOPOLOGY, version="3.6.14", extra={"snapshot-count": "5000"}, first=True
-        ),
-        "etcd-last.sh": etcd.script(node=TOPOLOGY.etcd[2], topology=TOPOLOGY, version="3.6.14", extra={}, first=False),
-        "flannel-network.sh": flannel.network_script(pods=PODS, etcd_version="3.6.14"),
-        "flannel.sh": flannel.script(topology=TOPOLOGY, version="0.27.4", extra={}),
-        "kube-apiserver.sh": _apiserver("Node,RBAC"),
-        "kube-apiserver-abac.sh": _apiserver("ABAC"),
-        "kube-controller-manager.sh": controller_manager.script(
-            node=node, cluster="lab", pods=PODS, services=SERVICES, version="1.37.1", extra={}
-        ),
-        "kube-scheduler.sh": scheduler.script(node=node, version="1.37.1", extra={}),
-        "kubelet-master.sh": kubelet.script(
-            node=node, services=SERVICES, server=API, version="1.37.1", extra={"v": "2"}
-        ),
-        "kubelet-node.sh": kubelet.script(
-            node=WORKERS.nodes[0], services=SERVICES, server=API, version="1.37.1", extra={}, cloud_controller=True
-        ),
-        "kube-proxy.sh": kube_proxy.script(
-            node=node, pods=PODS, services=SERVICES, server=API, version="1.37.1", extra={"v": "2"}
-        ),
-        "containerd.sh": containerd.script(
-            versions={"containerd": "2.3.4", "runc": "1.4.3", "cni-plugins": "1.9.1"},
-            pause=PAUSE,
-            registry="https://mirror.example.com",
-        ),
+        "etcd-first.sh": etcd.service(verbose, first, first=True).script,
+        "etcd-last.sh": etcd.service(CLUSTER, last, first=False).script,
+        "flannel-network.sh": flannel.network_script(CLUSTER),
+        "flannel.sh": flannel.service(CLUSTER, master).script,
+        "kube-apiserver.sh": kube_apiserver.service(verbose, master).script,
+        "kube-apiserver-abac.sh": kube_apiserver.service(replace(verbose, authorization_mode="ABAC"), master).script,
+        "kube-controller-manager.sh": kube_controller_manager.service(CLUSTER, master).script,
+        "kube-scheduler.sh": kube_scheduler.service(CLUSTER, master).script,
+        "kubelet-master.sh": kubelet.service(verbose, master).script,
+        "kubelet-node.sh": kubelet.service(replace(CLUSTER, cloud_controller=True), worker).script,
+        "kube-proxy.sh": kube_proxy.service(verbose, master).script,
+        "containerd.sh": containerd.service(CLUSTER, master).script,
         "rbac.sh": objects.script(name="rbac", objects=rbac.rbac()),
         "coredns.sh": objects.script(
             name="coredns",
-            objects=coredns.coredns(image=f"registry.example.com/coredns@sha256:{'0' * 64}", services=SERVICES),
+            objects=coredns.coredns(image=f"registry.example.com/coredns@sha256:{'0' * 64}", services=CLUSTER.services),
             rollout=Rollout(deployment=coredns.NAME, labels=coredns.LABELS),
         ),
-        "arrival.sh": registration.arrival(node=WORKERS.nodes[0]),
-        "registration-master.sh": registration.script(node=node),
-        "registration-node.sh": registration.script(node=WORKERS.nodes[0]),
-        "removal.sh": registration.removal(node=WORKERS.nodes[0]),
+        "arrival.sh": registration.arrival(node=worker),
+        "registration-master.sh": registration.script(node=master),
+        "registration-node.sh": registration.script(node=worker),
+        "removal.sh": registration.removal(node=worker),
     }
 
 
 def documents() -> dict[str, str]:
     """Files that reach hosts on stdin or with the droplet."""
     return {
-        "user-data.yaml": host.user_data("the one-time key"),
-        "encryption.yaml": manifests.encryption_configuration([("key2", "c2Vjb25k"), ("key1", "Zmlyc3Q=")]),
-        "kubeconfig.yaml": manifests.kubeconfig(
+        "user-data.yaml": first_steps.user_data("the one-time key"),
+        "encryption.yaml": kube_apiserver.encryption_configuration([("key2", "c2Vjb25k"), ("key1", "Zmlyc3Q=")]),
+        "kubeconfig.yaml": kubeconfig(
             cluster="lab",
             server="https://api.k8s.example.com:6443",
             user="admin",

@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model import paths
-from model.steps import cni, containerd
-from tests.unit.rendered import PAUSE
+from model.services import cni, containerd
+from tests.unit.rendered import CLUSTER, TOPOLOGY
 
 SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 
@@ -33,24 +34,22 @@ def test_the_sandbox_image_is_called_as_containerd_calls_it(reference: str, name
 
 
 def script(registry: str | None) -> str:
-    return containerd.script(
-        versions={"containerd": "2.3.4", "runc": "1.4.3", "cni-plugins": "1.9.1"}, pause=PAUSE, registry=registry
-    )
+    return containerd.service(replace(CLUSTER, registry=registry), TOPOLOGY.masters[0]).script
 
 
 def test_a_mirror_is_the_only_registry_there_is() -> None:
     document = tomllib.loads(containerd.registry_hosts("https://mirror.example.com"))
     assert document == {"server": "https://mirror.example.com", "capabilities": ["pull", "resolve"]}
-    assert f"put {paths.REGISTRY} " in script("https://mirror.example.com")
+    assert f"put {containerd.REGISTRY} " in script("https://mirror.example.com")
 
 
 def test_a_mirror_that_is_no_more_is_forgotten() -> None:
-    assert f"\nrm -f {paths.REGISTRY}\n" in script(None)
-    assert f"put {paths.REGISTRY} " not in script(None)
+    assert f"\nrm -f {containerd.REGISTRY}\n" in script(None)
+    assert f"put {containerd.REGISTRY} " not in script(None)
 
 
 def test_only_a_change_of_its_own_restarts_containerd() -> None:
-    depends_on = f"\nDEPENDS_ON=({paths.CONTAINERD_CONFIGURATION} {paths.unit('containerd')})\n"
+    depends_on = f"\nDEPENDS_ON=({containerd.CONFIGURATION} {paths.unit('containerd')})\n"
     assert depends_on in script(None)
     assert depends_on in script("https://mirror.example.com")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -13,13 +13,15 @@ import pytest
 
 from launcher.cli import app
 from model import ports
-from model.certificates import Leaf, leaves
+from model.certificates import Leaf
 from model.firewalls import ANYWHERE, Allow, firewalls
 from model.ports import ICMP, Port
 from model.roles import Role
+from model.services.registry import leaves
 from model.taints import Taint
 from model.topology import Topology
 from tests.documents import ROOT, read, table
+from tests.unit.rendered import CLUSTER
 
 SECURITY = "docs/security.md"
 SSH_ALLOWED, API_ALLOWED = IPv4Network("192.0.2.0/24"), IPv4Network("198.51.100.0/24")
@@ -131,7 +133,7 @@ def test_the_table_of_ports_is_the_codes() -> None:
 
 
 def test_the_table_of_certificates_is_the_codes() -> None:
-    rows = unique(certificate_row(leaf) for leaf in leaves(TOPOLOGY, IPv4Network("10.32.0.0/24")))
+    rows = unique(certificate_row(leaf) for leaf in leaves(replace(CLUSTER, topology=TOPOLOGY)))
     assert table(SECURITY, "Certificate") == rows
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.steps import host
+from model.steps import first_steps
 
 PROGRAMS = (
     "awk basename bash cat chmod chown cmp cut dirname grep head hostname iconv install mkdir mktemp mv printf ps rm "
@@ -65,7 +65,7 @@ class Droplet:
         return (self.root / "called").read_text().splitlines()
 
     def run(self, *, overlay: bool = True) -> subprocess.CompletedProcess[str]:
-        script = host.script(size="s-1vcpu-2gb", overlay=overlay, ssh_ca_public_key=None)
+        script = first_steps.script(size="s-1vcpu-2gb", overlay=overlay, ssh_ca_public_key=None)
         for prefix in PREFIXES:
             script = script.replace(prefix, f"{self.root}{prefix}")
         return subprocess.run(
@@ -122,7 +122,7 @@ def test_an_error_before_our_own_user_data_stops_us(droplet: Droplet) -> None:
 
 
 def test_a_cloud_init_that_hangs_is_not_waited_for_for_ever(droplet: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "BOOT_SECONDS", 1)
+    monkeypatch.setattr(first_steps, "BOOT_SECONDS", 1)
     droplet.program("cloud-init", "printf ....; exec sleep 50")
     assert "cloud-init is not done after 1 s (....): see what it waits for in " in droplet.error()
 
@@ -184,7 +184,7 @@ def test_a_program_that_cannot_be_had_is_told_in_one_line_with_its_package(dropl
 def test_a_package_source_that_does_not_answer_is_not_waited_for_for_ever(
     droplet: Droplet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "APT_SECONDS", 1)
+    monkeypatch.setattr(first_steps, "APT_SECONDS", 1)
     droplet.without("ss")
     droplet.program("apt-get", '[[ "$*" == *update* ]] || exec sleep 50')
     assert "ss:iproute2 (program:package) is missing and cannot be installed: apt did not end within 1 s;" in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import pytest
 import yaml
 
 from model import paths
-from model.node_manifests import kubelet_configuration
 from model.roles import Role
+from model.services import kubelet
 from model.topology import Topology
-from tests.unit.rendered import SERVICES, Pool, steps
+from tests.unit.rendered import CLUSTER, Pool, steps
 from tests.unit.test_rendered import files
 
 STEPS = steps()
@@ -25,13 +26,13 @@ UNIT_OF_KUBELET = paths.unit("kubelet")
 
 
 def configuration(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(files(STEPS[name])[paths.KUBELET_CONFIGURATION])
+    document: dict[str, Any] = yaml.safe_load(files(STEPS[name])[kubelet.CONFIGURATION])
     return document
 
 
 def of_roles(*roles: Role) -> dict[str, Any]:
     topology = Topology.of(cluster="c", domain="example.com", pools=[Pool("pool", roles, count=1)])
-    document: dict[str, Any] = yaml.safe_load(kubelet_configuration(node=topology.nodes[0], services=SERVICES))
+    document: dict[str, Any] = yaml.safe_load(kubelet.configuration(CLUSTER, topology.nodes[0]))
     return document
 
 
@@ -66,7 +67,7 @@ def test_a_kubelet_asks_everybody_who_he_is(name: str) -> None:
 
 def test_the_cluster_dns_is_the_tenth_address_of_the_service_range() -> None:
     node = Topology.of(cluster="c", domain="example.com", pools=[Pool("n", (Role.KUBE_NODE,))]).nodes[0]
-    document = yaml.safe_load(kubelet_configuration(node=node, services=IPv4Network("10.99.0.0/16")))
+    document = yaml.safe_load(kubelet.configuration(replace(CLUSTER, services=IPv4Network("10.99.0.0/16")), node))
     assert document["clusterDNS"] == ["10.99.0.10"]
     assert document["clusterDomain"] == "cluster.local"
 

@@ -12,8 +12,8 @@ import yaml
 
 from model.assets import ASSETS
 from model.files import END_OF_FILE
-from model.steps import apiserver, etcd
-from tests.unit.rendered import SERVICES, TOPOLOGY, documents, steps
+from model.services import etcd, kube_apiserver
+from tests.unit.rendered import CLUSTER, TOPOLOGY, documents, steps, with_flags
 
 SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/hosts"
@@ -146,14 +146,8 @@ def test_abac_is_an_option_with_the_references_policy() -> None:
 
 
 def test_an_operators_admission_plugins_come_beside_triplanes() -> None:
-    script = apiserver.script(
-        topology=TOPOLOGY,
-        services=SERVICES,
-        api_port=6443,
-        authorization_mode="Node,RBAC",
-        version="1.37.1",
-        extra={"enable-admission-plugins": "AlwaysPullImages,NodeRestriction"},
-    )
+    flags = {"enable-admission-plugins": "AlwaysPullImages,NodeRestriction"}
+    script = kube_apiserver.service(with_flags(kube_apiserver=flags), TOPOLOGY.masters[0]).script
     assert "plugins=NodeRestriction,DenyServiceExternalIPs,EventRateLimit,AlwaysPullImages " in script
 
 
@@ -163,7 +157,7 @@ def test_an_operators_etcd_flag_becomes_a_setting_of_the_environment_file() -> N
 
 def test_a_member_that_is_changed_later_may_never_found_a_cluster() -> None:
     def script(*, first: bool) -> str:
-        return etcd.script(node=TOPOLOGY.etcd[1], topology=TOPOLOGY, version="3.6.14", extra={}, first=first)
+        return etcd.service(CLUSTER, TOPOLOGY.etcd[1], first=first).script
 
     assert "\nFIRST=yes\n" in script(first=True)
     assert "\nFIRST=no\n" in script(first=False)

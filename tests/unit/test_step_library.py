@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.assets import read
-from model.steps import host
+from model.steps import first_steps
 
 LONG = "printf '%0200000d\\n' 0"
 
@@ -95,5 +95,5 @@ def test_a_question_that_hangs_is_ended_and_its_gate_says_what_was_waited_for(tm
 
 
 def test_the_first_step_of_all_which_has_no_library_yet_is_bounded_as_well() -> None:
-    assert "\nstep identity 120\n" in host.identity()
-    assert host.identity().startswith(read("steps/step.sh"))
+    assert "\nstep identity 120\n" in first_steps.identity()
+    assert first_steps.identity().startswith(read("steps/step.sh"))

@@ -14,6 +14,13 @@ PATH=/opt/triplane/etcd/3.6.14:$PATH
 
 id etcd >/dev/null 2>&1 || useradd --system --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd
 put_bundle
+put /etc/etcd/etcdctl.env root:root 600 <<'TRIPLANE_END_OF_FILE'
+ETCDCTL_ENDPOINTS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379
+ETCDCTL_CACERT=/etc/etcd/pki/server-ca.crt
+ETCDCTL_CERT=/etc/etcd/pki/etcdctl.crt
+ETCDCTL_KEY=/etc/etcd/pki/etcdctl.key
+TRIPLANE_END_OF_FILE
+
 put /etc/etcd/etcd.env root:root 600 <<'TRIPLANE_END_OF_FILE'
 ETCD_NAME=etcd-2
 ETCD_DATA_DIR=/var/lib/etcd
@@ -32,13 +39,6 @@ ETCD_CIPHER_SUITES=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_
 ETCD_STRICT_RECONFIG_CHECK=true
 ETCD_ENABLE_GRPC_GATEWAY=false
 ETCD_LISTEN_METRICS_URLS=http://127.0.0.1:2381
-TRIPLANE_END_OF_FILE
-
-put /etc/etcd/etcdctl.env root:root 600 <<'TRIPLANE_END_OF_FILE'
-ETCDCTL_ENDPOINTS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379
-ETCDCTL_CACERT=/etc/etcd/pki/server-ca.crt
-ETCDCTL_CERT=/etc/etcd/pki/etcdctl.crt
-ETCDCTL_KEY=/etc/etcd/pki/etcdctl.key
 TRIPLANE_END_OF_FILE
 
 put /etc/systemd/system/etcd.service root:root 600 <<'TRIPLANE_END_OF_FILE'
@@ -93,7 +93,7 @@ SystemCallArchitectures=native
 WantedBy=multi-user.target
 TRIPLANE_END_OF_FILE
 
-DEPENDS_ON=(/etc/systemd/system/etcd.service /etc/etcd/etcd.env /etc/triplane/host.env /etc/etcd/pki/peer-ca.crt /etc/etcd/pki/client-ca.crt /etc/etcd/pki/peer.crt /etc/etcd/pki/peer.key /etc/etcd/pki/server.crt /etc/etcd/pki/server.key)
+DEPENDS_ON=(/etc/etcd/etcd.env /etc/systemd/system/etcd.service /etc/triplane/host.env /etc/etcd/pki/peer-ca.crt /etc/etcd/pki/client-ca.crt /etc/etcd/pki/peer.crt /etc/etcd/pki/peer.key /etc/etcd/pki/server.crt /etc/etcd/pki/server.key)
 
 set -a
 . /etc/etcd/etcdctl.env

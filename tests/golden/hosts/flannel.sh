@@ -3,12 +3,12 @@ step flannel
 UNIT=flanneld
 
 put_bundle
-put /etc/flannel/etcd-members root:root 600 <<'TRIPLANE_END_OF_FILE'
-ETCD_MEMBERS="https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379"
-TRIPLANE_END_OF_FILE
-
 put /etc/sysctl.d/80-triplane-flannel.conf root:root 644 <<'TRIPLANE_END_OF_FILE'
 net.ipv4.ip_forward = 1
+TRIPLANE_END_OF_FILE
+
+put /etc/flannel/etcd-members root:root 600 <<'TRIPLANE_END_OF_FILE'
+ETCD_MEMBERS="https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379"
 TRIPLANE_END_OF_FILE
 
 put /etc/systemd/system/flanneld.service root:root 600 <<'TRIPLANE_END_OF_FILE'
@@ -65,7 +65,7 @@ SystemCallArchitectures=native
 WantedBy=multi-user.target
 TRIPLANE_END_OF_FILE
 
-DEPENDS_ON=(/etc/systemd/system/flanneld.service /etc/flannel/etcd-members /etc/triplane/host.env /etc/flannel/pki/etcd-server-ca.crt /etc/flannel/pki/etcd-client.crt /etc/flannel/pki/etcd-client.key)
+DEPENDS_ON=(/etc/flannel/etcd-members /etc/systemd/system/flanneld.service /etc/triplane/host.env /etc/flannel/pki/etcd-server-ca.crt /etc/flannel/pki/etcd-client.crt /etc/flannel/pki/etcd-client.key)
 sysctl --quiet --load /etc/sysctl.d/80-triplane-flannel.conf
 
 subnet_leased() { grep --quiet '^FLANNEL_SUBNET=' /run/flannel/subnet.env 2>/dev/null; }

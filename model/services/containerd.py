@@ -9,10 +9,30 @@ from typing import Any
 import tomli_w
 
 from model import paths
+from model.cluster import Cluster
 from model.files import HostFile, as_script
-from model.steps import cni, step, unit
+from model.secrets import SecretFile
+from model.service import Binaries, Health, Service
+from model.services import cni
+from model.steps import step, unit
+from model.topology import KUBELET_ROLES, Node
 
-NAME = "containerd"
+NAME = UNIT = "containerd"
+ROLES = tuple(KUBELET_ROLES)
+BINARIES = (
+    Binaries(component="containerd", file="containerd", step="containerd", links=("ctr",)),
+    Binaries(component="runc", file="runc", step="runc"),
+    Binaries(component="cni-plugins", file="cni-plugins", step="cni-plugins"),
+)
+FLAG_RULES = None
+"""It takes no extra flags: `conf.d` is for an operator's own configuration."""
+HEALTH = Health(command='"$directory/ctr" version >/dev/null 2>&1')
+CONFIGURATION = "/etc/containerd/config.toml"
+DROP_INS = "/etc/containerd/conf.d/*.toml"
+"""Where an image's vendor or an operator has his say."""
+REGISTRIES = "/etc/containerd/certs.d"
+REGISTRY = f"{REGISTRIES}/_default/hosts.toml"
+"""For the images of every registry that has no file of its own."""
 RUNC = "runc.amd64"
 """As upstream calls the file."""
 
@@ -26,20 +46,20 @@ def pinned(reference: str) -> str:
     return re.sub(r":[^:/@]+@", "@", reference)
 
 
-def configuration(*, pause: str, runc_version: str, cni_version: str) -> str:
+def configuration(cluster: Cluster) -> str:
     """The daemon's configuration (containerd, docs/cri/config.md); version 3 is read by 2.0 and all after it."""
     return _toml(
         {
             "version": 3,
-            "imports": [paths.CONTAINERD_DROP_INS],
+            "imports": [DROP_INS],
             "plugins": {
                 "io.containerd.cri.v1.images": {
-                    "pinned_images": {"sandbox": pinned(pause)},
-                    "registry": {"config_path": paths.REGISTRIES},
+                    "pinned_images": {"sandbox": pinned(cluster.pause)},
+                    "registry": {"config_path": REGISTRIES},
                 },
                 "io.containerd.cri.v1.runtime": {
                     "cni": {
-                        "bin_dirs": [paths.installed("cni-plugins", cni_version)],
+                        "bin_dirs": [cluster.installed("cni-plugins")],
                         "conf_dir": paths.CNI_ETC,
                     },
                     "containerd": {
@@ -47,7 +67,7 @@ def configuration(*, pause: str, runc_version: str, cni_version: str) -> str:
                             "runc": {
                                 "runtime_type": "io.containerd.runc.v2",
                                 "options": {
-                                    "BinaryName": f"{paths.installed('runc', runc_version)}/{RUNC}",
+                                    "BinaryName": f"{cluster.installed('runc')}/{RUNC}",
                                     # kubelet asks the runtime, and does the same.
                                     "SystemdCgroup": True,
                                 },
@@ -65,38 +85,41 @@ def registry_hosts(registry: str) -> str:
     return _toml({"server": registry, "capabilities": ["pull", "resolve"]})
 
 
-def script(*, versions: Mapping[str, str], pause: str, registry: str | None) -> str:
-    """Run containerd until it answers and has the sandbox image, then connect pods by flannel's lease.
+def secrets(_cluster: Cluster, _node: Node) -> tuple[SecretFile, ...]:
+    """None: it pulls what anyone may pull."""
+    return ()
 
-    `versions` are those of containerd, runc and cni-plugins; `registry` is a URL.
-    """
-    installed = paths.installed(NAME, versions[NAME])
+
+def service(cluster: Cluster, _node: Node) -> Service:
+    """Run containerd until it answers and has the sandbox image, then connect pods by flannel's lease."""
+    installed = cluster.installed(NAME)
     daemon = (
-        HostFile(
-            path=paths.CONTAINERD_CONFIGURATION,
-            content=configuration(pause=pause, runc_version=versions["runc"], cni_version=versions["cni-plugins"]),
-        ),
-        unit(NAME, NAME, installed=installed),
+        HostFile(path=CONFIGURATION, content=configuration(cluster)),
+        unit(NAME, UNIT, installed=installed),
     )
-    mirror = () if registry is None else (HostFile(path=paths.REGISTRY, content=registry_hosts(registry)),)
+    mirror = ()
+    if cluster.registry is not None:
+        mirror = (HostFile(path=REGISTRY, content=registry_hosts(cluster.registry)),)
     sysctls = HostFile(
         path="/etc/sysctl.d/80-triplane-containers.conf",
         # Pods of one host talk over a bridge: only so do kube-proxy's rules see what they say.
         content="net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n",
         mode="644",
     )
-    return step(
+    script = step(
         NAME,
         files=(sysctls, *mirror, *cni.files(ctr=f"{installed}/ctr")),
         daemon="\n".join(map(as_script, daemon)),
         sysctls=sysctls.path,
-        unused=None if mirror else paths.REGISTRY,
-        registries=paths.REGISTRIES,
+        unused=None if mirror else REGISTRY,
+        registries=REGISTRIES,
         ctr=f"{installed}/ctr",
-        pause=pinned(pause),
+        pause=pinned(cluster.pause),
         pod_network=cni.UNIT,
+        # The step writes them late, once it has the image that they name.
         depends_on=" ".join(file.path for file in daemon),
     )
+    return Service(name=NAME, binaries=BINARIES, script=script)
 
 
 def _toml(document: Mapping[str, Any]) -> str:

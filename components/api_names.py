@@ -1,0 +1,26 @@
+"""The API's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from components.dns import Record
+from components.host import Host
+from components.services import Gates
+from model.cluster import Cluster
+
+
+def api_records(cluster: Cluster, masters: Sequence[Host], apiservers: Gates) -> Iterable[Record]:
+    """Name each master whose API server has answered once, and the first one.
+
+    The first one's is there early: a name that is asked for before it exists may be "no such name" for half an hour, to
+    resolvers that remember that.
+    """
+    topology = cluster.topology
+    for host in masters:
+        after = [apiservers[host.node.name]] if host is not masters[0] else []
+        for resource, fqdn, address in (
+            ("api", topology.api_name, host.public_address),
+            ("api-internal", topology.api_private_name, host.private_address),
+        ):
+            yield Record(resource=f"{resource}-{host.node.name}", fqdn=fqdn, address=address, after=after)

@@ -1,0 +1,58 @@
+"""What an operator needs next: addresses, credentials, and commands to look around with."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.droplets import Droplets
+from components.pki import Pki
+from components.secret import secret
+from model import paths
+from model.certificates import admin
+from model.cluster import Cluster
+from model.secrets import Kubeconfig
+
+SSH = "ssh -i deploy_key -o IdentitiesOnly=yes -o UserKnownHostsFile=known_hosts"
+ETCDCTL = f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; etcdctl"
+KUBECTL = "kubectl --kubeconfig kubeconfig"
+
+
+def export(cluster: Cluster, pki: Pki, droplets: Droplets) -> None:
+    """Export them all from the stack."""
+    topology = cluster.topology
+    pulumi.export("apiEndpoint", cluster.public_api_url)
+    pulumi.export("kubeconfig", pki.kubeconfig(Kubeconfig(admin(), cluster.public_api_url), cluster))
+    pulumi.export(
+        "nodes",
+        [
+            {
+                "name": host.node.name,
+                "fqdn": host.node.fqdn,
+                "droplet": host.node.droplet_name,
+                "privateName": host.node.private_name,
+                "roles": sorted(host.node.roles),
+                "publicAddress": host.public_address,
+                "privateAddress": host.private_address,
+            }
+            for host in droplets.hosts.values()
+        ],
+    )
+    pulumi.export("certificates", pki.expiries())
+    pulumi.export("knownHosts", droplets.known_hosts())
+    pulumi.export("deployKey", secret(droplets.deploy_key.private_key_openssh))
+    pulumi.export(
+        "commands",
+        {
+            "kubeconfig": "(umask 077; pulumi stack output kubeconfig --show-secrets > kubeconfig)",
+            "known hosts": "pulumi stack output knownHosts > known_hosts",
+            "deploy key": "(umask 077; pulumi stack output deployKey --show-secrets > deploy_key)",
+            "API health": f"{KUBECTL} get --raw '/readyz?verbose'",
+            "leaders": f"{KUBECTL} --namespace kube-system get leases",
+            "nodes": f"{KUBECTL} get nodes --output wide",
+            "pods": f"{KUBECTL} get pods --all-namespaces --output wide",
+            "etcd members": f"{SSH} root@{topology.etcd[0].fqdn} '{ETCDCTL} member list -w table'",
+            "etcd health": f"{SSH} root@{topology.etcd[0].fqdn} '{ETCDCTL} endpoint health --cluster'",
+            "pod subnet": f"{SSH} root@{topology.masters[0].fqdn} cat {paths.FLANNEL_SUBNET}",
+            "containers": f"{SSH} root@{topology.kubelets[0].fqdn} ctr --namespace k8s.io containers list",
+        },
+    )

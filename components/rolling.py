@@ -1,0 +1,34 @@
+"""The order in which a change goes through hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+from components.host import Host
+
+T = TypeVar("T")
+Made = TypeVar("Made")
+
+
+def rolling(
+    items: Iterable[T], make: Callable[[T, Sequence[Made]], Made], *, lanes: Callable[[T], Iterable[Hashable]]
+) -> list[Made]:
+    """Make one thing for each item, with those that it must wait for: the last one made in each of the item's lanes."""
+    made: list[Made] = []
+    last: dict[Hashable, Made] = {}
+    for item in items:
+        own = tuple(lanes(item))
+        made.append(make(item, list(dict.fromkeys(last[lane] for lane in own if lane in last))))
+        last |= dict.fromkeys(own, made[-1])
+    return made
+
+
+def one_lane(_host: Host) -> tuple[Hashable, ...]:
+    """One host after another."""
+    return ("all",)
+
+
+def by_pool(host: Host) -> tuple[Hashable, ...]:
+    """Pools side by side, the hosts of each one after another."""
+    return (host.node.pool,)

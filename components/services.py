@@ -1,0 +1,89 @@
+"""Services on hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+import pulumi
+
+from components.host import Host
+from components.pki import Pki
+from components.rolling import one_lane, rolling
+from model.cluster import Cluster
+from model.service import Service
+from model.topology import Node
+
+Gates = Mapping[str, pulumi.Resource]
+"""Steps by the names of their hosts: what a host must have before something else runs there."""
+
+
+def run(
+    host: Host,
+    service: Service,
+    cluster: Cluster,
+    pki: Pki,
+    *,
+    parent: pulumi.Resource,
+    depends_on: Iterable[pulumi.Resource],
+    update: str | None = None,
+) -> pulumi.Resource:
+    """Install a service on a host and run it, until it is healthy; `update` is the script of every later run."""
+    releases = cluster.releases
+    installed = [
+        host.install(
+            binaries.step,
+            directory=releases.directory(binaries.component),
+            downloads=[releases.download(binaries.component, binaries.file)],
+            links=binaries.links,
+            parent=parent,
+        )
+        for binaries in service.binaries
+    ]
+    return host.step(
+        service.name,
+        create=service.script,
+        update=update,
+        secrets=pki.files(service.secrets, cluster),
+        parent=parent,
+        depends_on=[*installed, *depends_on],
+    )
+
+
+class Services(pulumi.ComponentResource):
+    """One service on some hosts, host by host: each is healthy before the next one of its lane is touched."""
+
+    ready: Gates
+
+    def __init__(
+        self,
+        name: str,
+        service: Callable[[Cluster, Node], Service],
+        cluster: Cluster,
+        pki: Pki,
+        *,
+        kind: str,
+        hosts: Iterable[Host],
+        after: Iterable[pulumi.Resource] = (),
+        on_same_host: Iterable[Gates] = (),
+        lanes: Callable[[Host], Iterable[Hashable]] = one_lane,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Register a step for each host; `kind` is the type's name in the state, e.g. "kubernetes:Kubelets".
+
+        Every step waits for `after`, and for what `on_same_host` has for its host.
+        """
+        super().__init__(f"triplane:{kind}", name, None, opts)
+        hosts, first, gates = tuple(hosts), tuple(after), tuple(on_same_host)
+
+        def step(host: Host, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
+            here = (gate[host.node.name] for gate in gates)
+            made = service(cluster, host.node)
+            return run(host, made, cluster, pki, parent=self, depends_on=[*first, *here, *before])
+
+        self.ready = by_host(hosts, rolling(hosts, step, lanes=lanes))
+        self.register_outputs({})
+
+
+def by_host(hosts: Iterable[Host], steps: Iterable[pulumi.Resource]) -> Gates:
+    """Give each host's step its host's name."""
+    return {host.node.name: step for host, step in zip(hosts, steps, strict=True)}

@@ -1,0 +1,88 @@
+"""A service on a host: what is installed, what it reads, what tells that it is healthy, and the step that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from model import paths
+from model.files import HostFile
+from model.secrets import SecretFile
+from model.steps import step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Binaries:
+    """Release files that a service needs on its host."""
+
+    component: str
+    """As the catalog calls it, and its directory on a host."""
+    file: str
+    """As the catalog calls it: a program, or an archive of programs."""
+    step: str
+    """What the step that installs it is called, after `install-`."""
+    links: tuple[str, ...] = ()
+    """Programs that an operator finds on PATH."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """How a service is asked on its own host, by the gate of its step and by `./triplane status`."""
+
+    url: str = ""
+    """Of an endpoint that answers 200."""
+    command: str = ""
+    """Shell that succeeds, where there is no such endpoint; `$directory` is where the service's programs are."""
+    ca: str = ""
+    """File with the authority of its certificate; empty for plain HTTP, and for a certificate that a service makes for
+    itself at each start: the question does not leave the host."""
+
+    @property
+    def trust(self) -> str:
+        """Say to curl whom to believe."""
+        if self.url.startswith("http:"):
+            return ""
+        return f"--cacert {self.ca}" if self.ca else "--insecure"
+
+    @property
+    def check(self) -> str:
+        """Shell that succeeds while the service is healthy."""
+        ask = f"curl --fail --silent --max-time 5 --output /dev/null {self.trust} {self.url}"
+        return self.command or " ".join(ask.split())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """One service on one host."""
+
+    name: str
+    binaries: tuple[Binaries, ...]
+    secrets: tuple[SecretFile, ...] = ()
+    script: str
+
+
+def define(
+    template: str,
+    /,
+    *,
+    name: str,
+    binaries: Iterable[Binaries],
+    files: Iterable[HostFile] = (),
+    settled: Iterable[HostFile] = (),
+    environment: Iterable[str] = (),
+    secrets: Iterable[SecretFile] = (),
+    **values: object,
+) -> Service:
+    """Make a service out of a template under assets/steps.
+
+    A change of `files`, of secret files and of `environment`, files that another step writes, restarts it; a change of
+    `settled` does not.
+    """
+    files, sent = tuple(files), tuple(secrets)
+    watched = (*(file.path for file in files), *environment, *(file.path for file in sent if file.restarts))
+    script = step(template, name=name, files=(*settled, *files), depends_on=" ".join(watched), **values)
+    return Service(name=name, binaries=tuple(binaries), secrets=sent, script=script)
+
+
+HOST_ENVIRONMENT = (paths.HOST_ENVIRONMENT,)
+"""What a host knows of itself, which the host step writes."""

@@ -1,0 +1,187 @@
+"""A member of the etcd cluster."""
+
+from __future__ import annotations
+
+from model import flags, paths, ports
+from model.certificates import LOOPBACK, PEER_USES, SERVER_USES, Authority, Leaf, etcd_client
+from model.cluster import Cluster
+from model.files import HostFile
+from model.flags import TLS_CIPHER_SUITES, FlagRules, arguments
+from model.roles import Role
+from model.secrets import SecretFile, authority, pair
+from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
+from model.steps import unit
+from model.topology import Node, Topology
+
+NAME = UNIT = "etcd"
+ROLES = (Role.ETCD,)
+OWNER = "etcd:etcd"
+
+DATA = "/var/lib/etcd"
+PKI = "/etc/etcd/pki"
+ENVIRONMENT = "/etc/etcd/etcd.env"
+BOOTSTRAP = "/etc/etcd/bootstrap.env"
+"""ETCD_INITIAL_*: read by a member with an empty data directory only."""
+
+PEER_CA = paths.certificate(PKI, "peer-ca")
+CLIENT_CA = paths.certificate(PKI, "client-ca")
+SERVER_CA = paths.certificate(PKI, "server-ca")
+PEER = (paths.certificate(PKI, "peer"), paths.key(PKI, "peer"))
+SERVER = (paths.certificate(PKI, "server"), paths.key(PKI, "server"))
+CTL = (paths.certificate(PKI, "etcdctl"), paths.key(PKI, "etcdctl"))
+
+FLAG_RULES = FlagRules(
+    owned={
+        **dict.fromkeys(("name", "initial-cluster", "initial-cluster-state", "initial-cluster-token"), flags.NAMES),
+        **dict.fromkeys(("listen-client-urls", "listen-peer-urls", "listen-metrics-urls"), flags.ADDRESSES),
+        **dict.fromkeys(("advertise-client-urls", "initial-advertise-peer-urls"), flags.ADDRESSES),
+        **dict.fromkeys(("cert-file", "key-file", "trusted-ca-file", "client-cert-auth"), flags.CERTIFICATES),
+        **dict.fromkeys(("peer-cert-file", "peer-key-file", "peer-trusted-ca-file"), flags.CERTIFICATES),
+        **dict.fromkeys(("peer-client-cert-auth", "auto-tls", "peer-auto-tls"), flags.CERTIFICATES),
+        "data-dir": flags.PATHS,
+        "config-file": "the environment file, which etcd would then not read",
+    },
+    removed={
+        **dict.fromkeys(("enable-v2", "enable-v2v3"), "was etcd's v2 API, which 3.6 has no more"),
+        "proxy": "was etcd's v2 proxy, which 3.6 has no more",
+    },
+    removed_prefixes={
+        "experimental-": "is on its way out of etcd. Write it without experimental-, or as a feature-gates entry",
+        "proxy-": "was etcd's v2 proxy, which 3.6 has no more",
+    },
+)
+
+
+def peer(node: Node) -> Leaf:
+    """What a member shows its peers; they look the name up and compare it with the caller's address."""
+    return Leaf(
+        name=f"etcd-peer-{node.name}",
+        authority=Authority.ETCD_PEER,
+        common_name=node.private_name,
+        dns_names=(node.private_name,),
+        uses=PEER_USES,
+    )
+
+
+def server(node: Node) -> Leaf:
+    """What a member shows its clients."""
+    return Leaf(
+        name=f"etcd-server-{node.name}",
+        authority=Authority.ETCD_SERVER,
+        common_name=node.private_name,
+        dns_names=(node.private_name, "localhost"),
+        addresses=(LOOPBACK,),
+        uses=SERVER_USES,
+    )
+
+
+def secrets(_cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+    """Authorities and two certificates of the member; and what etcdctl on its host needs, which restarts nothing."""
+    return (
+        authority(PEER_CA, Authority.ETCD_PEER, owner=OWNER),
+        authority(CLIENT_CA, Authority.ETCD_CLIENT, owner=OWNER),
+        authority(SERVER_CA, Authority.ETCD_SERVER, owner=OWNER, restarts=False),
+        *pair(PEER, peer(node), owner=OWNER),
+        *pair(SERVER, server(node), owner=OWNER),
+        *pair(CTL, etcd_client("etcdctl", node), restarts=False),
+    )
+
+
+HEALTH = Health(
+    command=f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; PATH=$directory:$PATH etcdctl endpoint health >/dev/null 2>&1"
+)
+
+
+def environment(cluster: Cluster, node: Node) -> str:
+    """ETCD_* settings of a member (etcd, op-guide/configuration)."""
+    settings = {
+        "name": node.name,
+        "data-dir": DATA,
+        "advertise-client-urls": node.etcd_client_url,
+        "initial-advertise-peer-urls": node.etcd_peer_url,
+        "client-cert-auth": "true",
+        "trusted-ca-file": CLIENT_CA,
+        "cert-file": SERVER[0],
+        "key-file": SERVER[1],
+        "peer-client-cert-auth": "true",
+        "peer-trusted-ca-file": PEER_CA,
+        "peer-cert-file": PEER[0],
+        "peer-key-file": PEER[1],
+        "tls-min-version": "TLS1.2",
+        "cipher-suites": TLS_CIPHER_SUITES,
+        "strict-reconfig-check": "true",
+        # The gateway calls its own server with the server's certificate, which is no client's here; nothing needs it.
+        "enable-grpc-gateway": "false",
+        "listen-metrics-urls": f"http://127.0.0.1:{ports.ETCD_METRICS.number}",
+        **cluster.flags(NAME),
+    }
+    return "".join(f"ETCD_{name.upper().replace('-', '_')}={_quoted(value)}\n" for name, value in settings.items())
+
+
+def _quoted(value: str) -> str:
+    """As systemd reads environment files (systemd.exec(5), EnvironmentFile=)."""
+    if not any(character in value for character in " '\"\\$`;#"):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+    return f'"{escaped}"'
+
+
+def etcdctl_environment(topology: Topology) -> str:
+    """What etcdctl needs on an etcd host: all members, and its own certificate."""
+    return (
+        f"ETCDCTL_ENDPOINTS={','.join(topology.etcd_client_urls)}\n"
+        f"ETCDCTL_CACERT={SERVER_CA}\nETCDCTL_CERT={CTL[0]}\nETCDCTL_KEY={CTL[1]}\n"
+    )
+
+
+def service(cluster: Cluster, node: Node, *, first: bool) -> Service:
+    """Configure the member and let it found or join the cluster; `first` is false where it must not found one."""
+    topology = cluster.topology
+    members = topology.etcd
+    others = [other for other in members if other != node]
+    installed = cluster.installed(NAME)
+    listen = {
+        "listen-peer-urls": f"https://${{PRIVATE_ADDRESS}}:{ports.ETCD_PEER.number}",
+        # A host named as its node is 127.0.1.1 to itself: cloud-init writes a droplet's name to /etc/hosts so.
+        "listen-client-urls": ",".join(
+            f"https://{address}:{ports.ETCD_CLIENT.number}"
+            for address in ("${PRIVATE_ADDRESS}", "127.0.0.1", "127.0.1.1")
+        ),
+    }
+    return define(
+        NAME,
+        name=NAME,
+        binaries=(Binaries(component=NAME, file=NAME, step=NAME, links=("etcdctl", "etcdutl")),),
+        settled=(HostFile(path=paths.ETCD_CTL_ENVIRONMENT, content=etcdctl_environment(topology)),),
+        files=(
+            HostFile(path=ENVIRONMENT, content=environment(cluster, node)),
+            unit(
+                NAME,
+                UNIT,
+                host_environment=paths.HOST_ENVIRONMENT,
+                environment=ENVIRONMENT,
+                bootstrap=BOOTSTRAP,
+                installed=installed,
+                arguments=arguments(listen, {}),
+            ),
+        ),
+        environment=HOST_ENVIRONMENT,
+        secrets=secrets(cluster, node),
+        member=node.name,
+        peer_url=node.etcd_peer_url,
+        client_url=node.etcd_client_url,
+        expected=",".join(f"{member.name}={member.etcd_peer_url}" for member in members),
+        others=",".join(other.etcd_client_url for other in others),
+        first="yes" if first else "no",
+        started=members.index(node) + 1,
+        quorum=len(members) // 2 + 1,
+        last=node == members[-1],
+        installed=installed,
+        data=DATA,
+        etcdctl_environment=paths.ETCD_CTL_ENVIRONMENT,
+        token=f"{topology.cluster}-etcd",
+        bootstrap=BOOTSTRAP,
+        names=" ".join(member.private_name for member in members),
+        client_port=ports.ETCD_CLIENT.number,
+        peer_port=ports.ETCD_PEER.number,
+    )

@@ -1,0 +1,94 @@
+"""kube-proxy: services' addresses on a host."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from model import flags, ports
+from model.certificates import Leaf, kubernetes_client
+from model.cluster import Cluster
+from model.documents import as_yaml
+from model.files import END_OF_FILE
+from model.flags import FlagRules, arguments
+from model.secrets import Kubeconfig, SecretFile
+from model.service import Binaries, Health, Service, define
+from model.steps import unit
+from model.topology import KUBELET_ROLES, Node, api_service_address
+
+NAME = UNIT = "kube-proxy"
+ROLES = tuple(KUBELET_ROLES)
+HEALTH = Health(url=f"http://127.0.0.1:{ports.KUBE_PROXY_HEALTH.number}/healthz")
+CONFIGURATION = "/etc/kubernetes/kube-proxy.yaml"
+KUBECONFIG = "/etc/kubernetes/kube-proxy.kubeconfig"
+
+FLAG_RULES = FlagRules(
+    owned={
+        "config": flags.PATHS,
+        "kubeconfig": flags.CERTIFICATES,
+        "hostname-override": flags.NAMES,
+        "cluster-cidr": "triplane:podCidr",
+    },
+    read=("v", "vmodule", "logging-format", "log-flush-frequency"),
+)
+"""Its file takes the place of every flag but those of logging (kubernetes, cmd/kube-proxy/app/options.go, Complete)."""
+
+
+def client(node: Node) -> Leaf:
+    """The user that Kubernetes' own role bindings know (docs/reference/access-authn-authz/rbac)."""
+    return kubernetes_client(f"kube-proxy-{node.name}", "system:kube-proxy")
+
+
+def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+    """Who it is for the API."""
+    return (SecretFile(path=KUBECONFIG, content=Kubeconfig(client(node), cluster.api_url)),)
+
+
+def configuration(cluster: Cluster, node: Node) -> str:
+    """kube-proxy's configuration (docs/reference/config-api/kube-proxy-config.v1alpha1), but for `mode`: the host's."""
+    # Load balancers that a cloud controller manager makes ask for the health, from other hosts.
+    health = "0.0.0.0" if cluster.cloud_controller else "127.0.0.1"  # noqa: S104 - who gets there is the firewalls' to say
+    return as_yaml(
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "clientConnection": {"kubeconfig": KUBECONFIG},
+            "hostnameOverride": node.node_name,
+            "clusterCIDR": str(cluster.pods),
+            "healthzBindAddress": f"{health}:{ports.KUBE_PROXY_HEALTH.number}",
+            "metricsBindAddress": f"127.0.0.1:{ports.KUBE_PROXY_METRICS.number}",
+            "bindAddressHardFail": True,
+            # On every address of the host, the public one too: who comes that far is the firewalls' to say.
+            "nodePortAddresses": ["0.0.0.0/0"],
+            "iptables": {"localhostNodePorts": False},
+            # The kernel has sized its table of connections by the host's memory: let it be.
+            "conntrack": {"maxPerCore": 0, "min": 0},
+        }
+    )
+
+
+def service(cluster: Cluster, node: Node) -> Service:
+    """Run kube-proxy until services can be reached from this host."""
+    return define(
+        NAME,
+        name=NAME,
+        binaries=(Binaries(component="kubernetes", file=NAME, step=NAME),),
+        files=(
+            unit(
+                NAME,
+                UNIT,
+                installed=cluster.installed("kubernetes"),
+                arguments=arguments({"config": CONFIGURATION}, cluster.flags(NAME)),
+            ),
+        ),
+        # The step writes it, with the mode that the host's packet filter takes.
+        environment=(CONFIGURATION,),
+        secrets=secrets(cluster, node),
+        health=HEALTH,
+        health_port=ports.KUBE_PROXY_HEALTH.number,
+        mark=END_OF_FILE,
+        configuration=configuration(cluster, node),
+        configuration_path=CONFIGURATION,
+        kubeconfig=KUBECONFIG,
+        service_url=f"https://{api_service_address(cluster.services)}:{ports.HTTPS.number}",
+        names=urlsplit(cluster.api_url).hostname,
+    )

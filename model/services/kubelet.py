@@ -1,0 +1,231 @@
+"""kubelet: a host as a node of Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from model import flags, paths, ports
+from model.certificates import CLUSTER_DOMAIN, NODE_USER, SERVER_USES, Authority, Leaf, kubernetes_client
+from model.cluster import Cluster
+from model.documents import as_yaml
+from model.files import HostFile
+from model.flags import TLS_CIPHER_SUITES, FlagRules, arguments
+from model.roles import Role
+from model.secrets import Kubeconfig, SecretFile, authority, pair
+from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
+from model.steps import unit
+from model.topology import KUBELET_ROLES, Node, dns_service_address
+
+NAME = UNIT = "kubelet"
+ROLES = tuple(KUBELET_ROLES)
+HEALTH = Health(url=f"http://127.0.0.1:{ports.KUBELET_HEALTH.number}/healthz")
+PROVIDER = "digitalocean://"
+"""What a node's provider id begins with; the droplet's id follows."""
+
+CONFIGURATION = "/etc/kubernetes/kubelet.yaml"
+DROP_INS = "/etc/kubernetes/kubelet.conf.d"
+"""Where an image's vendor or an operator has his say: `*.conf`, read after the configuration."""
+KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
+PKI = "/etc/kubernetes/kubelet"
+CA = paths.certificate(PKI, "ca")
+SERVING = (paths.certificate(PKI, "serving"), paths.key(PKI, "serving"))
+RENEWED = "/var/lib/kubelet/pki"
+"""Where a kubelet keeps the client certificates that it has asked for itself."""
+STATIC_PODS = "/etc/kubernetes/manifests"
+POD_RESOLV_CONF = "/etc/kubernetes/resolv.conf"
+"""A link to the file that names DNS servers which pods reach as well."""
+
+KERNEL = {
+    "vm.overcommit_memory": 1,
+    "vm.panic_on_oom": 0,
+    "kernel.panic": 10,
+    "kernel.panic_on_oops": 1,
+    "kernel.keys.root_maxkeys": 1_000_000,
+    "kernel.keys.root_maxbytes": 25_000_000,
+}
+"""What a kubelet wants of the kernel, and checks where it may not set it (kubernetes, pkg/kubelet/cm,
+setupKernelTunables)."""
+
+# Processor (thousandths) and memory (MiB) that pods do not get, by what else runs on a host: what those programs take
+# in a small cluster, and room to grow.
+_FOR_EVERY_NODE = (100, 256)
+_FOR_ROLE = {Role.ETCD: (100, 256), Role.KUBE_MASTER: (300, 768), Role.KUBE_NODE: (0, 0)}
+
+_ACCESS = "the rule that a kubelet answers those alone for whom the API server vouches"
+_DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
+FLAG_RULES = FlagRules(
+    owned={
+        **dict.fromkeys(("kubeconfig", "bootstrap-kubeconfig", "cert-dir", "client-ca-file"), flags.CERTIFICATES),
+        **dict.fromkeys(("tls-cert-file", "tls-private-key-file"), flags.CERTIFICATES),
+        **dict.fromkeys(("rotate-certificates", "rotate-server-certificates"), flags.CERTIFICATES),
+        "cluster-domain": flags.CERTIFICATES,
+        **dict.fromkeys(("address", "port", "node-ip", "pod-cidr", "cluster-dns"), flags.ADDRESSES),
+        **dict.fromkeys(("healthz-bind-address", "healthz-port"), flags.ADDRESSES),
+        **dict.fromkeys(("hostname-override", "register-node"), flags.NAMES),
+        **dict.fromkeys(("node-labels", "register-with-taints"), "the pools' labels, taints and roles"),
+        **dict.fromkeys(("anonymous-auth", "authorization-mode", "authentication-token-webhook"), _ACCESS),
+        **dict.fromkeys(("read-only-port", "enable-server"), _ACCESS),
+        **dict.fromkeys(("config", "config-dir", "root-dir", "pod-manifest-path"), flags.PATHS),
+        **dict.fromkeys(("container-runtime-endpoint", "image-service-endpoint"), flags.PATHS),
+        "cgroup-driver": "containerd, whom the kubelet asks",
+        "cloud-provider": "triplane:cloudController",
+        "provider-id": "the droplet's id",
+    },
+    removed={
+        **dict.fromkeys(("network-plugin", "network-plugin-mtu", "cni-bin-dir", "cni-conf-dir"), _DOCKERSHIM),
+        **dict.fromkeys(("cni-cache-dir", "non-masquerade-cidr", "docker-endpoint"), _DOCKERSHIM),
+        "image-pull-progress-deadline": _DOCKERSHIM,
+        "container-runtime": "went in Kubernetes 1.27, when remote was the only one left",
+        "pod-infra-container-image": "went in Kubernetes 1.35: containerd runs the image of triplane:images.pause",
+        "cloud-config": "went with the cloud providers to their controller managers",
+        "allow-privileged": "went in Kubernetes 1.15: admission decides about privileged pods",
+        "keep-terminated-pod-volumes": "went in Kubernetes 1.31",
+        **dict.fromkeys(("cadvisor-port", "require-kubeconfig", "register-schedulable"), "went long ago"),
+        **dict.fromkeys(("azure-container-registry-config", "master-service-namespace"), "went long ago"),
+    },
+)
+
+_DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
+
+
+def client(node: Node) -> Leaf:
+    """The user and the group that the Node authorizer and NodeRestriction hold to this one node and its pods."""
+    return kubernetes_client(f"kubelet-client-{node.name}", f"{NODE_USER}{node.node_name}", "system:nodes")
+
+
+def serving(node: Node) -> Leaf:
+    """What a kubelet shows the API server, under the authority that signs kubelets' own requests too."""
+    return Leaf(
+        name=f"kubelet-serving-{node.name}",
+        authority=Authority.CLUSTER_SIGNING,
+        common_name=node.node_name,
+        dns_names=(node.node_name,),
+        uses=SERVER_USES,
+    )
+
+
+def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+    """Who it is for the API, and who it is for those that call it."""
+    return (
+        SecretFile(path=KUBECONFIG, content=Kubeconfig(client(node), cluster.api_url)),
+        authority(CA, Authority.KUBERNETES),
+        *pair(SERVING, serving(node)),
+    )
+
+
+def own_flags(cluster: Cluster, node: Node) -> dict[str, str]:
+    """What no configuration file takes (docs/reference/command-line-tools-reference/kubelet).
+
+    Where a cloud controller manager initializes nodes, a new one has a taint until it has done so.
+    """
+    return {
+        "config": CONFIGURATION,
+        "config-dir": DROP_INS,
+        "kubeconfig": KUBECONFIG,
+        # A name that resolves to the VPC address: what API servers call it by, and all that its certificate holds.
+        "hostname-override": node.node_name,
+        # The default route is the public interface's, and so would be the address.
+        "node-ip": "${PRIVATE_ADDRESS}",
+        # As DigitalOcean's controllers write it (digitalocean-cloud-controller-manager, docs/getting-started.md).
+        "provider-id": f"{PROVIDER}${{DROPLET_ID}}",
+        **({"cloud-provider": "external"} if cluster.cloud_controller else {}),
+    }
+
+
+def configuration(cluster: Cluster, node: Node) -> str:
+    """A kubelet's configuration (docs/reference/config-api/kubelet-config.v1beta1), but for what the runtime tells.
+
+    `streamingConnectionIdleTimeout` (CIS 4.2.5) is not among it: no release that can be chosen heeds it any more.
+    """
+    return as_yaml(
+        {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "containerRuntimeEndpoint": f"unix://{paths.CONTAINERD_SOCKET}",
+            "staticPodPath": STATIC_PODS,
+            "clusterDomain": CLUSTER_DOMAIN,
+            "clusterDNS": [str(dns_service_address(cluster.services))],
+            "resolvConf": POD_RESOLV_CONF,
+            "registerWithTaints": [
+                {"key": taint.key, **({"value": taint.value} if taint.value else {}), "effect": taint.effect}
+                for taint in node.taints
+            ],
+            # Who may ask it: the API servers, whom the Kubernetes CA signs for, and tokens that an API server knows.
+            "port": ports.KUBELET.number,
+            "readOnlyPort": 0,
+            "healthzBindAddress": "127.0.0.1",
+            "healthzPort": ports.KUBELET_HEALTH.number,
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": True},
+                "x509": {"clientCAFile": CA},
+            },
+            "authorization": {"mode": "Webhook"},
+            "enableProfilingHandler": False,
+            "tlsCertFile": SERVING[0],
+            "tlsPrivateKeyFile": SERVING[1],
+            "tlsMinVersion": "VersionTLS12",
+            "tlsCipherSuites": TLS_CIPHER_SUITES.split(","),
+            "rotateCertificates": True,
+            "seccompDefault": True,
+            "podPidsLimit": 4096,
+            "protectKernelDefaults": True,
+            "makeIPTablesUtilChains": True,
+            "eventRecordQPS": 50,
+            "serializeImagePulls": False,
+            "maxParallelImagePulls": 4,
+            # A host that is told to shut down ends its pods first; those that the node itself needs go last.
+            "shutdownGracePeriod": "30s",
+            "shutdownGracePeriodCriticalPods": "10s",
+            "kubeReserved": _reserved(node.roles),
+            "systemReserved": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"},
+        }
+    )
+
+
+def _reserved(roles: Collection[Role]) -> dict[str, str]:
+    shares = [_FOR_EVERY_NODE, *(_FOR_ROLE[role] for role in roles)]
+    return {
+        "cpu": f"{sum(cpu for cpu, _ in shares)}m",
+        "memory": f"{sum(memory for _, memory in shares)}Mi",
+        "ephemeral-storage": "1Gi",
+    }
+
+
+def service(cluster: Cluster, node: Node) -> Service:
+    """Run the kubelet until its node is Ready."""
+    sysctls = HostFile(
+        path="/etc/sysctl.d/80-triplane-kubelet.conf",
+        content="".join(f"{name} = {value}\n" for name, value in KERNEL.items()),
+        mode="644",
+    )
+    return define(
+        NAME,
+        name=NAME,
+        binaries=(Binaries(component="kubernetes", file=NAME, step=NAME),),
+        settled=(sysctls,),
+        files=(
+            HostFile(path=CONFIGURATION, content=configuration(cluster, node)),
+            unit(
+                NAME,
+                UNIT,
+                host_environment=paths.HOST_ENVIRONMENT,
+                installed=cluster.installed("kubernetes"),
+                arguments=arguments(own_flags(cluster, node), cluster.flags(NAME)),
+            ),
+        ),
+        environment=HOST_ENVIRONMENT,
+        secrets=secrets(cluster, node),
+        health=HEALTH,
+        sysctls=sysctls.path,
+        static_pods=STATIC_PODS,
+        drop_ins=DROP_INS,
+        resolv_conf=POD_RESOLV_CONF,
+        renewed=RENEWED,
+        kubeconfig=KUBECONFIG,
+        server=cluster.api_url,
+        node=node.node_name,
+        names=urlsplit(cluster.api_url).hostname,
+        port=ports.KUBELET.number,
+    )

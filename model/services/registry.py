@@ -1,0 +1,42 @@
+"""All services, for those who ask about every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from model.certificates import Leaf, admin
+from model.cluster import Cluster
+from model.secrets import leaves_in
+from model.services import (
+    containerd,
+    etcd,
+    flannel,
+    kube_apiserver,
+    kube_controller_manager,
+    kube_proxy,
+    kube_scheduler,
+    kubelet,
+)
+
+SERVICES = (
+    etcd,
+    flannel,
+    kube_apiserver,
+    kube_controller_manager,
+    kube_scheduler,
+    containerd,
+    kubelet,
+    kube_proxy,
+)
+"""In the order in which they come up."""
+
+
+def leaves(cluster: Cluster) -> tuple[Leaf, ...]:
+    """Every certificate that a cluster needs: those of its services, and the administrator's."""
+    return (*dict.fromkeys(_of_services(cluster)), admin())
+
+
+def _of_services(cluster: Cluster) -> Iterator[Leaf]:
+    for service in SERVICES:
+        for node in cluster.topology.having(*service.ROLES):
+            yield from leaves_in(service.secrets(cluster, node))
