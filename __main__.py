@@ -75,7 +75,7 @@ droplets = Droplets(
     after=[firewalls],
 )
 masters = droplets.of(topology.masters)
-nodes = droplets.of(topology.kubelets)
+nodes = droplets.of(topology.nodes)
 
 # The control plane, each part behind the gate of what it stands on.
 etcd = Etcd("etcd", cluster, pki, hosts=droplets.of(topology.etcd))

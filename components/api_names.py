@@ -18,9 +18,9 @@ def api_records(cluster: Cluster, masters: Sequence[Host], apiservers: Gates) ->
     """
     topology = cluster.topology
     for host in masters:
-        after = [apiservers[host.node.name]] if host is not masters[0] else []
+        after = [apiservers[host.name]] if host is not masters[0] else []
         for resource, fqdn, address in (
             ("api", topology.api_name, host.public_address),
             ("api-internal", topology.api_private_name, host.private_address),
         ):
-            yield Record(resource=f"{resource}-{host.node.name}", fqdn=fqdn, address=address, after=after)
+            yield Record(resource=f"{resource}-{host.name}", fqdn=fqdn, address=address, after=after)

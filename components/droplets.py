@@ -12,7 +12,7 @@ from components.host import Host
 from components.network import Network
 from components.rolling import rolling
 from model.roles import Role
-from model.topology import Node, Topology
+from model.topology import HostSpec, Topology
 
 QUORUM_ROLES = frozenset({Role.ETCD, Role.KUBE_MASTER})
 
@@ -51,14 +51,14 @@ class Droplets(pulumi.ComponentResource):
             opts=child,
         )
 
-        def host(node: Node, before: Sequence[Host]) -> Host:
+        def host(spec: HostSpec, before: Sequence[Host]) -> Host:
             return Host(
-                node,
+                spec,
                 region=region,
-                image=images[node.pool],
+                image=images[spec.pool],
                 zone_id=zone_id,
                 vpc_id=network.vpc_id,
-                tags=_tags(node, network),
+                tags=_tags(spec, network),
                 deploy_key=self.deploy_key,
                 ssh_key_fingerprint=ssh_key.fingerprint,
                 ssh_ca_public_key=ssh_ca_public_key,
@@ -66,17 +66,17 @@ class Droplets(pulumi.ComponentResource):
                 opts=child,
             )
 
-        hosts = rolling(topology.nodes, host, lanes=lambda node: sorted(node.roles & QUORUM_ROLES))
-        self.hosts = {host.node.name: host for host in hosts}
+        hosts = rolling(topology.hosts, host, lanes=lambda spec: sorted(spec.roles & QUORUM_ROLES))
+        self.hosts = {host.name: host for host in hosts}
         self.register_outputs({})
 
-    def of(self, nodes: tuple[Node, ...]) -> tuple[Host, ...]:
+    def of(self, nodes: tuple[HostSpec, ...]) -> tuple[Host, ...]:
         """The hosts of these nodes, in their order."""
-        return tuple(self.hosts[node.name] for node in nodes)
+        return tuple(self.hosts[spec.name] for spec in nodes)
 
     def known_hosts(self) -> pulumi.Output[str]:
         """Lines for an SSH client, by public name."""
-        names = [host.node.fqdn for host in self.hosts.values()]
+        names = [host.spec.fqdn for host in self.hosts.values()]
 
         def lines(keys: list[str]) -> str:
             return "".join(f"{name} {key.strip()}\n" for name, key in zip(names, keys, strict=True))
@@ -85,6 +85,6 @@ class Droplets(pulumi.ComponentResource):
         return keys.apply(lines)
 
 
-def _tags(node: Node, network: Network) -> list[pulumi.Output[str]]:
-    roles = sorted(node.roles)
+def _tags(spec: HostSpec, network: Network) -> list[pulumi.Output[str]]:
+    roles = sorted(spec.roles)
     return [network.role_tags[role] for role in roles] + [network.scoped_tags[role] for role in roles]

@@ -33,7 +33,7 @@ class Etcd(pulumi.ComponentResource):
         members = tuple(hosts)
 
         def step(host: Host, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
-            new, existing = (etcd.service(cluster, host.node, first=first) for first in (True, False))
+            new, existing = (etcd.service(cluster, host.spec, first=first) for first in (True, False))
             # A member looks its peers up, so all of them have their names before the first one starts.
             first = before or [member.ready for member in members]
             return run(host, new, cluster, pki, update=existing.script, parent=self, depends_on=first)

@@ -38,7 +38,7 @@ class Flannel(pulumi.ComponentResource):
         hosts = tuple(hosts)
 
         def step(host: Host, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
-            daemon = flannel.service(cluster, host.node)
+            daemon = flannel.service(cluster, host.spec)
             return run(host, daemon, cluster, pki, parent=self, depends_on=before or [network])
 
         self.ready = by_host(hosts, rolling(hosts, step, lanes=one_lane))

@@ -15,7 +15,7 @@ from model import ports
 from model.files import HostFile, as_stdin
 from model.releases import Download
 from model.steps import first_steps, install
-from model.topology import Node
+from model.topology import HostSpec
 
 DIALS = 30
 """Two minutes where a port refuses at once: a droplet is `active` well before its sshd answers, when it is new and when
@@ -32,7 +32,7 @@ class Host(pulumi.ComponentResource):
     It knows nothing of what the host is for, but for its tags.
     """
 
-    node: Node
+    spec: HostSpec
     droplet: digitalocean.Droplet
     host_key: pulumi.Output[str]
     """Public, in OpenSSH's format: what every connection is held to."""
@@ -40,7 +40,7 @@ class Host(pulumi.ComponentResource):
 
     def __init__(
         self,
-        node: Node,
+        spec: HostSpec,
         *,
         region: str,
         image: str,
@@ -53,19 +53,19 @@ class Host(pulumi.ComponentResource):
         after: Iterable[pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("triplane:host:Host", node.name, None, opts)
+        super().__init__("triplane:host:Host", spec.name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.node = node
+        self.spec = spec
         self._deploy_key = deploy_key
-        door_key = ecdsa_key(f"{node.name}-bootstrap", child)
-        host_key = ecdsa_key(f"{node.name}-host", child)
+        door_key = ecdsa_key(f"{spec.name}-bootstrap", child)
+        host_key = ecdsa_key(f"{spec.name}-host", child)
         self.host_key = host_key.public_key_openssh
         self.droplet = digitalocean.Droplet(
-            node.name,
-            name=node.droplet_name,
+            spec.name,
+            name=spec.droplet_name,
             region=region,
             image=image,
-            size=node.size,
+            size=spec.size,
             vpc_uuid=vpc_id,
             tags=list(tags),
             ssh_keys=[ssh_key_fingerprint],
@@ -81,16 +81,16 @@ class Host(pulumi.ComponentResource):
             ),
         )
         names = Names(
-            node.name,
+            spec.name,
             zone_id=zone_id,
             records=[
-                Record(resource=node.name, fqdn=node.fqdn, address=self.public_address),
-                Record(resource=f"{node.name}-internal", fqdn=node.private_name, address=self.private_address),
+                Record(resource=spec.name, fqdn=spec.fqdn, address=self.public_address),
+                Record(resource=f"{spec.name}-internal", fqdn=spec.private_name, address=self.private_address),
             ],
             opts=child,
         )
         identity = command.remote.Command(
-            f"{node.name}-identity",
+            f"{spec.name}-identity",
             connection=self._connection(door_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number),
             create=first_steps.identity(),
             stdin=secret(host_key.private_key_openssh),
@@ -103,11 +103,16 @@ class Host(pulumi.ComponentResource):
         )
         self.ready = self.step(
             "host",
-            create=first_steps.script(size=node.size, overlay=node.overlay, ssh_ca_public_key=ssh_ca_public_key),
+            create=first_steps.script(size=spec.size, overlay=spec.on_pod_network, ssh_ca_public_key=ssh_ca_public_key),
             parent=self,
             depends_on=[identity, names],
         )
         self.register_outputs({})
+
+    @property
+    def name(self) -> str:
+        """Its name in the graph."""
+        return self.spec.name
 
     @property
     def public_address(self) -> pulumi.Output[str]:
@@ -130,7 +135,7 @@ class Host(pulumi.ComponentResource):
         depends_on: Iterable[pulumi.Resource] = (),
         deleted_with: pulumi.Resource | None = None,
         secrets: Iterable[FilledFile] = (),
-        about: Node | None = None,
+        about: HostSpec | None = None,
     ) -> command.remote.Command:
         """Run a script on this host as root, with secret files on its stdin; `about` is the node to name it after.
 
@@ -139,7 +144,7 @@ class Host(pulumi.ComponentResource):
         """
         files = list(secrets)
         return command.remote.Command(
-            f"{(about or self.node).name}-{name}",
+            f"{(about or self.spec).name}-{name}",
             connection=self._connection(self.host_key),
             create=create,
             update=update,

@@ -14,7 +14,7 @@ from model import paths
 from model.certificates import admin
 from model.cluster import Cluster
 from model.secrets import Kubeconfig
-from model.topology import Node
+from model.topology import HostSpec
 
 
 class Kubectl(pulumi.ComponentResource):
@@ -39,7 +39,7 @@ class Kubectl(pulumi.ComponentResource):
         super().__init__("triplane:kubernetes:Kubectl", name, None, opts)
         self.host = host
         self._apiserver = apiserver
-        self._kubeconfig = pki.kubeconfig(Kubeconfig(admin(), cluster.api_url_of(host.node)), cluster)
+        self._kubeconfig = pki.kubeconfig(Kubeconfig(admin(), cluster.api_url_of(host.spec)), cluster)
         self.ready = host.install(
             "kubectl",
             directory=cluster.installed("kubernetes"),
@@ -58,7 +58,7 @@ class Kubectl(pulumi.ComponentResource):
         delete: str | None = None,
         depends_on: Iterable[pulumi.Resource] = (),
         deleted_with: pulumi.Resource | None = None,
-        about: Node | None = None,
+        about: HostSpec | None = None,
         droplet: pulumi.Input[str] | None = None,
     ) -> command.remote.Command:
         """Run a script of `model.steps.kubectl`; `about` is the node that it is about and is named after.

@@ -23,14 +23,14 @@ def export(cluster: Cluster, pki: Pki, droplets: Droplets) -> None:
     pulumi.export("apiEndpoint", cluster.public_api_url)
     pulumi.export("kubeconfig", pki.kubeconfig(Kubeconfig(admin(), cluster.public_api_url), cluster))
     pulumi.export(
-        "nodes",
+        "hosts",
         [
             {
-                "name": host.node.name,
-                "fqdn": host.node.fqdn,
-                "droplet": host.node.droplet_name,
-                "privateName": host.node.private_name,
-                "roles": sorted(host.node.roles),
+                "name": host.name,
+                "fqdn": host.spec.fqdn,
+                "droplet": host.spec.droplet_name,
+                "privateName": host.spec.private_name,
+                "roles": sorted(host.spec.roles),
                 "publicAddress": host.public_address,
                 "privateAddress": host.private_address,
             }
@@ -53,6 +53,6 @@ def export(cluster: Cluster, pki: Pki, droplets: Droplets) -> None:
             "etcd members": f"{SSH} root@{topology.etcd[0].fqdn} '{ETCDCTL} member list -w table'",
             "etcd health": f"{SSH} root@{topology.etcd[0].fqdn} '{ETCDCTL} endpoint health --cluster'",
             "pod subnet": f"{SSH} root@{topology.masters[0].fqdn} cat {paths.FLANNEL_SUBNET}",
-            "containers": f"{SSH} root@{topology.kubelets[0].fqdn} ctr --namespace k8s.io containers list",
+            "containers": f"{SSH} root@{topology.nodes[0].fqdn} ctr --namespace k8s.io containers list",
         },
     )

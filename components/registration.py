@@ -33,12 +33,12 @@ class Removals(pulumi.ComponentResource):
         super().__init__("triplane:kubernetes:Removals", name, None, opts)
         ready: dict[str, pulumi.Resource] = {}
         for host in hosts:
-            ready[host.node.name] = kubectl.step(
+            ready[host.name] = kubectl.step(
                 registration.REMOVAL,
-                about=host.node,
-                create=registration.arrival(node=host.node),
+                about=host.spec,
+                create=registration.arrival(host=host.spec),
                 droplet=host.droplet.id,
-                delete=registration.removal(node=host.node),
+                delete=registration.removal(host=host.spec),
                 parent=self,
                 depends_on=[host.ready],
                 # Where everything goes there is nobody left to drain a node for.
@@ -69,14 +69,13 @@ class Registrations(pulumi.ComponentResource):
         super().__init__("triplane:kubernetes:Registrations", name, None, opts)
         ready: dict[str, pulumi.Resource] = {}
         for host in hosts:
-            node = host.node
-            ready[node.name] = kubectl.step(
+            ready[host.name] = kubectl.step(
                 registration.REGISTRATION,
-                about=node,
-                create=registration.script(node=node),
+                about=host.spec,
+                create=registration.script(host=host.spec),
                 droplet=host.droplet.id,
                 parent=self,
-                depends_on=[nodes[node.name]],
+                depends_on=[nodes[host.name]],
             )
         self.ready = ready
         self.register_outputs({})

@@ -31,4 +31,4 @@ def one_lane(_host: Host) -> tuple[Hashable, ...]:
 
 def by_pool(host: Host) -> tuple[Hashable, ...]:
     """Pools side by side, the hosts of each one after another."""
-    return (host.node.pool,)
+    return (host.spec.pool,)

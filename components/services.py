@@ -11,7 +11,7 @@ from components.pki import Pki
 from components.rolling import one_lane, rolling
 from model.cluster import Cluster
 from model.service import Service
-from model.topology import Node
+from model.topology import HostSpec
 
 Gates = Mapping[str, pulumi.Resource]
 """Steps by the names of their hosts: what a host must have before something else runs there."""
@@ -57,7 +57,7 @@ class Services(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        service: Callable[[Cluster, Node], Service],
+        service: Callable[[Cluster, HostSpec], Service],
         cluster: Cluster,
         pki: Pki,
         *,
@@ -76,8 +76,8 @@ class Services(pulumi.ComponentResource):
         hosts, first, gates = tuple(hosts), tuple(after), tuple(on_same_host)
 
         def step(host: Host, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
-            here = (gate[host.node.name] for gate in gates)
-            made = service(cluster, host.node)
+            here = (gate[host.name] for gate in gates)
+            made = service(cluster, host.spec)
             return run(host, made, cluster, pki, parent=self, depends_on=[*first, *here, *before])
 
         self.ready = by_host(hosts, rolling(hosts, step, lanes=lanes))
@@ -86,4 +86,4 @@ class Services(pulumi.ComponentResource):
 
 def by_host(hosts: Iterable[Host], steps: Iterable[pulumi.Resource]) -> Gates:
     """Give each host's step its host's name."""
-    return {host.node.name: step for host, step in zip(hosts, steps, strict=True)}
+    return {host.name: step for host, step in zip(hosts, steps, strict=True)}

@@ -140,7 +140,7 @@ def records(stack: Stack, cloud: Reader) -> Finding:
 def names_wanted(stack: Stack) -> set[str]:
     """All names that the program gives to addresses."""
     topology = stack.topology
-    hosts = {name for node in topology.nodes for name in (node.fqdn, node.private_name)}
+    hosts = {name for host in topology.hosts for name in (host.fqdn, host.private_name)}
     return hosts | {topology.api_name, topology.api_private_name}
 
 

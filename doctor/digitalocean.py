@@ -126,7 +126,7 @@ def limit(stack: Stack, cloud: Reader) -> Finding:
     most = int(cloud.json("/v2/account")["account"]["droplet_limit"])
     droplets = list(cloud.pages("/v2/droplets", "droplets"))
     own = sum(stack.has_made(DROPLET, droplet["id"]) for droplet in droplets)
-    new = max(len(stack.topology.nodes) - own, 0)
+    new = max(len(stack.topology.hosts) - own, 0)
     room = most - len(droplets)
     seen = f"The account may have {most} droplets and has {len(droplets)}; this stack makes {new} more"
     if new > room:
@@ -245,7 +245,7 @@ def names_wanted(stack: Stack) -> dict[str, set[str]]:
         "VPC": {cluster},
         "firewall": _firewall_names(stack),
         "SSH key": {f"{cluster}-deploy"},
-        "droplet": {node.droplet_name for node in stack.topology.nodes},
+        "droplet": {host.droplet_name for host in stack.topology.hosts},
     }
 
 

@@ -72,7 +72,7 @@ class Examination:
             for mistake in error.mistakes:
                 yield "stack and settings", wrong(str(mistake), "")
         else:
-            hosts, settings = self.stack.topology.nodes, self.stack.settings
+            hosts, settings = self.stack.topology.hosts, self.stack.settings
             yield (
                 "stack and settings",
                 ok(f"{name}: {len(hosts)} hosts in {settings.region}, as {settings.domain} in {settings.zone.name}."),

@@ -20,7 +20,7 @@ LOGIN = "root"
 VALIDITY = "-5m:+12h"
 """Of a certificate; every command makes a new one."""
 
-Node = Mapping[str, Any]
+HostOutput = Mapping[str, Any]
 
 
 def _ssh_keygen(*arguments: str) -> None:
@@ -47,7 +47,7 @@ def ca_public_key(workspace: Workspace) -> str:
     return f"{kind} {key}"
 
 
-def node_named(nodes: Sequence[Node], name: str) -> Node:
+def host_named(nodes: Sequence[HostOutput], name: str) -> HostOutput:
     """Find the node that is meant by a short or a full name."""
     for node in nodes:
         if name in {node["name"], node["fqdn"]} or node["name"].split(".")[0] == name:
@@ -69,7 +69,7 @@ def certify(workspace: Workspace) -> None:
 
 
 def ssh_command(
-    workspace: Workspace, outputs: Mapping[str, Any], node: Node, command: Sequence[str], *, batch: bool = False
+    workspace: Workspace, outputs: Mapping[str, Any], node: HostOutput, command: Sequence[str], *, batch: bool = False
 ) -> list[str]:
     """Compose the command line that logs in to a node, or runs `command` there as the given words.
 

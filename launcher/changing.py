@@ -84,11 +84,11 @@ def show_next(outputs: Mapping[str, Any], image: str | None) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("HOST", "ROLES", "PUBLIC", "PRIVATE"):
         table.add_column(heading)
-    for node in outputs["nodes"]:
+    for node in outputs["hosts"]:
         table.add_row(node["name"], ", ".join(node["roles"]), node["publicAddress"], node["privateAddress"])
     out.print(table)
     out.print(f"\nThe API answers at {outputs['apiEndpoint']}. Next:", highlight=False)
-    first = outputs["nodes"][0]["name"].split(".")[0]
+    first = outputs["hosts"][0]["name"].split(".")[0]
     for command, purpose in (
         ("./triplane status", "what runs where, and how it is"),
         ("./triplane kubectl get nodes -o wide", "the nodes, by the cluster's API, as its administrator"),

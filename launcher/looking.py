@@ -11,7 +11,7 @@ from lab.hosts import operator
 from launcher import lab as daemon
 from launcher import memory, nodes, stacks
 from launcher import status as health
-from launcher.access import certify, node_named, ssh_command
+from launcher.access import certify, host_named, ssh_command
 from launcher.desk import Desk, become
 from launcher.errors import LauncherError
 from launcher.report import console
@@ -75,7 +75,7 @@ def etcdctl(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     """Run etcdctl on the first etcd host that is on."""
     outputs = cluster(desk)
     power = droplets(desk)
-    members = [node for node in outputs["nodes"] if "etcd" in node["roles"]]
+    members = [node for node in outputs["hosts"] if "etcd" in node["roles"]]
     running = [node for node in members if power.get(node["droplet"]) == "active"]
     if not running:
         raise LauncherError("no etcd host is powered on: ./triplane status")
@@ -99,7 +99,7 @@ def _endpoints(arguments: Sequence[str]) -> str:
 def ssh(desk: Desk, host: str, command: Sequence[str]) -> NoReturn:
     """Log in, or run a command."""
     outputs = cluster(desk)
-    node = node_named(outputs["nodes"], host)
+    node = host_named(outputs["hosts"], host)
     certify(desk.workspace)
     become(ssh_command(desk.workspace, outputs, node, command))
 
@@ -138,7 +138,7 @@ def look(desk: Desk) -> health.Snapshot:
         hosts=hosts,
         endpoint=outputs["apiEndpoint"],
         ready=health.readiness(kubectl_command(desk), up_masters, api_port),
-        cluster=nodes.ask(kubectl_command(desk), outputs["nodes"]),
+        cluster=nodes.ask(kubectl_command(desk), outputs["hosts"]),
         certificates=outputs.get("certificates") or {},
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import dnslib  # type: ignore[import-untyped]
 
-from launcher.access import Node
+from launcher.access import HostOutput
 from launcher.errors import LauncherError
 from model.certificates import CLUSTER_DOMAIN
 from model.roles import LABEL_PREFIX
@@ -38,7 +38,7 @@ _PRESSURE = frozenset({"MemoryPressure", "DiskPressure", "PIDPressure", "Network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KubernetesNode:
+class Node:
     """A node, as the API has it."""
 
     name: str
@@ -64,7 +64,7 @@ class Cluster:
     """What the API told, or why it did not."""
 
     trouble: str = ""
-    nodes: tuple[KubernetesNode, ...] = ()
+    nodes: tuple[Node, ...] = ()
     dns_ready: int = 0
     dns_wanted: int = 0
 
@@ -95,7 +95,7 @@ def parse_dns(output: str) -> str | None:
     return None
 
 
-def ask(kubectl: Sequence[str], hosts: Iterable[Node]) -> Cluster:
+def ask(kubectl: Sequence[str], hosts: Iterable[HostOutput]) -> Cluster:
     """Ask the API, as the administrator, and hold what it says against the hosts that there should be."""
     command = [*kubectl, "--request-timeout=10s", "get", "nodes,pods,deployments.apps", "--all-namespaces"]
     done = subprocess.run(
@@ -110,7 +110,7 @@ def ask(kubectl: Sequence[str], hosts: Iterable[Node]) -> Cluster:
     return read(items, hosts)
 
 
-def read(objects: Iterable[Mapping[str, Any]], hosts: Iterable[Node]) -> Cluster:
+def read(objects: Iterable[Mapping[str, Any]], hosts: Iterable[HostOutput]) -> Cluster:
     """Sort what the API has by node; hosts that are none of its nodes are among them."""
     kinds: dict[str, list[Mapping[str, Any]]] = {"Node": [], "Pod": [], "Deployment": []}
     for item in objects:
@@ -134,11 +134,11 @@ def _is_dns(deployment: Mapping[str, Any]) -> bool:
     return (metadata["namespace"], metadata["name"]) == ("kube-system", "coredns")
 
 
-def _node(name: str, host: str, found: Mapping[str, Any] | None, pods: Mapping[str, int]) -> KubernetesNode:
+def _node(name: str, host: str, found: Mapping[str, Any] | None, pods: Mapping[str, int]) -> Node:
     if found is None:
-        return KubernetesNode(name=name, host=host, trouble="not registered", pods=pods)
+        return Node(name=name, host=host, trouble="not registered", pods=pods)
     labels, spec, status = found["metadata"].get("labels", {}), found["spec"], found["status"]
-    return KubernetesNode(
+    return Node(
         name=name,
         host=host,
         trouble=_trouble(status.get("conditions", [])) if host else "no host of the graph: kubectl delete node",

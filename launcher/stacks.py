@@ -199,7 +199,7 @@ def forget(workspace: Workspace, stack: str) -> None:
     shutil.rmtree(workspace.state / ".pulumi" / "history" / workspace.project / stack, ignore_errors=True)
 
 
-OUTPUTS = ("apiEndpoint", "certificates", "commands", "knownHosts", "nodes")
+OUTPUTS = ("apiEndpoint", "certificates", "commands", "hosts", "knownHosts")
 """What the program says of the cluster that is no secret, and so stands in the state as it is."""
 
 

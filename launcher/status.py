@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher import nodes
-from launcher.access import Node, ssh_command
+from launcher.access import HostOutput, ssh_command
 from launcher.workspace import Workspace
 from model.roles import Role
 from model.services import kube_apiserver
@@ -50,7 +50,7 @@ class Service:
 class Host:
     """A droplet, as the cloud and the host itself tell of it."""
 
-    node: Node
+    node: HostOutput
     power: str
     services: tuple[Service, ...] = ()
     trouble: str = ""
@@ -117,7 +117,7 @@ def parse_probe(output: str) -> tuple[Service, ...]:
     return tuple(services)
 
 
-def probe(workspace: Workspace, outputs: Mapping[str, Any], node: Node, power: str, api_port: int) -> Host:
+def probe(workspace: Workspace, outputs: Mapping[str, Any], node: HostOutput, power: str, api_port: int) -> Host:
     """Ask one host."""
     if power != "active":
         return Host(node=node, power=power, trouble=f"powered {power}")
@@ -137,10 +137,10 @@ def probe(workspace: Workspace, outputs: Mapping[str, Any], node: Node, power: s
     return Host(node=node, power=power, services=parse_probe(done.stdout), dns=nodes.parse_dns(done.stdout))
 
 
-def readiness(kubectl: Sequence[str], hosts: Sequence[Node], api_port: int) -> dict[str, str]:
+def readiness(kubectl: Sequence[str], hosts: Sequence[HostOutput], api_port: int) -> dict[str, str]:
     """Ask each API server, by its own address, as the administrator."""
 
-    def ask(node: Node) -> str:
+    def ask(node: HostOutput) -> str:
         server = f"--server=https://{node['publicAddress']}:{api_port}"
         name = f"--tls-server-name={node['fqdn']}"
         done = subprocess.run(
@@ -161,7 +161,7 @@ def probe_all(
     workspace: Workspace, outputs: Mapping[str, Any], power: Mapping[str, str], api_port: int
 ) -> tuple[Host, ...]:
     """Ask all hosts at the same time; `power` is name → what the cloud says."""
-    hosts = outputs["nodes"]
+    hosts = outputs["hosts"]
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
         return tuple(
             pool.map(lambda node: probe(workspace, outputs, node, power.get(node["droplet"], "gone"), api_port), hosts)

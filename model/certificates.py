@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from model.topology import Node
+from model.topology import HostSpec
 
 CLUSTER_DOMAIN = "cluster.local"
 
@@ -64,12 +64,12 @@ NODE_USER = "system:node:"
 """What a kubelet's user begins with, before the node's name (docs/reference/access-authn-authz/node)."""
 
 
-def etcd_client(holder: str, node: Node) -> Leaf:
+def etcd_client(holder: str, host: HostSpec) -> Leaf:
     """A client of etcd; without names, since etcd would hold those against the caller's address."""
     return Leaf(
-        name=f"{holder}-{node.name}",
+        name=f"{holder}-{host.name}",
         authority=Authority.ETCD_CLIENT,
-        common_name=f"{holder}-{node.name}",
+        common_name=f"{holder}-{host.name}",
         uses=CLIENT_USES,
     )
 

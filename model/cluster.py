@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from model.releases import Releases
-from model.topology import Node, Topology
+from model.topology import HostSpec, Topology
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Cluster:
         """URL of the API for people."""
         return f"https://{self.topology.api_name}:{self.api_port}"
 
-    def api_url_of(self, master: Node) -> str:
+    def api_url_of(self, master: HostSpec) -> str:
         """URL of one master's own API server."""
         return f"https://{master.private_name}:{self.api_port}"
 

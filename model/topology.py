@@ -48,7 +48,7 @@ class PoolLike(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
+class HostSpec:
     """One host."""
 
     name: str
@@ -72,7 +72,7 @@ class Node:
         return self.private_name
 
     @property
-    def overlay(self) -> bool:
+    def on_pod_network(self) -> bool:
         """Whether it is on the pod network."""
         return bool(self.roles & KUBELET_ROLES)
 
@@ -93,14 +93,14 @@ class Topology:
 
     cluster: str
     domain: str
-    nodes: tuple[Node, ...]
+    hosts: tuple[HostSpec, ...]
 
     @classmethod
     def of(cls, *, cluster: str, domain: str, pools: Iterable[PoolLike], droplets_as_nodes: bool = False) -> Topology:
         """Number the hosts of each pool from 0; `droplets_as_nodes` names a droplet as Kubernetes names its node."""
         private = f"{INTERNAL}.{domain}"
-        nodes = tuple(
-            Node(
+        hosts = tuple(
+            HostSpec(
                 name=f"{pool.name}-{index}",
                 pool=pool.name,
                 fqdn=f"{pool.name}-{index}.{domain}",
@@ -114,36 +114,31 @@ class Topology:
             for pool in pools
             for index in range(pool.count)
         )
-        return cls(cluster=cluster, domain=domain, nodes=nodes)
+        return cls(cluster=cluster, domain=domain, hosts=hosts)
 
-    def having(self, *roles: Role) -> tuple[Node, ...]:
+    def having(self, *roles: Role) -> tuple[HostSpec, ...]:
         """The hosts with any of these roles."""
-        return tuple(node for node in self.nodes if node.roles & frozenset(roles))
+        return tuple(host for host in self.hosts if host.roles & frozenset(roles))
 
     @property
-    def etcd(self) -> tuple[Node, ...]:
+    def etcd(self) -> tuple[HostSpec, ...]:
         """Members of the etcd cluster."""
         return self.having(Role.ETCD)
 
     @property
-    def masters(self) -> tuple[Node, ...]:
+    def masters(self) -> tuple[HostSpec, ...]:
         """Hosts of the control plane."""
         return self.having(Role.KUBE_MASTER)
 
     @property
-    def overlay(self) -> tuple[Node, ...]:
-        """Hosts on the pod network."""
+    def nodes(self) -> tuple[HostSpec, ...]:
+        """Hosts that are nodes of Kubernetes: all that are on the pod network."""
         return self.having(*KUBELET_ROLES)
 
-    @property
-    def kubelets(self) -> tuple[Node, ...]:
-        """Hosts that are nodes of Kubernetes: all that are on the pod network."""
-        return self.overlay
-
     @staticmethod
-    def pools_of(nodes: Iterable[Node]) -> tuple[tuple[Node, ...], ...]:
+    def pools_of(hosts: Iterable[HostSpec]) -> tuple[tuple[HostSpec, ...], ...]:
         """Group hosts by their pool, in order: a change goes through pools side by side, and through each in turn."""
-        return tuple(tuple(pool) for _, pool in groupby(nodes, key=lambda node: node.pool))
+        return tuple(tuple(pool) for _, pool in groupby(hosts, key=lambda host: host.pool))
 
     @property
     def api_name(self) -> str:
@@ -158,7 +153,7 @@ class Topology:
     @property
     def etcd_client_urls(self) -> tuple[str, ...]:
         """Every member's client URL."""
-        return tuple(node.etcd_client_url for node in self.etcd)
+        return tuple(host.etcd_client_url for host in self.etcd)
 
     def scoped_tag(self, role: Role) -> str:
         """The role's tag of this cluster alone: tags are account-wide, so firewalls select by this one."""

@@ -114,11 +114,11 @@ def _names(settings: Settings) -> Iterator[Mistake]:
             problem=f"is outside the zone {zone}. Write a name that ends in .{zone}, e.g. k8s.{zone}, or another zone.",
         )
     topology = settings.topology
-    for nodes, limit, what in (
-        (topology.kubelets, LONGEST_NODE_NAME, "Kubernetes' nodes take"),
-        (topology.nodes, LONGEST_HOST_NAME, "hosts and certificates take"),
+    for hosts, limit, what in (
+        (topology.nodes, LONGEST_NODE_NAME, "Kubernetes' nodes take"),
+        (topology.hosts, LONGEST_HOST_NAME, "hosts and certificates take"),
     ):
-        longest = max((node.private_name for node in nodes), key=len, default="")
+        longest = max((host.private_name for host in hosts), key=len, default="")
         if len(longest) > limit:
             yield Mistake(
                 setting="triplane:domain",
@@ -141,7 +141,7 @@ def _addresses(settings: Settings) -> Iterator[Mistake]:
     if hosts > room:
         mistakes.setdefault("vpcCidr", f"has room for {room} droplets, and there are {hosts}. Write a wider range.")
     blocks = 2 ** max(POD_BLOCK_PREFIX - settings.pod_cidr.prefixlen, 0) - 1  # flannel leaves out the first one
-    overlay = len(settings.topology.overlay)
+    overlay = len(settings.topology.nodes)
     if overlay > blocks:
         mistakes.setdefault(
             "podCidr",

@@ -51,7 +51,7 @@ class Host:
     @classmethod
     def all_of(cls, topology: Topology) -> list[Host]:
         """All droplets of a topology, under either name."""
-        return [cls(names=frozenset({node.fqdn, node.private_name}), pool=node.pool) for node in topology.nodes]
+        return [cls(names=frozenset({host.fqdn, host.private_name}), pool=host.pool) for host in topology.hosts]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from model.secrets import SecretFile
 from model.service import Binaries, Health, Service
 from model.services import cni
 from model.steps import step, unit
-from model.topology import KUBELET_ROLES, Node
+from model.topology import KUBELET_ROLES, HostSpec
 
 NAME = UNIT = "containerd"
 ROLES = tuple(KUBELET_ROLES)
@@ -85,12 +85,12 @@ def registry_hosts(registry: str) -> str:
     return _toml({"server": registry, "capabilities": ["pull", "resolve"]})
 
 
-def secrets(_cluster: Cluster, _node: Node) -> tuple[SecretFile, ...]:
+def secrets(_cluster: Cluster, _host: HostSpec) -> tuple[SecretFile, ...]:
     """None: it pulls what anyone may pull."""
     return ()
 
 
-def service(cluster: Cluster, _node: Node) -> Service:
+def service(cluster: Cluster, _host: HostSpec) -> Service:
     """Run containerd until it answers and has the sandbox image, then connect pods by flannel's lease."""
     installed = cluster.installed(NAME)
     daemon = (

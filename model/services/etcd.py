@@ -11,7 +11,7 @@ from model.roles import Role
 from model.secrets import SecretFile, authority, pair
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
 from model.steps import unit
-from model.topology import Node, Topology
+from model.topology import HostSpec, Topology
 
 NAME = UNIT = "etcd"
 ROLES = (Role.ETCD,)
@@ -52,38 +52,38 @@ FLAG_RULES = FlagRules(
 )
 
 
-def peer(node: Node) -> Leaf:
+def peer(host: HostSpec) -> Leaf:
     """What a member shows its peers; they look the name up and compare it with the caller's address."""
     return Leaf(
-        name=f"etcd-peer-{node.name}",
+        name=f"etcd-peer-{host.name}",
         authority=Authority.ETCD_PEER,
-        common_name=node.private_name,
-        dns_names=(node.private_name,),
+        common_name=host.private_name,
+        dns_names=(host.private_name,),
         uses=PEER_USES,
     )
 
 
-def server(node: Node) -> Leaf:
+def server(host: HostSpec) -> Leaf:
     """What a member shows its clients."""
     return Leaf(
-        name=f"etcd-server-{node.name}",
+        name=f"etcd-server-{host.name}",
         authority=Authority.ETCD_SERVER,
-        common_name=node.private_name,
-        dns_names=(node.private_name, "localhost"),
+        common_name=host.private_name,
+        dns_names=(host.private_name, "localhost"),
         addresses=(LOOPBACK,),
         uses=SERVER_USES,
     )
 
 
-def secrets(_cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+def secrets(_cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """Authorities and two certificates of the member; and what etcdctl on its host needs, which restarts nothing."""
     return (
         authority(PEER_CA, Authority.ETCD_PEER, owner=OWNER),
         authority(CLIENT_CA, Authority.ETCD_CLIENT, owner=OWNER),
         authority(SERVER_CA, Authority.ETCD_SERVER, owner=OWNER, restarts=False),
-        *pair(PEER, peer(node), owner=OWNER),
-        *pair(SERVER, server(node), owner=OWNER),
-        *pair(CTL, etcd_client("etcdctl", node), restarts=False),
+        *pair(PEER, peer(host), owner=OWNER),
+        *pair(SERVER, server(host), owner=OWNER),
+        *pair(CTL, etcd_client("etcdctl", host), restarts=False),
     )
 
 
@@ -92,13 +92,13 @@ HEALTH = Health(
 )
 
 
-def environment(cluster: Cluster, node: Node) -> str:
+def environment(cluster: Cluster, host: HostSpec) -> str:
     """ETCD_* settings of a member (etcd, op-guide/configuration)."""
     settings = {
-        "name": node.name,
+        "name": host.name,
         "data-dir": DATA,
-        "advertise-client-urls": node.etcd_client_url,
-        "initial-advertise-peer-urls": node.etcd_peer_url,
+        "advertise-client-urls": host.etcd_client_url,
+        "initial-advertise-peer-urls": host.etcd_peer_url,
         "client-cert-auth": "true",
         "trusted-ca-file": CLIENT_CA,
         "cert-file": SERVER[0],
@@ -134,11 +134,11 @@ def etcdctl_environment(topology: Topology) -> str:
     )
 
 
-def service(cluster: Cluster, node: Node, *, first: bool) -> Service:
+def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
     """Configure the member and let it found or join the cluster; `first` is false where it must not found one."""
     topology = cluster.topology
     members = topology.etcd
-    others = [other for other in members if other != node]
+    others = [other for other in members if other != host]
     installed = cluster.installed(NAME)
     listen = {
         "listen-peer-urls": f"https://${{PRIVATE_ADDRESS}}:{ports.ETCD_PEER.number}",
@@ -154,7 +154,7 @@ def service(cluster: Cluster, node: Node, *, first: bool) -> Service:
         binaries=(Binaries(component=NAME, file=NAME, step=NAME, links=("etcdctl", "etcdutl")),),
         settled=(HostFile(path=paths.ETCD_CTL_ENVIRONMENT, content=etcdctl_environment(topology)),),
         files=(
-            HostFile(path=ENVIRONMENT, content=environment(cluster, node)),
+            HostFile(path=ENVIRONMENT, content=environment(cluster, host)),
             unit(
                 NAME,
                 UNIT,
@@ -166,16 +166,16 @@ def service(cluster: Cluster, node: Node, *, first: bool) -> Service:
             ),
         ),
         environment=HOST_ENVIRONMENT,
-        secrets=secrets(cluster, node),
-        member=node.name,
-        peer_url=node.etcd_peer_url,
-        client_url=node.etcd_client_url,
+        secrets=secrets(cluster, host),
+        member=host.name,
+        peer_url=host.etcd_peer_url,
+        client_url=host.etcd_client_url,
         expected=",".join(f"{member.name}={member.etcd_peer_url}" for member in members),
         others=",".join(other.etcd_client_url for other in others),
         first="yes" if first else "no",
-        started=members.index(node) + 1,
+        started=members.index(host) + 1,
         quorum=len(members) // 2 + 1,
-        last=node == members[-1],
+        last=host == members[-1],
         installed=installed,
         data=DATA,
         etcdctl_environment=paths.ETCD_CTL_ENVIRONMENT,

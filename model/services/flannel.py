@@ -14,7 +14,7 @@ from model.flags import FlagRules, arguments
 from model.secrets import SecretFile, authority, pair
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
 from model.steps import step, unit
-from model.topology import KUBELET_ROLES, Node, Topology
+from model.topology import KUBELET_ROLES, HostSpec, Topology
 
 NAME = "flannel"
 UNIT = "flanneld"
@@ -64,12 +64,12 @@ def members(topology: Topology) -> str:
     return f'ETCD_MEMBERS="{",".join(topology.etcd_client_urls)}"\n'
 
 
-def secrets(_cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+def secrets(_cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """flanneld's way into etcd."""
-    return (authority(CA, Authority.ETCD_SERVER), *pair(CLIENT, etcd_client("flannel-etcd-client", node)))
+    return (authority(CA, Authority.ETCD_SERVER), *pair(CLIENT, etcd_client("flannel-etcd-client", host)))
 
 
-def service(cluster: Cluster, node: Node) -> Service:
+def service(cluster: Cluster, host: HostSpec) -> Service:
     """Run flanneld on this host's VPC address."""
     own = {
         "etcd-endpoints": "${ETCD_MEMBERS}",
@@ -104,7 +104,7 @@ def service(cluster: Cluster, node: Node) -> Service:
             ),
         ),
         environment=HOST_ENVIRONMENT,
-        secrets=secrets(cluster, node),
+        secrets=secrets(cluster, host),
         health=HEALTH,
         subnet=paths.FLANNEL_SUBNET,
         interface=INTERFACE,

@@ -27,7 +27,7 @@ from model.secrets import EncryptionConfiguration, SecretFile, ServiceAccountKey
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
 from model.services.flannel import members
 from model.steps import unit
-from model.topology import INTERNAL, Node, api_service_address
+from model.topology import INTERNAL, HostSpec, api_service_address
 
 NAME = UNIT = "kube-apiserver"
 ROLES = (Role.KUBE_MASTER,)
@@ -96,7 +96,7 @@ FLAG_RULES = FlagRules(
 )
 
 
-def serving(cluster: Cluster, node: Node) -> Leaf:
+def serving(cluster: Cluster, host: HostSpec) -> Leaf:
     """The API server's serving certificate: every name that it is called by, and no address that may change."""
     topology = cluster.topology
     domain = topology.domain
@@ -107,14 +107,14 @@ def serving(cluster: Cluster, node: Node) -> Leaf:
         f"kubernetes.default.svc.{CLUSTER_DOMAIN}",
     )
     return Leaf(
-        name=f"apiserver-{node.name}",
+        name=f"apiserver-{host.name}",
         authority=Authority.KUBERNETES,
         common_name=NAME,
         dns_names=(
             topology.api_name,
             topology.api_private_name,
-            node.fqdn,
-            node.private_name,
+            host.fqdn,
+            host.private_name,
             f"*.{domain}",
             f"*.{INTERNAL}.{domain}",
             *in_cluster,
@@ -125,22 +125,22 @@ def serving(cluster: Cluster, node: Node) -> Leaf:
     )
 
 
-def kubelet_client(node: Node) -> Leaf:
+def kubelet_client(host: HostSpec) -> Leaf:
     """How the API server calls kubelets; what it may do there is RBAC's to say, so it is in no privileged group."""
-    return kubernetes_client(f"apiserver-kubelet-client-{node.name}", "kube-apiserver-kubelet-client")
+    return kubernetes_client(f"apiserver-kubelet-client-{host.name}", "kube-apiserver-kubelet-client")
 
 
-def front_proxy_client(node: Node) -> Leaf:
+def front_proxy_client(host: HostSpec) -> Leaf:
     """How the API server calls aggregated API servers."""
     return Leaf(
-        name=f"front-proxy-client-{node.name}",
+        name=f"front-proxy-client-{host.name}",
         authority=Authority.FRONT_PROXY,
         common_name="front-proxy-client",
         uses=CLIENT_USES,
     )
 
 
-def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """Authorities, tokens' keys, four certificates, and the keys for encryption at rest."""
     return (
         authority(CA, Authority.KUBERNETES),
@@ -150,10 +150,10 @@ def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
         authority(ETCD_CA, Authority.ETCD_SERVER),
         SecretFile(path=SERVICE_ACCOUNT_PUBLIC, content=ServiceAccountKey(public=True)),
         SecretFile(path=SERVICE_ACCOUNT_KEY, content=ServiceAccountKey()),
-        *pair(SERVING, serving(cluster, node)),
-        *pair(ETCD_CLIENT, etcd_client("apiserver-etcd-client", node)),
-        *pair(KUBELET_CLIENT, kubelet_client(node)),
-        *pair(FRONT_PROXY_CLIENT, front_proxy_client(node)),
+        *pair(SERVING, serving(cluster, host)),
+        *pair(ETCD_CLIENT, etcd_client("apiserver-etcd-client", host)),
+        *pair(KUBELET_CLIENT, kubelet_client(host)),
+        *pair(FRONT_PROXY_CLIENT, front_proxy_client(host)),
         SecretFile(path=ENCRYPTION, content=EncryptionConfiguration()),
     )
 
@@ -359,7 +359,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def service(cluster: Cluster, node: Node) -> Service:
+def service(cluster: Cluster, host: HostSpec) -> Service:
     """Run the API server, until it is ready."""
     extra = cluster.flags(NAME)
     if more := extra.get("enable-admission-plugins"):
@@ -392,7 +392,7 @@ def service(cluster: Cluster, node: Node) -> Service:
             ),
         ),
         environment=HOST_ENVIRONMENT,
-        secrets=secrets(cluster, node),
+        secrets=secrets(cluster, host),
         health=health(cluster.api_port),
         names=" ".join(member.private_name for member in cluster.topology.etcd),
         port=cluster.api_port,

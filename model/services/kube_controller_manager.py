@@ -10,7 +10,7 @@ from model.roles import Role
 from model.secrets import AuthorityKey, Kubeconfig, SecretFile, ServiceAccountKey, authority
 from model.service import Binaries, Health, Service, define
 from model.steps import unit
-from model.topology import Node
+from model.topology import HostSpec
 
 NAME = UNIT = "kube-controller-manager"
 ROLES = (Role.KUBE_MASTER,)
@@ -40,15 +40,15 @@ FLAG_RULES = FlagRules(
 )
 
 
-def client(node: Node) -> Leaf:
+def client(host: HostSpec) -> Leaf:
     """The user that Kubernetes' own role bindings know (docs/reference/access-authn-authz/rbac)."""
-    return kubernetes_client(f"controller-manager-{node.name}", "system:kube-controller-manager")
+    return kubernetes_client(f"controller-manager-{host.name}", "system:kube-controller-manager")
 
 
-def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """Each controller manager calls the API server of its own master."""
     return (
-        SecretFile(path=KUBECONFIG, content=Kubeconfig(client(node), cluster.api_url_of(node))),
+        SecretFile(path=KUBECONFIG, content=Kubeconfig(client(host), cluster.api_url_of(host))),
         authority(CA, Authority.KUBERNETES),
         authority(SIGNING[0], Authority.CLUSTER_SIGNING),
         SecretFile(path=SIGNING[1], content=AuthorityKey(Authority.CLUSTER_SIGNING)),
@@ -84,7 +84,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def service(cluster: Cluster, node: Node) -> Service:
+def service(cluster: Cluster, host: HostSpec) -> Service:
     """Run the controller manager, until it is healthy."""
     return define(
         "service",
@@ -105,8 +105,8 @@ def service(cluster: Cluster, node: Node) -> Service:
                 capabilities="",
             ),
         ),
-        secrets=secrets(cluster, node),
+        secrets=secrets(cluster, host),
         health=HEALTH,
-        names=node.private_name,
+        names=host.private_name,
         port=ports.CONTROLLER_MANAGER.number,
     )

@@ -13,7 +13,7 @@ from model.flags import FlagRules, arguments
 from model.secrets import Kubeconfig, SecretFile
 from model.service import Binaries, Health, Service, define
 from model.steps import unit
-from model.topology import KUBELET_ROLES, Node, api_service_address
+from model.topology import KUBELET_ROLES, HostSpec, api_service_address
 
 NAME = UNIT = "kube-proxy"
 ROLES = tuple(KUBELET_ROLES)
@@ -33,17 +33,17 @@ FLAG_RULES = FlagRules(
 """Its file takes the place of every flag but those of logging (kubernetes, cmd/kube-proxy/app/options.go, Complete)."""
 
 
-def client(node: Node) -> Leaf:
+def client(host: HostSpec) -> Leaf:
     """The user that Kubernetes' own role bindings know (docs/reference/access-authn-authz/rbac)."""
-    return kubernetes_client(f"kube-proxy-{node.name}", "system:kube-proxy")
+    return kubernetes_client(f"kube-proxy-{host.name}", "system:kube-proxy")
 
 
-def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """Who it is for the API."""
-    return (SecretFile(path=KUBECONFIG, content=Kubeconfig(client(node), cluster.api_url)),)
+    return (SecretFile(path=KUBECONFIG, content=Kubeconfig(client(host), cluster.api_url)),)
 
 
-def configuration(cluster: Cluster, node: Node) -> str:
+def configuration(cluster: Cluster, host: HostSpec) -> str:
     """kube-proxy's configuration (docs/reference/config-api/kube-proxy-config.v1alpha1), but for `mode`: the host's."""
     # Load balancers that a cloud controller manager makes ask for the health, from other hosts.
     health = "0.0.0.0" if cluster.cloud_controller else "127.0.0.1"  # noqa: S104 - who gets there is the firewalls' to say
@@ -52,7 +52,7 @@ def configuration(cluster: Cluster, node: Node) -> str:
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
             "clientConnection": {"kubeconfig": KUBECONFIG},
-            "hostnameOverride": node.node_name,
+            "hostnameOverride": host.node_name,
             "clusterCIDR": str(cluster.pods),
             "healthzBindAddress": f"{health}:{ports.KUBE_PROXY_HEALTH.number}",
             "metricsBindAddress": f"127.0.0.1:{ports.KUBE_PROXY_METRICS.number}",
@@ -66,7 +66,7 @@ def configuration(cluster: Cluster, node: Node) -> str:
     )
 
 
-def service(cluster: Cluster, node: Node) -> Service:
+def service(cluster: Cluster, host: HostSpec) -> Service:
     """Run kube-proxy until services can be reached from this host."""
     return define(
         NAME,
@@ -82,11 +82,11 @@ def service(cluster: Cluster, node: Node) -> Service:
         ),
         # The step writes it, with the mode that the host's packet filter takes.
         environment=(CONFIGURATION,),
-        secrets=secrets(cluster, node),
+        secrets=secrets(cluster, host),
         health=HEALTH,
         health_port=ports.KUBE_PROXY_HEALTH.number,
         mark=END_OF_FILE,
-        configuration=configuration(cluster, node),
+        configuration=configuration(cluster, host),
         configuration_path=CONFIGURATION,
         kubeconfig=KUBECONFIG,
         service_url=f"https://{api_service_address(cluster.services)}:{ports.HTTPS.number}",

@@ -12,7 +12,7 @@ from model.roles import Role
 from model.secrets import Kubeconfig, SecretFile
 from model.service import Binaries, Health, Service, define
 from model.steps import unit
-from model.topology import Node
+from model.topology import HostSpec
 
 NAME = UNIT = "kube-scheduler"
 ROLES = (Role.KUBE_MASTER,)
@@ -30,14 +30,14 @@ FLAG_RULES = FlagRules(
 )
 
 
-def client(node: Node) -> Leaf:
+def client(host: HostSpec) -> Leaf:
     """The user that Kubernetes' own role bindings know (docs/reference/access-authn-authz/rbac)."""
-    return kubernetes_client(f"scheduler-{node.name}", "system:kube-scheduler")
+    return kubernetes_client(f"scheduler-{host.name}", "system:kube-scheduler")
 
 
-def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """Each scheduler calls the API server of its own master."""
-    return (SecretFile(path=KUBECONFIG, content=Kubeconfig(client(node), cluster.api_url_of(node))),)
+    return (SecretFile(path=KUBECONFIG, content=Kubeconfig(client(host), cluster.api_url_of(host))),)
 
 
 def configuration() -> str:
@@ -68,7 +68,7 @@ def own_flags() -> dict[str, str]:
     }
 
 
-def service(cluster: Cluster, node: Node) -> Service:
+def service(cluster: Cluster, host: HostSpec) -> Service:
     """Run the scheduler, until it is healthy."""
     return define(
         "service",
@@ -90,8 +90,8 @@ def service(cluster: Cluster, node: Node) -> Service:
                 capabilities="",
             ),
         ),
-        secrets=secrets(cluster, node),
+        secrets=secrets(cluster, host),
         health=HEALTH,
-        names=node.private_name,
+        names=host.private_name,
         port=ports.SCHEDULER.number,
     )

@@ -15,7 +15,7 @@ from model.roles import Role
 from model.secrets import Kubeconfig, SecretFile, authority, pair
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
 from model.steps import unit
-from model.topology import KUBELET_ROLES, Node, dns_service_address
+from model.topology import KUBELET_ROLES, HostSpec, dns_service_address
 
 NAME = UNIT = "kubelet"
 ROLES = tuple(KUBELET_ROLES)
@@ -89,32 +89,32 @@ FLAG_RULES = FlagRules(
 _DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
 
 
-def client(node: Node) -> Leaf:
+def client(host: HostSpec) -> Leaf:
     """The user and the group that the Node authorizer and NodeRestriction hold to this one node and its pods."""
-    return kubernetes_client(f"kubelet-client-{node.name}", f"{NODE_USER}{node.node_name}", "system:nodes")
+    return kubernetes_client(f"kubelet-client-{host.name}", f"{NODE_USER}{host.node_name}", "system:nodes")
 
 
-def serving(node: Node) -> Leaf:
+def serving(host: HostSpec) -> Leaf:
     """What a kubelet shows the API server, under the authority that signs kubelets' own requests too."""
     return Leaf(
-        name=f"kubelet-serving-{node.name}",
+        name=f"kubelet-serving-{host.name}",
         authority=Authority.CLUSTER_SIGNING,
-        common_name=node.node_name,
-        dns_names=(node.node_name,),
+        common_name=host.node_name,
+        dns_names=(host.node_name,),
         uses=SERVER_USES,
     )
 
 
-def secrets(cluster: Cluster, node: Node) -> tuple[SecretFile, ...]:
+def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """Who it is for the API, and who it is for those that call it."""
     return (
-        SecretFile(path=KUBECONFIG, content=Kubeconfig(client(node), cluster.api_url)),
+        SecretFile(path=KUBECONFIG, content=Kubeconfig(client(host), cluster.api_url)),
         authority(CA, Authority.KUBERNETES),
-        *pair(SERVING, serving(node)),
+        *pair(SERVING, serving(host)),
     )
 
 
-def own_flags(cluster: Cluster, node: Node) -> dict[str, str]:
+def own_flags(cluster: Cluster, host: HostSpec) -> dict[str, str]:
     """What no configuration file takes (docs/reference/command-line-tools-reference/kubelet).
 
     Where a cloud controller manager initializes nodes, a new one has a taint until it has done so.
@@ -124,7 +124,7 @@ def own_flags(cluster: Cluster, node: Node) -> dict[str, str]:
         "config-dir": DROP_INS,
         "kubeconfig": KUBECONFIG,
         # A name that resolves to the VPC address: what API servers call it by, and all that its certificate holds.
-        "hostname-override": node.node_name,
+        "hostname-override": host.node_name,
         # The default route is the public interface's, and so would be the address.
         "node-ip": "${PRIVATE_ADDRESS}",
         # As DigitalOcean's controllers write it (digitalocean-cloud-controller-manager, docs/getting-started.md).
@@ -133,7 +133,7 @@ def own_flags(cluster: Cluster, node: Node) -> dict[str, str]:
     }
 
 
-def configuration(cluster: Cluster, node: Node) -> str:
+def configuration(cluster: Cluster, host: HostSpec) -> str:
     """A kubelet's configuration (docs/reference/config-api/kubelet-config.v1beta1), but for what the runtime tells.
 
     `streamingConnectionIdleTimeout` (CIS 4.2.5) is not among it: no release that can be chosen heeds it any more.
@@ -149,7 +149,7 @@ def configuration(cluster: Cluster, node: Node) -> str:
             "resolvConf": POD_RESOLV_CONF,
             "registerWithTaints": [
                 {"key": taint.key, **({"value": taint.value} if taint.value else {}), "effect": taint.effect}
-                for taint in node.taints
+                for taint in host.taints
             ],
             # Who may ask it: the API servers, whom the Kubernetes CA signs for, and tokens that an API server knows.
             "port": ports.KUBELET.number,
@@ -178,7 +178,7 @@ def configuration(cluster: Cluster, node: Node) -> str:
             # A host that is told to shut down ends its pods first; those that the node itself needs go last.
             "shutdownGracePeriod": "30s",
             "shutdownGracePeriodCriticalPods": "10s",
-            "kubeReserved": _reserved(node.roles),
+            "kubeReserved": _reserved(host.roles),
             "systemReserved": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"},
         }
     )
@@ -193,7 +193,7 @@ def _reserved(roles: Collection[Role]) -> dict[str, str]:
     }
 
 
-def service(cluster: Cluster, node: Node) -> Service:
+def service(cluster: Cluster, host: HostSpec) -> Service:
     """Run the kubelet until its node is Ready."""
     sysctls = HostFile(
         path="/etc/sysctl.d/80-triplane-kubelet.conf",
@@ -206,17 +206,17 @@ def service(cluster: Cluster, node: Node) -> Service:
         binaries=(Binaries(component="kubernetes", file=NAME, step=NAME),),
         settled=(sysctls,),
         files=(
-            HostFile(path=CONFIGURATION, content=configuration(cluster, node)),
+            HostFile(path=CONFIGURATION, content=configuration(cluster, host)),
             unit(
                 NAME,
                 UNIT,
                 host_environment=paths.HOST_ENVIRONMENT,
                 installed=cluster.installed("kubernetes"),
-                arguments=arguments(own_flags(cluster, node), cluster.flags(NAME)),
+                arguments=arguments(own_flags(cluster, host), cluster.flags(NAME)),
             ),
         ),
         environment=HOST_ENVIRONMENT,
-        secrets=secrets(cluster, node),
+        secrets=secrets(cluster, host),
         health=HEALTH,
         sysctls=sysctls.path,
         static_pods=STATIC_PODS,
@@ -225,7 +225,7 @@ def service(cluster: Cluster, node: Node) -> Service:
         renewed=RENEWED,
         kubeconfig=KUBECONFIG,
         server=cluster.api_url,
-        node=node.node_name,
+        node=host.node_name,
         names=urlsplit(cluster.api_url).hostname,
         port=ports.KUBELET.number,
     )

@@ -38,5 +38,5 @@ def leaves(cluster: Cluster) -> tuple[Leaf, ...]:
 
 def _of_services(cluster: Cluster) -> Iterator[Leaf]:
     for service in SERVICES:
-        for node in cluster.topology.having(*service.ROLES):
-            yield from leaves_in(service.secrets(cluster, node))
+        for host in cluster.topology.having(*service.ROLES):
+            yield from leaves_in(service.secrets(cluster, host))

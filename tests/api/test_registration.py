@@ -11,7 +11,7 @@ import pytest
 from model.roles import CONTROL_PLANE, NODE, Role
 from model.steps import registration
 from model.taints import Taint
-from model.topology import Node, Topology
+from model.topology import HostSpec, Topology
 from settings.labels import taint
 from tests.api.server import ApiServer, Outcome
 
@@ -30,9 +30,9 @@ class Pool:
     taints: tuple[Taint, ...] = ()
 
 
-def node_of(name: str, role: Role = Role.KUBE_NODE, *, taints: tuple[str, ...] = (), **labels: str) -> Node:
+def node_of(name: str, role: Role = Role.KUBE_NODE, *, taints: tuple[str, ...] = (), **labels: str) -> HostSpec:
     pool = Pool(name, (role,), labels=labels, taints=tuple(map(taint, taints)))
-    return Topology.of(cluster="lab", domain="example.com", pools=[pool]).nodes[0]
+    return Topology.of(cluster="lab", domain="example.com", pools=[pool]).hosts[0]
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,12 @@ def empty(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def join(
-    api: ApiServer, node: Node, *, ready: str = "True", taints: tuple[dict[str, str], ...] = (), droplet: str = DROPLET
+    api: ApiServer,
+    node: HostSpec,
+    *,
+    ready: str = "True",
+    taints: tuple[dict[str, str], ...] = (),
+    droplet: str = DROPLET,
 ) -> None:
     """What its kubelet does; the API server adds a taint until a controller takes it off, as it does for any node."""
     name = node.node_name
@@ -56,19 +61,19 @@ def join(
     api.status("node", name, {"conditions": [{"type": "Ready", "status": ready}]})
 
 
-def register(api: ApiServer, node: Node) -> Outcome:
-    return api.run(registration.script(node=node), f"{node.name}-registration", DROPLET)
+def register(api: ApiServer, node: HostSpec) -> Outcome:
+    return api.run(registration.script(host=node), f"{node.name}-registration", DROPLET)
 
 
-def arrive(api: ApiServer, node: Node, droplet: str) -> Outcome:
-    return api.run(registration.arrival(node=node), f"{node.name}-removal", droplet)
+def arrive(api: ApiServer, node: HostSpec, droplet: str) -> Outcome:
+    return api.run(registration.arrival(host=node), f"{node.name}-removal", droplet)
 
 
-def remove(api: ApiServer, node: Node) -> Outcome:
-    return api.run(registration.removal(node=node), f"{node.name}-removal")
+def remove(api: ApiServer, node: HostSpec) -> Outcome:
+    return api.run(registration.removal(host=node), f"{node.name}-removal")
 
 
-def pod(api: ApiServer, name: str, node: Node, *, owner: str = "ReplicaSet") -> None:
+def pod(api: ApiServer, name: str, node: HostSpec, *, owner: str = "ReplicaSet") -> None:
     """A pod that runs there, and ends as soon as it is asked to."""
     owners = [{"apiVersion": "apps/v1", "kind": owner, "name": "web", "uid": "1", "controller": True}] if owner else []
     api.apply(
@@ -104,11 +109,11 @@ def names(api: ApiServer, kind: str) -> set[str]:
     return {item["metadata"]["name"] for item in api.get(kind)["items"]}
 
 
-def labels(api: ApiServer, node: Node) -> dict[str, str]:
+def labels(api: ApiServer, node: HostSpec) -> dict[str, str]:
     return dict(api.get("node", node.node_name)["metadata"]["labels"])
 
 
-def taints(api: ApiServer, node: Node) -> set[str]:
+def taints(api: ApiServer, node: HostSpec) -> set[str]:
     found: list[dict[str, Any]] = api.get("node", node.node_name)["spec"].get("taints", [])
     return {str(Taint(key=t["key"], value=t.get("value", ""), effect=t["effect"])) for t in found}
 

@@ -147,7 +147,7 @@ def test_records_of_others_elsewhere_and_the_stacks_own_are_well(
     topology = make_stack().topology
     make_record(client, f"www.{ZONE_NAME}")
     own = make_record(client, topology.api_name)
-    text = {"id": "f" * 32, "name": topology.nodes[0].fqdn, "type": "TXT", "content": "mine"}
+    text = {"id": "f" * 32, "name": topology.hosts[0].fqdn, "type": "TXT", "content": "mine"}
     lab.changes[f"{ZONE}/dns_records"] = lambda body: body["result"].append(text)
     found = cloudflare.records(make_stack(made={DNS_RECORD: {own}}), flare)
     assert found.state is State.OK
@@ -155,7 +155,7 @@ def test_records_of_others_elsewhere_and_the_stacks_own_are_well(
 
 
 def test_records_that_are_in_the_way_are_told(stack: Stack, flare: Reader, client: httpx.Client) -> None:
-    node = stack.topology.nodes[0]
+    node = stack.topology.hosts[0]
     make_record(client, node.fqdn)
     make_record(client, stack.topology.api_private_name, "A", "10.0.0.1")
     found = cloudflare.records(stack, flare)

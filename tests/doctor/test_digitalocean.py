@@ -143,7 +143,7 @@ def test_a_size_that_is_too_small_is_told(make_stack: MakeStack, ocean: Reader, 
 def test_hosts_that_exist_need_no_offer(make_stack: MakeStack, ocean: Reader, lab: Altered, customer: Customer) -> None:
     pools = [{"name": "all", "roles": ["etcd", "kube-master"], "count": 1, "size": "s-1vcpu-2gb"}]
     stack = make_stack(pools=pools)
-    customer.droplet(stack.topology.nodes[0].fqdn, size="s-1vcpu-2gb")
+    customer.droplet(stack.topology.hosts[0].fqdn, size="s-1vcpu-2gb")
     lab.changes["/v2/regions"] = lambda body: change_region(body, sizes=["s-1vcpu-1gb"])
     found = digitalocean.offer(stack, ocean)
     assert found.state is State.NOTE
@@ -274,7 +274,7 @@ def test_nothing_in_the_way_is_well(make_stack: MakeStack, ocean: Reader, custom
 def test_what_an_earlier_cluster_left_is_told(make_stack: MakeStack, ocean: Reader, customer: Customer) -> None:
     stack = make_stack()
     vpc = customer.vpc("10.240.0.0/20", name="prod")
-    droplet = customer.droplet(stack.topology.nodes[0].fqdn)
+    droplet = customer.droplet(stack.topology.hosts[0].fqdn)
     customer.client.tags.create({"name": "prod-etcd"})
     tagged = customer.droplet("other", tags=["prod-etcd"])
     wall = customer.client.firewalls.create(

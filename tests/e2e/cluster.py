@@ -158,8 +158,8 @@ class Cluster:
         self.__dict__.pop("outputs", None)
 
     @property
-    def nodes(self) -> dict[str, dict[str, Any]]:
-        return {node["name"]: node for node in self.outputs["nodes"]}
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        return {node["name"]: node for node in self.outputs["hosts"]}
 
     @property
     def tokens(self) -> dict[str, str]:

@@ -46,10 +46,10 @@ def test_kubectl_and_etcdctl_and_ssh_work_through_the_launcher(cluster: Cluster)
 
 
 def test_names_hold_public_and_private_addresses(cluster: Cluster) -> None:
-    for name, node in cluster.nodes.items():
+    for name, node in cluster.hosts.items():
         assert resolve(f"{name}.lab.triplane.test") == [node["publicAddress"]]
         assert resolve(f"{name}.internal.lab.triplane.test") == [node["privateAddress"]]
-    masters = {node["publicAddress"] for name, node in cluster.nodes.items() if "master" in name}
+    masters = {node["publicAddress"] for name, node in cluster.hosts.items() if "master" in name}
     assert set(resolve("api.lab.triplane.test")) == masters
 
 

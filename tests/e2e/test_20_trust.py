@@ -161,7 +161,7 @@ def listeners(cluster: Cluster) -> Iterator[None]:
 def test_only_the_ports_meant_for_a_host_are_open_to_it(
     cluster: Cluster, listeners: None, source: str, target: str
 ) -> None:
-    node = cluster.nodes[OTHER[target]]
+    node = cluster.hosts[OTHER[target]]
     addresses = [node["privateAddress"], node["publicAddress"]]
     output = cluster.ssh(HOSTS[source], PROBE.format(addresses=addresses, ports=ASKED))
     expected = zip(addresses, OPEN[source, target], strict=True)
@@ -170,7 +170,7 @@ def test_only_the_ports_meant_for_a_host_are_open_to_it(
 
 @pytest.mark.parametrize("target", HOSTS)
 def test_only_the_ports_meant_for_the_operator_are_open_to_it(cluster: Cluster, listeners: None, target: str) -> None:
-    address = cluster.nodes[OTHER[target]]["publicAddress"]
+    address = cluster.hosts[OTHER[target]]["publicAddress"]
     probe = PROBE.format(addresses=[address], ports=ASKED)
     output = subprocess.run(["bash", "-c", probe], capture_output=True, text=True, check=True).stdout
     assert seen_open(output) == {(address, port) for port in OPEN_TO_OPERATOR[target]}

@@ -94,7 +94,7 @@ def test_a_node_whose_host_is_lost_is_made_again_and_is_ready(cluster: Cluster) 
         node = place.ask("GET", f"/api/v1/nodes/{node_name('k8s-node-1')}")
     assert node["spec"]["providerID"] == f"digitalocean://{cluster.droplet('k8s-node-1')['id']}"
     addresses = [it["address"] for it in node["status"]["addresses"] if it["type"] == "InternalIP"]
-    assert addresses == [cluster.nodes["k8s-node-1"]["privateAddress"]]
+    assert addresses == [cluster.hosts["k8s-node-1"]["privateAddress"]]
     assert cluster.plan() == {}
 
 

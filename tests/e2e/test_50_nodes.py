@@ -39,7 +39,7 @@ def conditions(node: dict[str, Any]) -> dict[str, str]:
 
 
 def test_every_master_and_every_node_is_a_ready_node_under_its_private_name(cluster: Cluster, place: Namespace) -> None:
-    hosts = {node["privateName"]: node for node in cluster.nodes.values() if "etcd" not in node["roles"]}
+    hosts = {node["privateName"]: node for node in cluster.hosts.values() if "etcd" not in node["roles"]}
     found = nodes(place)
     assert set(found) == set(hosts)
     for name, node in found.items():

@@ -55,7 +55,7 @@ def settings(cluster: Cluster) -> Iterator[Callable[[], str]]:
 
 def answers_at_the_door(cluster: Cluster) -> bool:
     """Whether the pod's host port is open to this machine."""
-    address = cluster.nodes["k8s-node-0"]["publicAddress"]
+    address = cluster.hosts["k8s-node-0"]["publicAddress"]
     try:
         socket.create_connection((address, DOOR), timeout=2).close()
     except TimeoutError:
@@ -66,7 +66,7 @@ def answers_at_the_door(cluster: Cluster) -> bool:
 def test_what_the_settings_open_is_shut_before_and_open_after_one_up(
     cluster: Cluster, place: Namespace, settings: Callable[[], str]
 ) -> None:
-    ping = f"ping -q -c 1 -W 2 {cluster.nodes['k8s-node-0']['privateAddress']}"
+    ping = f"ping -q -c 1 -W 2 {cluster.hosts['k8s-node-0']['privateAddress']}"
 
     assert not answers_at_the_door(cluster)
     for ask in (KUBELET, OUTSIDE):

@@ -117,7 +117,7 @@ def test_a_pod_reaches_the_api_at_its_service_address_and_believes_its_certifica
 @pytest.fixture(params=MASTERS)
 def through(cluster: Cluster, request: pytest.FixtureRequest) -> list[str]:
     """Flags of kubectl that go to the API server of one master."""
-    node = cluster.nodes[request.param]
+    node = cluster.hosts[request.param]
     return [f"--server=https://{node['publicAddress']}:6443", f"--tls-server-name={node['fqdn']}"]
 
 

@@ -47,7 +47,7 @@ def test_pods_move_to_the_subnet_of_a_new_lease(cluster: Cluster, place: Namespa
     place.all_ready("staying", 1)
     old = subnet(cluster)
     key = f"/flannel.com/network/subnets/{old.network_address}-{old.prefixlen}"
-    address = cluster.nodes[HOST]["privateAddress"]
+    address = cluster.hosts[HOST]["privateAddress"]
     cluster.ssh(HOST, f"systemctl stop flanneld && rm {paths.FLANNEL_SUBNET}")
     try:
         # Somebody else has the old one now, as after a lease that ran out.

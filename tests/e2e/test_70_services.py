@@ -48,7 +48,7 @@ def client(place: Namespace) -> str:
 
 def outside(cluster: Cluster, *hosts: str) -> list[str]:
     """The node port's URLs as this machine, which may, calls them."""
-    return [f"http://{cluster.nodes[host]['publicAddress']}:{NODE_PORT}/hostname" for host in hosts]
+    return [f"http://{cluster.hosts[host]['publicAddress']}:{NODE_PORT}/hostname" for host in hosts]
 
 
 def test_twenty_pods_are_spread_over_the_nodes(place: Namespace, web: Manifest) -> None:
@@ -68,14 +68,14 @@ def test_a_service_spreads_calls_to_its_address_over_its_pods(place: Namespace, 
 
 def test_a_service_answers_on_the_node_port_of_every_host(cluster: Cluster, place: Namespace, web: Manifest) -> None:
     pods = {pod["metadata"]["name"] for pod in place.pods(NAME)}
-    hosts = [name for name, node in cluster.nodes.items() if "etcd" not in node["roles"]]
+    hosts = [name for name, node in cluster.hosts.items() if "etcd" not in node["roles"]]
     assert len(hosts) == 5
     for url in outside(cluster, *hosts):
         assert httpx.get(url, trust_env=False, timeout=10).text in pods
 
 
 def test_a_node_port_is_shut_to_hosts_that_are_not_named(cluster: Cluster, web: Manifest) -> None:
-    node = cluster.nodes["k8s-node-0"]
+    node = cluster.hosts["k8s-node-0"]
     for address in (node["publicAddress"], node["privateAddress"]):
         ask = f"curl --silent --show-error --connect-timeout 2 --max-time 5 http://{address}:{NODE_PORT}/hostname"
         output = cluster.ssh("etcd-0", ask, fails=True)
@@ -229,5 +229,5 @@ def test_a_pod_may_have_the_ports_of_its_host(cluster: Cluster, place: Namespace
     ports = [{"containerPort": 8080, "hostPort": 31900}]
     place.pod("host-port", serve(nodeName=node_name("k8s-node-1"), container={"ports": ports}))
     place.all_ready("host-port", 1)
-    address = cluster.nodes["k8s-node-1"]["privateAddress"]
+    address = cluster.hosts["k8s-node-1"]["privateAddress"]
     assert cluster.ssh("k8s-master-0", f"curl --silent --max-time 5 http://{address}:31900/hostname") == "host-port"

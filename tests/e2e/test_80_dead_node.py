@@ -41,7 +41,7 @@ def test_pods_of_a_dead_node_go_elsewhere_while_their_service_answers(
 ) -> None:
     assert spread(place.pods("web")) == {"k8s-node-0": 2, "k8s-node-1": 2}
     port = web["spec"]["ports"][0]["nodePort"]
-    urls = [f"http://{cluster.nodes[host]['publicAddress']}:{port}/hostname" for host in ("k8s-node-0", "k8s-master-0")]
+    urls = [f"http://{cluster.hosts[host]['publicAddress']}:{port}/hostname" for host in ("k8s-node-0", "k8s-master-0")]
     with Visitor(urls, timeout=0.3).running() as visitor:
         cluster.power("k8s-node-1", "power_off")
         with place.told("web"):

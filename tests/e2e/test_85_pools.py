@@ -36,7 +36,7 @@ def visitor(cluster: Cluster, web: Manifest) -> Visitor:
     """One who calls by the node ports of hosts that stay."""
     port = web["spec"]["ports"][0]["nodePort"]
     hosts = ("k8s-node-0", "k8s-node-1", "k8s-master-1")
-    return Visitor([f"http://{cluster.nodes[host]['publicAddress']}:{port}/hostname" for host in hosts])
+    return Visitor([f"http://{cluster.hosts[host]['publicAddress']}:{port}/hostname" for host in hosts])
 
 
 def node(place: Namespace, host: str) -> Manifest:

@@ -37,7 +37,7 @@ def test_a_member_that_is_made_again_under_its_nodes_name_rejoins(cluster: Clust
     cluster.run("up", "--refresh")
     cluster.forget_outputs()
     # To itself it is not what the name server says.
-    name = cluster.nodes["etcd-1"]["privateName"]
+    name = cluster.hosts["etcd-1"]["privateName"]
     assert cluster.ssh("etcd-1", f"getent hosts {name}").split()[0] == "127.0.1.1"
     assert cluster.run("etcdctl", "endpoint", "health", "--cluster").count("is healthy") == 3
     assert cluster.plan() == {}

@@ -13,7 +13,7 @@ NODES = [
     {"name": "etcd-0", "fqdn": "etcd-0.lab.triplane.test", "publicAddress": "198.18.0.10"},
     {"name": "k8s-master-0", "fqdn": "k8s-master-0.lab.triplane.test", "publicAddress": "198.18.0.11"},
 ]
-OUTPUTS = {"nodes": NODES, "knownHosts": "etcd-0.lab.triplane.test ssh-ed25519 AAAA\n"}
+OUTPUTS = {"hosts": NODES, "knownHosts": "etcd-0.lab.triplane.test ssh-ed25519 AAAA\n"}
 
 
 def certificate(workspace: Workspace) -> list[str]:
@@ -60,12 +60,12 @@ def test_commands_at_the_same_time_each_find_a_whole_certificate(workspace: Work
 
 @pytest.mark.parametrize("name", ["k8s-master-0", "k8s-master-0.lab.triplane.test"])
 def test_a_host_is_found_by_its_short_and_its_full_name(name: str) -> None:
-    assert access.node_named(NODES, name)["publicAddress"] == "198.18.0.11"
+    assert access.host_named(NODES, name)["publicAddress"] == "198.18.0.11"
 
 
 def test_an_unknown_host_is_answered_with_those_there_are(workspace: Workspace) -> None:
     with pytest.raises(MistakeError, match=r"no host 'master-0'; hosts: etcd-0, k8s-master-0"):
-        access.node_named(NODES, "master-0")
+        access.host_named(NODES, "master-0")
 
 
 def test_the_hosts_key_is_checked_under_its_name(workspace: Workspace) -> None:

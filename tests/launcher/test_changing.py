@@ -68,7 +68,7 @@ def test_whoever_changes_the_folder_makes_it_first_and_for_its_owner_alone(
 
 def test_an_up_ends_with_what_runs_where_and_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
     node = {"name": "etcd-0", "roles": ["etcd"], "publicAddress": "198.18.0.10", "privateAddress": "10.240.0.2"}
-    changing.show_next({"nodes": [node], "apiEndpoint": "https://api.lab.triplane.test:6443"}, "agnhost:1")
+    changing.show_next({"hosts": [node], "apiEndpoint": "https://api.lab.triplane.test:6443"}, "agnhost:1")
     said = capsys.readouterr().out
     for word in (
         "198.18.0.10",

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from launcher import status
-from launcher.nodes import Cluster, KubernetesNode
+from launcher.nodes import Cluster, Node
 from launcher.status import Host, Service, Snapshot
 
 ETCD = {
@@ -31,9 +31,9 @@ def service(name: str, *, healthy: bool = True, active: str = "active") -> Servi
     return Service(name=name, version="1.2.3", active=active, healthy=healthy)
 
 
-def kubernetes_node(name: str, **changes: Any) -> KubernetesNode:
+def kubernetes_node(name: str, **changes: Any) -> Node:
     whole = {"name": f"{name}.internal", "host": name, "roles": ("node",), "version": "1.37.1", "pods": {"Running": 3}}
-    return KubernetesNode(**(whole | changes))
+    return Node(**(whole | changes))
 
 
 CLUSTER = Cluster(nodes=(kubernetes_node("k8s-node-0"),), dns_ready=2, dns_wanted=2)

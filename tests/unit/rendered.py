@@ -76,7 +76,7 @@ def with_flags(**flags: Mapping[str, str]) -> Cluster:
 
 def steps() -> dict[str, str]:
     """Scripts that run on hosts."""
-    master, worker = TOPOLOGY.masters[0], WORKERS.nodes[0]
+    master, worker = TOPOLOGY.masters[0], WORKERS.hosts[0]
     first, *_, last = TOPOLOGY.etcd
     verbose = with_flags(
         kube_apiserver={"v": "2"}, kubelet={"v": "2"}, kube_proxy={"v": "2"}, etcd={"snapshot-count": "5000"}
@@ -109,10 +109,10 @@ def steps() -> dict[str, str]:
             objects=coredns.coredns(image=f"registry.example.com/coredns@sha256:{'0' * 64}", services=CLUSTER.services),
             rollout=Rollout(deployment=coredns.NAME, labels=coredns.LABELS),
         ),
-        "arrival.sh": registration.arrival(node=worker),
-        "registration-master.sh": registration.script(node=master),
-        "registration-node.sh": registration.script(node=worker),
-        "removal.sh": registration.removal(node=worker),
+        "arrival.sh": registration.arrival(host=worker),
+        "registration-master.sh": registration.script(host=master),
+        "registration-node.sh": registration.script(host=worker),
+        "removal.sh": registration.removal(host=worker),
     }
 
 

@@ -106,7 +106,7 @@ def port_rows() -> Iterator[list[str]]:
 
 def anywhere(text: str) -> str:
     """The same on every host of a kind."""
-    for node in TOPOLOGY.nodes:
+    for node in TOPOLOGY.hosts:
         text = text.replace(node.name, "HOST")
     return text
 

@@ -32,7 +32,7 @@ def configuration(name: str) -> dict[str, Any]:
 
 def of_roles(*roles: Role) -> dict[str, Any]:
     topology = Topology.of(cluster="c", domain="example.com", pools=[Pool("pool", roles, count=1)])
-    document: dict[str, Any] = yaml.safe_load(kubelet.configuration(CLUSTER, topology.nodes[0]))
+    document: dict[str, Any] = yaml.safe_load(kubelet.configuration(CLUSTER, topology.hosts[0]))
     return document
 
 
@@ -66,7 +66,7 @@ def test_a_kubelet_asks_everybody_who_he_is(name: str) -> None:
 
 
 def test_the_cluster_dns_is_the_tenth_address_of_the_service_range() -> None:
-    node = Topology.of(cluster="c", domain="example.com", pools=[Pool("n", (Role.KUBE_NODE,))]).nodes[0]
+    node = Topology.of(cluster="c", domain="example.com", pools=[Pool("n", (Role.KUBE_NODE,))]).hosts[0]
     document = yaml.safe_load(kubelet.configuration(replace(CLUSTER, services=IPv4Network("10.99.0.0/16")), node))
     assert document["clusterDNS"] == ["10.99.0.10"]
     assert document["clusterDomain"] == "cluster.local"

@@ -32,7 +32,7 @@ def test_a_node_is_called_by_the_name_of_its_private_address():
     ],
 )
 def test_roles_are_labels_and_keep_pods_off_masters_that_are_no_nodes(roles, labels, taints):
-    [node] = topology(Pool("a", roles, count=1)).kubelets
+    [node] = topology(Pool("a", roles, count=1)).nodes
     assert node.labels == {f"node-role.kubernetes.io/{name}": "" for name in labels}
     assert list(map(str, node.taints)) == taints
 
@@ -46,14 +46,14 @@ def test_a_pools_own_labels_and_taints_come_beside_those_of_its_roles():
 
 def test_hosts_of_etcd_alone_are_no_nodes_of_kubernetes():
     pools = Pool("etcd", (Role.ETCD,)), Pool("m", (Role.KUBE_MASTER,), count=2), Pool("n", (Role.KUBE_NODE,), count=1)
-    assert [node.name for node in topology(*pools).kubelets] == ["m-0", "m-1", "n-0"]
+    assert [node.name for node in topology(*pools).nodes] == ["m-0", "m-1", "n-0"]
 
 
 def test_hosts_are_grouped_by_their_pools_in_order():
     found = topology(
         Pool("n", (Role.KUBE_NODE,), count=2), Pool("none", (Role.KUBE_NODE,), count=0), Pool("m", (Role.KUBE_MASTER,))
     )
-    assert [[node.name for node in pool] for pool in found.pools_of(found.kubelets)] == [
+    assert [[node.name for node in pool] for pool in found.pools_of(found.nodes)] == [
         ["n-0", "n-1"],
         ["m-0", "m-1", "m-2"],
     ]
