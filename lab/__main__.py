@@ -16,10 +16,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab import faults, lifecycle, registry
+from lab import faults, instances, lifecycle
 from lab.config import DEFAULT_BLOCK, ConfigError, LabConfig
-from lab.hosts import limits, remains
-from lab.machines import MachineError
+from lab.hosts import inotify, remains
+from lab.interfaces import MachineError
 
 app = typer.Typer(
     name="lab",
@@ -88,7 +88,7 @@ def serve(
 
     try:
         daemon.serve(context.obj, say, ready)
-    except (MachineError, registry.LabError) as error:
+    except (MachineError, instances.LabError) as error:
         report("error", str(error))
         sys.exit(f"error: {error}")
 
@@ -106,10 +106,10 @@ def stop(
 @app.command()
 def clear(context: typer.Context) -> None:
     """Remove what a killed lab left in the kernel: processes, namespaces, interfaces. Refused while it runs."""
-    with _explained(), registry.changing(context.obj, _say), registry.as_daemon(context.obj):
+    with _explained(), instances.changing(context.obj, _say), instances.as_daemon(context.obj):
         remains.clear(context.obj)
-        limits.put_back(context.obj.name)
-        registry.forget(context.obj.name)
+        inotify.put_back(context.obj.name)
+        instances.forget(context.obj.name)
 
 
 @app.command()
@@ -223,7 +223,7 @@ def _broken_pipe_ignored() -> Iterator[None]:
 def _explained() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, MachineError, faults.FaultsError, registry.LabError) as error:
+    except (ConfigError, MachineError, faults.FaultsError, instances.LabError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     except PermissionError as error:

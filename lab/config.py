@@ -91,7 +91,7 @@ class LabConfig:
         return self.directory / "lab.log"
 
     @property
-    def images(self) -> Path:
+    def rootfs_dir(self) -> Path:
         """The hosts' shared root file systems."""
         return self.cache / "images"
 

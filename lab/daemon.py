@@ -17,11 +17,11 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from lab import cloud, faults, mirror, registry
+from lab import cloud, faults, instances, mirror
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, PACKAGES_PORT, LabConfig
-from lab.hosts import commands, dns, limits, metadata, network, operator, packages, remains, requirements
-from lab.hosts.machines import LocalMachines
-from lab.machines import Machine, MachineError, Power
+from lab.hosts import commands, dns, inotify, metadata, network, operator, packages, remains, requirements
+from lab.hosts.nspawn import LocalMachines
+from lab.interfaces import Machine, MachineError, Power
 
 _log = logging.getLogger("lab")
 
@@ -32,7 +32,7 @@ _STARTUP_SECONDS = 30
 def serve(config: LabConfig, say: Say, ready: Callable[[], None]) -> None:
     """Run the lab until SIGTERM or SIGINT; hosts run on afterwards, and the next `serve` adopts them.
 
-    Errors: `registry.LabError` and `MachineError`, before anything listens.
+    Errors: `instances.LabError` and `MachineError`, before anything listens.
     """
     done = threading.Event()
 
@@ -41,7 +41,7 @@ def serve(config: LabConfig, say: Say, ready: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with registry.as_daemon(config), running(config, say):
+    with instances.as_daemon(config), running(config, say):
         ready()
         done.wait()
         _log.info("asked to stop")
@@ -55,12 +55,12 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
     _refuse_broken_switches(config)
     requirements.check(config)
     registries = mirror.Registries.from_environment(os.environ)
-    before = registry.read(config.name)
+    before = instances.read(config.name)
     if before is not None and before.directory != str(config.directory):
         say(f"clearing what a lab of this name left behind (it ran from {before.directory})")
         remains.clear(config)
-    registry.write(config)
-    limits.ensure()
+    instances.write(config)
+    inotify.ensure()
     network.Network(config).up()
     operator.prepare(config)
     machines = LocalMachines(config)
@@ -88,7 +88,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
             services.enter_context(dns.NameServer(resolver, config.services, DNS_PORT))
             services.enter_context(WebServer(metadata.app(config, machines.known), inner, "metadata"))
             services.enter_context(WebServer(mirror.app(config.mirror, registries), releases, "mirror"))
-            services.enter_context(WebServer(packages.app(config.images), archive, "package archive"))
+            services.enter_context(WebServer(packages.app(config.rootfs_dir), archive, "package archive"))
             services.enter_context(WebServer(account.app, api, "API"))
             _log.info("lab %s serves on %s (pid %d)", config.name, config.services, os.getpid())
             yield
@@ -100,7 +100,7 @@ def _refuse_broken_switches(config: LabConfig) -> None:
     try:
         faults.load(config.directory / faults.FILE)
     except faults.FaultsError as error:
-        raise registry.LabError(f"{error}; set it right, or clear all with ./triplane lab faults clear") from error
+        raise instances.LabError(f"{error}; set it right, or clear all with ./triplane lab faults clear") from error
 
 
 def adopt(machines: LocalMachines, wanted: list[tuple[Machine, Power]], say: Say) -> None:
@@ -150,7 +150,7 @@ class WebServer:
         deadline = time.monotonic() + _STARTUP_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise registry.LabError(f"the {self._name} service did not come up; its log says why")
+                raise instances.LabError(f"the {self._name} service did not come up; its log says why")
             time.sleep(0.01)
         return self
 
@@ -170,7 +170,7 @@ def _listen(config: LabConfig, port: int, what: str) -> socket.socket:
         return socket.create_server((str(config.services), port), backlog=256)
     except OSError as error:
         owner = commands.run("looking for the port's owner", "ss", "-Hlntup", f"sport = :{port}").strip()
-        raise registry.LabError(
+        raise instances.LabError(
             f"{what} cannot listen on {config.services}:{port}: {error.strerror}. "
             f"The port is taken by: {' / '.join(owner.splitlines()) or 'nobody to be seen'}. "
             "End that, or start the lab with another block (--block)"

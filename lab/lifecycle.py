@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab import registry
+from lab import instances
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import limits, remains, requirements
+from lab.hosts import inotify, remains, requirements
 from lab.hosts.cgroups import Group
-from lab.hosts.machines import LocalMachines
 from lab.hosts.network import Network, namespace_lives
-from lab.machines import Power
+from lab.hosts.nspawn import LocalMachines
+from lab.interfaces import Power
 
 Say = Callable[[str], None]
 
@@ -33,13 +33,13 @@ _LOG_BYTES = 10_000_000
 def start(config: LabConfig, say: Say) -> None:
     """Start the lab detached and return once everything answers; nothing to do where it runs already.
 
-    Errors: `registry.LabError` and `MachineError`, with what the daemon said.
+    Errors: `instances.LabError` and `MachineError`, with what the daemon said.
     """
-    with registry.changing(config, say):
-        other = registry.daemon(config.name)
+    with instances.changing(config, say):
+        other = instances.daemon(config.name)
         if other is not None:
             if other.directory != str(config.directory):
-                raise registry.LabError(registry.running_elsewhere(config, other))
+                raise instances.LabError(instances.running_elsewhere(config, other))
             _wait_for_answers(config)
             say(f"lab {config.name} is running already (pid {other.pid}): {config.api_url}")
             return
@@ -79,19 +79,19 @@ def _spawn(config: LabConfig, say: Say) -> None:
                     return
                 elif kind == "error":
                     process.wait(_STOP_SECONDS)
-                    raise registry.LabError(text)
+                    raise instances.LabError(text)
     finally:
         too_long.cancel()
     # It ended without a word.
     tail = " / ".join(config.log.read_text(errors="replace").splitlines()[-3:])
-    raise registry.LabError(f"the lab's daemon ended while starting: {tail} (log: {config.log})")
+    raise instances.LabError(f"the lab's daemon ended while starting: {tail} (log: {config.log})")
 
 
 def _wait_for_answers(config: LabConfig) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not all(_answers(config, port) for port in (API_PORT, MIRROR_PORT, DNS_PORT)):
         if time.monotonic() > deadline:
-            raise registry.LabError(f"lab {config.name} runs, but does not answer; see {config.log}, or `stop` it")
+            raise instances.LabError(f"lab {config.name} runs, but does not answer; see {config.log}, or `stop` it")
         time.sleep(0.1)
 
 
@@ -102,30 +102,30 @@ def arguments(config: LabConfig) -> list[str]:
 
 def stop(config: LabConfig, say: Say, *, purge: bool = False) -> None:
     """Stop daemon, hosts and network; disks and account stay for the next start, unless `purge`."""
-    with registry.changing(config, say):
-        other = registry.daemon(config.name)
+    with instances.changing(config, say):
+        other = instances.daemon(config.name)
         if other is not None:
             if other.directory != str(config.directory):
-                raise registry.LabError(registry.running_elsewhere(config, other))
+                raise instances.LabError(instances.running_elsewhere(config, other))
             say(f"stopping lab {config.name} (pid {other.pid})")
             _end(other)
-        with registry.as_daemon(config):
+        with instances.as_daemon(config):
             if not purge:  # a disk that is removed right after needs no goodbye
                 _shut_down_hosts(config, say)
             remains.clear(config)
             if purge and config.directory.exists():
                 say(f"removing {config.directory}")
                 shutil.rmtree(config.directory)
-            limits.put_back(config.name)
-            registry.forget(config.name)
+            inotify.put_back(config.name)
+            instances.forget(config.name)
     say(f"lab {config.name} is stopped" + ("; nothing of it is left" if purge else ""))
 
 
-def _end(record: registry.Record) -> None:
+def _end(record: instances.Record) -> None:
     # Only the daemon holds the lock, and it wrote this pid after it took it.
     os.kill(record.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
-    while registry.daemon(record.name) is not None:
+    while instances.daemon(record.name) is not None:
         if time.monotonic() > deadline:
             os.kill(record.pid, signal.SIGKILL)
             deadline += _STOP_SECONDS
@@ -133,7 +133,7 @@ def _end(record: registry.Record) -> None:
 
 
 def _shut_down_hosts(config: LabConfig, say: Say) -> None:
-    before = registry.read(config.name)
+    before = instances.read(config.name)
     if before is not None and before.directory != str(config.directory):
         return
     machines = LocalMachines(config)
@@ -176,7 +176,7 @@ class Status:
 
 def status(config: LabConfig) -> Status:
     """Ask the lab what runs; changes nothing, and needs no lab to run."""
-    record = registry.daemon(config.name)
+    record = instances.daemon(config.name)
     mine = record is not None and record.directory == str(config.directory)
     ports = {"api": API_PORT, "mirror": MIRROR_PORT, "dns": DNS_PORT}
     machines = LocalMachines(config)

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import faults
-from launcher import changing, looking, memory, pod_start, stacks
-from launcher import lab as daemon
+from launcher import changing, lab_daemon, looking, memory, pod_start, stacks
 from launcher.desk import Desk
 from launcher.errors import LauncherError
 from launcher.preparation import Preparation
@@ -121,7 +120,7 @@ def _run(desk: Desk) -> Run:
     desk.report.say(f"starting {pod_start.PODS} pods, {pod_start.PER_SECOND} a second")
     image = stacks.settings(workspace, workspace.stack)["triplane:images"]["pause"]
     with pod_start.running(looking.kubectl_command(desk), image) as pods:
-        used = memory.proportional_set_size(daemon.processes(workspace))
+        used = memory.proportional_set_size(lab_daemon.processes(workspace))
     _timed(workspace.checkout, "pulumi", "config", "--stack", "prod")  # makes the stack, which is no part of a preview
     return Run(
         seconds={

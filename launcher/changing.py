@@ -11,10 +11,9 @@ from typing import Any, NoReturn
 from rich.table import Table
 
 from lab import toolchain
-from lab.hosts import image
-from lab.images.recipes import AGNHOST
-from launcher import lab as daemon
-from launcher import plugin_choice, repair, stacks
+from lab.hosts import rootfs
+from lab.oci.recipes import AGNHOST
+from launcher import lab_daemon, plugin_choice, repair, stacks
 from launcher.desk import Desk, become
 from launcher.engine import Engine
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
@@ -59,11 +58,11 @@ def ready(desk: Desk, stack: str) -> Engine:
     workspace, preparation = desk.workspace, _preparation(desk)
     plugin_choice.settle(workspace, os.environ, official_plugins(os.environ))  # refuse before anything is built
     preparation.everything(stack)
-    daemon.start(workspace, desk.report)
+    lab_daemon.start(workspace, desk.report)
     engine = preparation.engine(resolving=True)
     preparation.stack(engine, stack)
     wait_for_engine(desk, stack)
-    tokens = daemon.tokens(workspace)
+    tokens = lab_daemon.tokens(workspace)
     repair.finish_interrupted(engine, stack, repair.Cloud(workspace.lab.api_url, tokens))
     return engine
 
@@ -114,16 +113,16 @@ def down(desk: Desk) -> None:
             if stacks.checkpoint(workspace, stack).get("resources"):
                 _destroy(desk, stack)
             stacks.forget(workspace, stack)
-        daemon.remove(workspace, desk.report)
+        lab_daemon.remove(workspace, desk.report)
     desk.report.say("all is down; ./triplane up raises it again")
 
 
 def _destroy(desk: Desk, stack: str) -> None:
     try:
-        daemon.start(desk.workspace, desk.report)
+        lab_daemon.start(desk.workspace, desk.report)
         engine = _preparation(desk).engine(resolving=True)
         _preparation(desk).stack(engine, stack)
-        tokens = daemon.tokens(desk.workspace)
+        tokens = lab_daemon.tokens(desk.workspace)
         repair.finish_interrupted(engine, stack, repair.Cloud(desk.workspace.lab.api_url, tokens))
         outcome = engine.run("destroy", "--yes", "--skip-preview", "--stack", stack)
         problem = "" if outcome.code == 0 else f"pulumi destroy ended with exit code {outcome.code}"
@@ -166,7 +165,7 @@ def selected(arguments: Sequence[str]) -> Tests:
         case ["fast", *others]:
             return Tests(arguments=("-m", "not hosts and not engine", *both, *others), needs_hosts=False)
         case ["long", *others]:
-            return Tests(arguments=(*both, *(f"--host-image={slug}" for slug in image.IMAGES), *others))
+            return Tests(arguments=(*both, *(f"--host-image={slug}" for slug in rootfs.IMAGES), *others))
         case others:
             return Tests(arguments=("-m", "not long", *both, *others))
 
@@ -192,7 +191,7 @@ def pulumi(desk: Desk, arguments: Sequence[str]) -> NoReturn:
         elif verb in CHANGING:
             engine = ready(desk, stack)
         else:
-            daemon.start(workspace, desk.report)
+            lab_daemon.start(workspace, desk.report)
             engine = _preparation(desk).engine(resolving=True)
             _preparation(desk).stack(engine, stack)
     engine.become(arguments)
@@ -208,7 +207,7 @@ def doctor(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     command = [str(workspace.python), "-m", "doctor", "--cwd", str(workspace.directory)]
     here = ["--stack", stack, "--address", str(workspace.lab.services)]
     with workspace.locked(desk.report):
-        daemon.start(workspace, desk.report)
+        lab_daemon.start(workspace, desk.report)
         engine = _preparation(desk).engine()
         _preparation(desk).stack(engine, stack)
     desk.report.say("the clouds asked are the lab's; on a real account: .venv/bin/python -m doctor --stack prod")

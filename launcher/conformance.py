@@ -8,10 +8,10 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import images, toolchain
+from lab import oci, toolchain
 from lab.hosts import operator
-from lab.images.testing import Workshop
-from lab.machines import MachineError
+from lab.interfaces import MachineError
+from lab.oci.testing import Workshop
 from launcher import looking, specs, stacks, suite
 from launcher.desk import Desk
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
@@ -84,12 +84,12 @@ def _publish(desk: Desk, tests: Suite) -> None:
     """Have the tests' images in the mirror, as far as the lab can make them."""
     progress = desk.report.progress()
     workshop = Workshop(
-        folder=desk.workspace.lab.images,
+        folder=desk.workspace.lab.rootfs_dir,
         say=lambda line: progress.update("images", line),
         programs=Preparation(workspace=desk.workspace, report=desk.report).built("kubernetes-images", _version(desk)),
         tests=tests.build,
     )
-    store = images.Stores.of(desk.workspace.lab.mirror).built
+    store = oci.Stores.of(desk.workspace.lab.mirror).built
     try:
         with progress.shown():
             workshop.publish(store, tests.images())

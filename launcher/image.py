@@ -14,8 +14,8 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
-from lab import images
-from lab.images import ImageError, Loaded, Stores
+from lab import oci
+from lab.oci import ImageError, Loaded, Stores
 from launcher.desk import Desk
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.report import Progress, console
@@ -32,7 +32,7 @@ def load(desk: Desk, file: str, name: str | None) -> None:
     progress = desk.report.progress()
     try:
         with progress.shown(), _opened(file, progress) as stream:
-            loaded = images.load(stream, _stores(desk), name=name, on_wait=lambda: _waiting(desk))
+            loaded = oci.load(stream, _stores(desk), name=name, on_wait=lambda: _waiting(desk))
     except ImageError as error:
         raise MistakeError(f"{label}: {error}") from error
     except OSError as error:
@@ -72,7 +72,7 @@ def remove(desk: Desk, names: list[str]) -> None:
     """Remove loaded images from the lab's registry; nodes that have pulled them keep them."""
     for name in names:
         try:
-            typer.echo(f"removed {images.remove(name, _stores(desk), on_wait=lambda: _waiting(desk))}")
+            typer.echo(f"removed {oci.remove(name, _stores(desk), on_wait=lambda: _waiting(desk))}")
         except ImageError as error:
             raise MistakeError(str(error)) from error
 

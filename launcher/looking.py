@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lab.hosts import operator
-from launcher import lab as daemon
-from launcher import memory, nodes, stacks
+from launcher import lab_daemon, memory, nodes, stacks
 from launcher import status as health
 from launcher.access import certify, host_named, ssh_command
 from launcher.desk import Desk, become
@@ -47,7 +46,7 @@ def _preparation(desk: Desk) -> Preparation:
 def cluster(desk: Desk) -> dict[str, Any]:
     """Read the outputs of a cluster that is there, in a lab that runs."""
     outputs = stacks.outputs(desk.workspace)
-    if not daemon.runs(desk.workspace):
+    if not lab_daemon.runs(desk.workspace):
         raise asleep()
     return outputs
 
@@ -61,7 +60,7 @@ def droplets(desk: Desk) -> dict[str, str]:
     """Droplet's name → its status, as the cloud has it."""
     import httpx  # noqa: PLC0415 - a fifth of a second that only some commands need
 
-    token = daemon.tokens(desk.workspace)["digitalocean"]
+    token = lab_daemon.tokens(desk.workspace)["digitalocean"]
     address = f"{desk.workspace.lab.api_url}/v2/droplets?per_page=200"
     try:
         response = httpx.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=10, trust_env=False)
@@ -118,12 +117,12 @@ def look(desk: Desk) -> health.Snapshot:
     """Ask everything what runs where, and how it is."""
     workspace = desk.workspace
     lab = workspace.lab
-    if not daemon.runs(workspace):
+    if not lab_daemon.runs(workspace):
         known = stacks.state_file(workspace, workspace.stack).exists()
         hint = str(asleep() if known else stacks.no_cluster())
         return health.Snapshot(lab=f"{lab.name} is not running", memory=None, hint=hint)
     told = f"{lab.name} runs in {lab.directory}; APIs at {lab.api_url}, mirror at {lab.mirror_url}"
-    used = memory.proportional_set_size(daemon.processes(workspace))
+    used = memory.proportional_set_size(lab_daemon.processes(workspace))
     try:
         outputs = cluster(desk)
     except LauncherError as error:
@@ -147,4 +146,4 @@ def lab(desk: Desk, arguments: Sequence[str]) -> NoReturn:
     """Put the lab's own command in this process's place."""
     desk.workspace.prepare()
     os.chdir(desk.workspace.checkout)
-    become(daemon.command(desk.workspace, arguments or ["--help"]))
+    become(lab_daemon.command(desk.workspace, arguments or ["--help"]))

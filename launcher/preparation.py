@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import cloud, images, mirror, plugins, toolchain
-from lab.catalog import CatalogError
-from lab.hosts import image, operator
-from lab.machines import MachineError
-from launcher import lab, plugin_choice, plugin_download, stacks
+from lab import cloud, mirror, oci, plugins, toolchain
+from lab.hosts import operator, rootfs
+from lab.interfaces import MachineError
+from lab.release_catalog import CatalogError
+from launcher import lab_daemon, plugin_choice, plugin_download, stacks
 from launcher.access import ca_public_key
 from launcher.engine import Engine, make_passphrase
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
@@ -54,8 +54,8 @@ def host_images(settings: Mapping[str, Any]) -> list[str]:
         if isinstance(pool, dict) and pool.get("image"):
             asked[f"triplane:pools[{position}].image"] = str(pool["image"])
     for setting, slug in asked.items():
-        if slug not in image.IMAGES:
-            known = " or ".join(sorted(image.IMAGES))
+        if slug not in rootfs.IMAGES:
+            known = " or ".join(sorted(rootfs.IMAGES))
             raise MistakeError(f"{setting} = {slug} is not an image that the lab can boot. Write {known}.")
     return list(dict.fromkeys(asked.values()))
 
@@ -179,7 +179,7 @@ class Preparation:
 
     def stack(self, engine: Engine, stack: str) -> None:
         """Make the stack's files, the stack itself, and the secrets of a lab that runs."""
-        stacks.ensure(engine, stack, self._machine(), lab.tokens(self.workspace))
+        stacks.ensure(engine, stack, self._machine(), lab_daemon.tokens(self.workspace))
 
     def everything(self, stack: str) -> None:
         """Have what an `up` takes from this machine: the engine, the stack's releases, and the hosts' image.
@@ -204,10 +204,8 @@ class Preparation:
             place(builds["kubernetes"].path("kubectl"), self.workspace.bin / "kubectl")
             for image_made in images_made:
                 image_made.result()
-            store = images.Stores.of(self.workspace.lab.mirror).built
-            images.publish(
-                store, kubernetes=builds["kubernetes-images"], dns=builds["coredns"], tools=tools_made.result()
-            )
+            store = oci.Stores.of(self.workspace.lab.mirror).built
+            oci.publish(store, kubernetes=builds["kubernetes-images"], dns=builds["coredns"], tools=tools_made.result())
 
     def built(self, program: str, version: str) -> toolchain.Build:
         """Have one program, made unless it is there."""
@@ -285,21 +283,21 @@ class Preparation:
 
     def _tools(self, progress: Progress) -> Path:
         """Have the file system of the one container image that is more than a binary."""
-        name, folder = "the test image", self.workspace.lab.images
-        if not images.TOOLS.path(folder).is_dir():
+        name, folder = "the test image", self.workspace.lab.rootfs_dir
+        if not oci.TOOLS.path(folder).is_dir():
             try:
-                images.TOOLS.ensure(folder, lambda line: progress.update(name, line))
+                oci.TOOLS.ensure(folder, lambda line: progress.update(name, line))
             except MachineError as error:
                 raise LauncherError(str(error)) from error
             progress.done(name)
-        return images.TOOLS.path(folder)
+        return oci.TOOLS.path(folder)
 
     def _image(self, slug: str, progress: Progress) -> None:
         name = f"the hosts' image {slug}"
-        if image.path(self.workspace.lab.images, slug).is_dir():
+        if rootfs.path(self.workspace.lab.rootfs_dir, slug).is_dir():
             return
         try:
-            image.ensure(self.workspace.lab.images, slug, lambda line: progress.update(name, line))
+            rootfs.ensure(self.workspace.lab.rootfs_dir, slug, lambda line: progress.update(name, line))
         except MachineError as error:
             raise LauncherError(str(error)) from error
         progress.done(name)
@@ -320,7 +318,7 @@ class Preparation:
             api_url=self.workspace.lab.api_url,
             mirror_url=self.workspace.lab.mirror_url,
             digests=mirror.digests(catalog) if catalog.exists() else {},
-            images=images.references(images.Stores.of(self.workspace.lab.mirror).built),
+            images=oci.references(oci.Stores.of(self.workspace.lab.mirror).built),
             ssh_ca_public_key=ca_public_key(self.workspace),
             operator=f"{self.workspace.lab.services}/32",
             zone={"id": cloud.ZONE_ID, "name": cloud.ZONE_NAME},

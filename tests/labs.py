@@ -10,12 +10,12 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
-from lab import registry
+from lab import instances
 from lab.config import REGISTRY, LabConfig
-from lab.hosts import limits, remains, requirements
-from lab.hosts.machines import LocalMachines
+from lab.hosts import inotify, remains, requirements
 from lab.hosts.network import Network
-from lab.machines import Machine
+from lab.hosts.nspawn import LocalMachines
+from lab.interfaces import Machine
 from tests.waiting import wait_for
 
 # A host that answers on every port a test may ask about, and knows how to ask others.
@@ -165,16 +165,16 @@ def hosts_lab(directory: Path, name: str, block: str) -> Iterator[Bench]:
     remains.clear(config)  # of a run that was killed
     REGISTRY.mkdir(exist_ok=True)
     try:
-        registry.write(config)
-        limits.ensure()
+        instances.write(config)
+        inotify.ensure()
         Network(config).up()
         bench = Bench(config, LocalMachines(config))
         bench.machines.set_firewalls({})
         yield bench
     finally:
         remains.clear(config)
-        limits.put_back(config.name)
-        registry.forget(config.name)
+        inotify.put_back(config.name)
+        instances.forget(config.name)
 
 
 def traces(config: LabConfig) -> list[str]:

@@ -19,12 +19,12 @@ from lab.cloud.app import application
 from lab.cloud.backend import Backend
 from lab.cloud.clock import precise_now
 from lab.cloud.families import Cloudflare, DigitalOcean
-from lab.cloud.firewalls import Firewalls
 from lab.cloud.names import ZoneRecords
-from lab.cloud.store import Store
+from lab.cloud.resolved_firewalls import Firewalls
+from lab.cloud.state import Store
 from lab.cloud.tokens import Account, Grants, Tokens
 from lab.faults import Switches
-from lab.machines import Firewall, Machine, Machines, Power, Records
+from lab.interfaces import Firewall, Machine, Machines, Power, Records
 
 __all__ = ["ZONE_ID", "ZONE_NAME", "Cloud", "PublicNetwork", "build"]
 

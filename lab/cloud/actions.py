@@ -13,10 +13,10 @@ from ipaddress import IPv4Network
 
 from lab.cloud import inventory
 from lab.cloud.clock import now
-from lab.cloud.firewalls import Firewalls
-from lab.cloud.store import Store
+from lab.cloud.resolved_firewalls import Firewalls
+from lab.cloud.state import Store
 from lab.faults import Switches
-from lab.machines import Machine, MachineError, Machines, Power
+from lab.interfaces import Machine, MachineError, Machines, Power
 
 LOG = logging.getLogger(__name__)
 

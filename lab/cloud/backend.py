@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from lab.cloud.actions import Actions
 from lab.cloud.addresses import PublicNetwork
-from lab.cloud.firewalls import Firewalls
-from lab.cloud.store import Store
+from lab.cloud.resolved_firewalls import Firewalls
+from lab.cloud.state import Store
 from lab.faults import Switches
-from lab.machines import Machines
+from lab.interfaces import Machines
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from lab.cloud import cloudflare, digitalocean
 from lab.cloud.calls import Answer, Routes
 from lab.cloud.cloudflare.envelope import failure
 from lab.cloud.errors import ApiError, CloudflareError, MalformedBodyError
-from lab.cloud.limits import RateLimit, Throttle
+from lab.cloud.rate_limit import RateLimit, Throttle
 from lab.cloud.tokens import Grants, bearer
 from lab.faults import Switches
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 
 LOG = logging.getLogger(__name__)
 

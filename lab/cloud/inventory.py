@@ -7,7 +7,7 @@ import sqlite3
 import time
 from ipaddress import IPv4Interface, IPv4Network
 
-from lab.machines import Machine, Power
+from lab.interfaces import Machine, Power
 
 QUERY = "SELECT droplets.*, vpcs.ip_range FROM droplets JOIN vpcs ON vpcs.id = droplets.vpc"
 

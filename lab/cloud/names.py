@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
 from lab.cloud.clock import precise
-from lab.cloud.store import Store
+from lab.cloud.state import Store
 from lab.faults import Switches
 
 LONGEST_CHAIN = 8
@@ -16,7 +16,7 @@ LONGEST_CHAIN = 8
 
 
 class ZoneRecords:
-    """Looks names up in the store (the `Records` of `lab.machines`)."""
+    """Looks names up in the store (the `Records` of `lab.interfaces`)."""
 
     def __init__(self, store: Store, switches: Switches) -> None:
         self._store = store

@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.config import LabConfig
 from lab.hosts.cgroups import Group
 from lab.hosts.network import HOST_SETTINGS, WIRE_SETTINGS, interfaces, wiring
-from lab.machines import Machine
+from lab.interfaces import Machine
 
 _REBOOT = 133
 """What systemd-nspawn ends with, under --keep-unit, when the host asked for a reboot."""

@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")

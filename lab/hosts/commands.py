@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 
 
 def run(step: str, *argv: str, stdin: str | None = None, timeout: float = 60) -> str:

@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 from dnslib import QTYPE, RCODE, RR, SOA, A, DNSRecord  # type: ignore[import-untyped]
 from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer  # type: ignore[import-untyped]
 
-from lab.machines import Records
+from lab.interfaces import Records
 
 TTL = 1
 """Seconds an answer, or its absence, may be kept: a record counts within a second of its creation."""

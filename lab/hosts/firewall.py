@@ -9,7 +9,7 @@ from itertools import permutations
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, PACKAGES_PORT, LabConfig
 from lab.hosts.commands import run
 from lab.hosts.network import METADATA, Wires
-from lab.machines import Firewall, Machine, Rule
+from lab.interfaces import Firewall, Machine, Rule
 
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from lab.config import LabConfig
 from lab.hosts.network import mac
-from lab.machines import Machine
+from lab.interfaces import Machine
 
 
 def app(config: LabConfig, machines: Callable[[], Iterable[Machine]]) -> Starlette:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from lab.config import LabConfig
 from lab.hosts.commands import run
-from lab.machines import Machine, MachineError
+from lab.interfaces import Machine, MachineError
 
 MTU = 1500
 METADATA = IPv4Address("169.254.169.254")

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from lab.config import LabConfig
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 
 ADDABLE = ("iptables", "nftables")
 """What can be installed on a host, with all that it depends on."""

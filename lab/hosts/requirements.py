@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.config import LabConfig
 from lab.hosts.cgroups import Group
 from lab.hosts.commands import missing, remedy, run
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 
 _FREE_BYTES = 1 << 30
 _BRIDGES = Path("/proc/sys/net/bridge")

@@ -14,7 +14,7 @@ import yaml
 
 from lab.hosts import containers, kernel, modules
 from lab.hosts.containers import Shortfalls
-from lab.machines import Machine
+from lab.interfaces import Machine
 
 # Real cloud-init, told what the provider's image tells it: root is the user, hosts files are its business, and the
 # network is configured already. Its RSA key is left out: it takes longer to make than the rest of the boot.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.mirror.publishing import CATALOG, digests, publish
-from lab.mirror.registries import Registries
 from lab.mirror.serving import app
+from lab.mirror.upstream_registries import Registries
 
 __all__ = ["CATALOG", "Registries", "app", "digests", "publish"]

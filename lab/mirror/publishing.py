@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lab import catalog
+from lab import release_catalog
 from lab.archive import pack
+from lab.toolchain.build_cache import Build, digest, link, locked
 from lab.toolchain.programs import PROGRAMS, Download
-from lab.toolchain.store import Build, digest, link, locked
 
 CATALOG = "catalog.yaml"
 
@@ -25,28 +25,28 @@ def publish(directory: Path, builds: Iterable[Build]) -> Path:
     with locked(directory / ".lock"):
         entries = {
             component: {version: dict(files) for version, files in versions.items()}
-            for component, versions in (catalog.load(file) if file.exists() else {}).items()
+            for component, versions in (release_catalog.load(file) if file.exists() else {}).items()
         }
         for build in builds:
             for download in PROGRAMS[build.program].downloads:
                 files = entries.setdefault(build.program, {}).setdefault(build.version, {})
                 known = files[download.file].sha256 if download.file in files else {}
                 files[download.file] = _publish(directory, build, download, known)
-        catalog.dump(entries, file)
+        release_catalog.dump(entries, file)
     return file
 
 
 def digests(file: Path) -> dict[str, dict[str, dict[str, str]]]:
     """Read a catalog as the program's settings want it: file → version → architecture → digest."""
     found: dict[str, dict[str, dict[str, str]]] = {}
-    for versions in catalog.load(file).values():
+    for versions in release_catalog.load(file).values():
         for version, files in versions.items():
             for name, entry in files.items():
                 found.setdefault(name, {})[version] = dict(entry.sha256)
     return found
 
 
-def _publish(directory: Path, build: Build, download: Download, known: Mapping[str, str]) -> catalog.Entry:
+def _publish(directory: Path, build: Build, download: Download, known: Mapping[str, str]) -> release_catalog.Entry:
     """Put one download in its place unless it is there, and describe it."""
     address = urlsplit(download.address(build.version, build.arch))
     place = directory / address.netloc / address.path.lstrip("/")
@@ -66,7 +66,7 @@ def _publish(directory: Path, build: Build, download: Download, known: Mapping[s
             link(members[0], new)
         new.replace(place)
     sha256 = digest(place) if download.is_archive else build.sha256[download.members[0]]
-    return catalog.Entry(
+    return release_catalog.Entry(
         url=download.url.replace("{version}", build.version),
         sha256={**known, build.arch: sha256},
         built_from=build.built_from,

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import IO
 
-from lab.images import Store
-from lab.images.store import Manifest, media_type_of, read_manifest
-from lab.mirror.registries import Client, RegistryError, UnreachableError
+from lab.mirror.upstream_registries import Client, RegistryError, UnreachableError
+from lab.oci import Store
+from lab.oci.store import Manifest, media_type_of, read_manifest
 
 _log = logging.getLogger("lab")
 _CHUNK = 256 * 1024

@@ -11,9 +11,9 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
-from lab.images import Stores
-from lab.mirror.images import Registry
-from lab.mirror.registries import Registries
+from lab.mirror.registry import Registry
+from lab.mirror.upstream_registries import Registries
+from lab.oci import Stores
 
 
 class _Downloads(StaticFiles):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from lab.toolchain.build_cache import Build, Origin, host_arch
 from lab.toolchain.builder import build, build_all, cached, may_be_taken, probe, take_release
 from lab.toolchain.errors import ToolchainError
 from lab.toolchain.programs import PROGRAMS, PULUMI_RELEASE, Download, Program
 from lab.toolchain.progress import Progress, Step
 from lab.toolchain.pulumi_engine import at_hand as engine_at_hand
 from lab.toolchain.pulumi_engine import engine
-from lab.toolchain.store import Build, Origin, host_arch
 from lab.toolchain.upstream import Limits, Mode, Upstream
 
 __all__ = [

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from lab import catalog
+from lab import release_catalog
 from lab.toolchain import PROGRAMS, Progress, Step, ToolchainError, build_all, engine
 from lab.toolchain.builder import DEFAULTS
 from lab.toolchain.upstream import BUILD_VARIABLE, FETCH_VARIABLE, Upstream
@@ -65,7 +65,7 @@ def main(
             if not program:  # which of its two shapes it has is for `engine` to say
                 folders |= {file.parent for file in engine(on_progress=display.show, upstream=upstream).values()}
             folders |= {build.directory for build in build_all(wanted, on_progress=display.show, upstream=upstream)}
-    except (ToolchainError, catalog.CatalogError, OSError) as problem:
+    except (ToolchainError, release_catalog.CatalogError, OSError) as problem:
         console.print(str(problem), style="red", markup=False)
         raise typer.Exit(1) from None
     for folder in sorted(folders):

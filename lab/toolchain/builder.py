@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from lab.catalog import CatalogError
 from lab.config import cache_directory
+from lab.release_catalog import CatalogError
 from lab.toolchain import fetch, gcc, go, modules
+from lab.toolchain.build_cache import Build, Origin, Slot, host_arch
 from lab.toolchain.errors import DigestError, ReleaseError, ToolchainError
 from lab.toolchain.programs import PROGRAMS, Program
 from lab.toolchain.progress import Listener, Progress, Step, Tell, ignore
-from lab.toolchain.store import Build, Origin, Slot, host_arch
 from lab.toolchain.upstream import FETCH_VARIABLE, Mode, Upstream
 
 DEFAULTS: tuple[tuple[str, str | None], ...] = tuple(

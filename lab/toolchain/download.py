@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from lab.toolchain.build_cache import digest
 from lab.toolchain.errors import DigestError, ReleaseError, UnreachableError
-from lab.toolchain.store import digest
 from lab.toolchain.upstream import Limits, because, browser, odd
 
 Told = Callable[[int, int], None]

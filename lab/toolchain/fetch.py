@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.toolchain.build_cache import link
 from lab.toolchain.download import download, text
 from lab.toolchain.errors import DigestError, ReleaseError, UnreachableError
 from lab.toolchain.programs import Download, Program
 from lab.toolchain.progress import Step, Tell
-from lab.toolchain.store import link
 from lab.toolchain.upstream import Limits, Upstream, host
 
 _MB = 1_000_000

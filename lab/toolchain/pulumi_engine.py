@@ -8,10 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lab.toolchain.build_cache import Build
 from lab.toolchain.builder import build, cached, take_release
 from lab.toolchain.programs import PROGRAMS, PULUMI_RELEASE
 from lab.toolchain.progress import Listener, ignore
-from lab.toolchain.store import Build
 from lab.toolchain.upstream import Mode, Upstream
 
 _ENGINE = PROGRAMS["pulumi"]

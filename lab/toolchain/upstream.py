@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from lab import catalog
-from lab.catalog import Catalog
+from lab import release_catalog
+from lab.release_catalog import Catalog
 from lab.toolchain.errors import ToolchainError, UnreachableError
 
 BUILD_VARIABLE = "TRIPLANE_BUILD"
@@ -88,7 +88,7 @@ class Upstream:
             raise ToolchainError(f"{UPSTREAM_VARIABLE}={mirror} is no URL: write http://HOST or https://HOST/FOLDER.")
         return cls(
             mode=mode(environment),
-            catalog=catalog.load(Path(environment.get(CATALOG_VARIABLE) or RELEASES)),
+            catalog=release_catalog.load(Path(environment.get(CATALOG_VARIABLE) or RELEASES)),
             mirror=mirror,
         )
 

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 
-from lab import registry
+from lab import instances
 from tests.e2e.cluster import Cluster, Load
 from tests.e2e.pods import namespace, node_name, serve
 from tests.waiting import wait_for
@@ -116,10 +116,10 @@ def test_an_up_that_is_interrupted_is_finished_by_the_next(cluster: Cluster) -> 
 def test_a_lab_whose_daemon_is_killed_is_taken_over_with_its_hosts_running(cluster: Cluster) -> None:
     booted = "systemctl show --property=UserspaceTimestampMonotonic --value"
     before = cluster.ssh("etcd-0", booted)
-    daemon = registry.daemon("e2e")
+    daemon = instances.daemon("e2e")
     assert daemon is not None
     os.kill(daemon.pid, signal.SIGKILL)
-    wait_for("the daemon to be gone", lambda: registry.daemon("e2e") is None)
+    wait_for("the daemon to be gone", lambda: instances.daemon("e2e") is None)
     assert cluster.plan() == {}
     assert cluster.is_well()
     assert cluster.ssh("etcd-0", booted) == before

@@ -14,8 +14,8 @@ import pytest
 
 from lab import faults
 from lab.config import LabConfig
-from lab.hosts.machines import LocalMachines
-from lab.machines import Firewall, Machine, MachineError, Power, Rule
+from lab.hosts.nspawn import LocalMachines
+from lab.interfaces import Firewall, Machine, MachineError, Power, Rule
 from tests.labs import Bench, hosts_lab, traces
 from tests.waiting import wait_for
 

@@ -14,7 +14,7 @@ import yaml
 from lab.hosts import boot, cgroups, containers, kernel, seed
 from lab.hosts.cgroups import Group, hierarchies
 from lab.hosts.containers import Shortfalls
-from lab.machines import Machine
+from lab.interfaces import Machine
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
 

@@ -16,9 +16,9 @@ import yaml
 
 from lab.config import PACKAGES_PORT
 from lab.daemon import WebServer
-from lab.hosts import image, packages
+from lab.hosts import packages, rootfs
 from lab.hosts.variants import VARIANTS
-from lab.machines import Firewall, Machine, Rule
+from lab.interfaces import Firewall, Machine, Rule
 from tests.lab.differences import rows, untold
 from tests.labs import Bench, hosts_lab
 from tests.waiting import wait_for
@@ -42,7 +42,7 @@ class Booted:
     host: Machine
 
 
-@pytest.fixture(scope="module", params=sorted(image.IMAGES))
+@pytest.fixture(scope="module", params=sorted(rootfs.IMAGES))
 def booted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     with hosts_lab(tmp_path_factory.mktemp("images"), "timages", "198.19.25.0/24") as bench:
         host = bench.machine("one.lab.triplane.test", image=request.param)
@@ -54,7 +54,7 @@ def booted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @contextmanager
 def archive(bench: Bench) -> Iterator[None]:
     listening = socket.create_server((str(bench.config.services), PACKAGES_PORT))
-    with WebServer(packages.app(bench.config.images), listening, "package archive"):
+    with WebServer(packages.app(bench.config.rootfs_dir), listening, "package archive"):
         yield
 
 

@@ -13,7 +13,7 @@ import pytest
 from lab.config import LabConfig
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
-from lab.machines import Machine, Power
+from lab.interfaces import Machine, Power
 from tests.labs import Bench, hosts_lab, traces
 from tests.waiting import wait_for
 

@@ -6,37 +6,37 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts import limits
+from lab.hosts import inotify
 
 
 @pytest.fixture
 def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     limit = tmp_path / "max_user_instances"
     limit.write_text("128\n")
-    monkeypatch.setattr(limits, "LIMIT", limit)
-    monkeypatch.setattr(limits, "REGISTRY", tmp_path)
+    monkeypatch.setattr(inotify, "LIMIT", limit)
+    monkeypatch.setattr(inotify, "REGISTRY", tmp_path)
     return limit
 
 
 def test_the_limit_is_raised_for_the_first_lab_and_put_back_after_the_last(limit: Path) -> None:
     for name in ("one", "two"):
         (limit.parent / f"{name}.json").touch()
-        limits.ensure()
-        assert int(limit.read_text()) == limits.WANTED
-    limits.put_back("one")
+        inotify.ensure()
+        assert int(limit.read_text()) == inotify.WANTED
+    inotify.put_back("one")
     (limit.parent / "one.json").unlink()
-    assert int(limit.read_text()) == limits.WANTED
-    limits.put_back("two")
+    assert int(limit.read_text()) == inotify.WANTED
+    inotify.put_back("two")
     assert limit.read_text() == "128\n"
 
 
 def test_a_limit_that_is_high_enough_or_was_changed_by_others_is_left_alone(limit: Path) -> None:
     limit.write_text("8192")
-    limits.ensure()
-    limits.put_back("one")
+    inotify.ensure()
+    inotify.put_back("one")
     assert limit.read_text() == "8192"
     limit.write_text("128")
-    limits.ensure()
+    inotify.ensure()
     limit.write_text("9000")
-    limits.put_back("one")
+    inotify.put_back("one")
     assert limit.read_text() == "9000"

@@ -16,10 +16,10 @@ import yaml
 from starlette.applications import Starlette
 
 from lab.config import ConfigError, LabConfig
-from lab.hosts import boot, commands, firewall, image, metadata, packages, requirements, seed
+from lab.hosts import boot, commands, firewall, metadata, packages, requirements, rootfs, seed
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
-from lab.machines import Firewall, Machine, MachineError, Rule
+from lab.interfaces import Firewall, Machine, MachineError, Rule
 from tests.lab.differences import untold
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
@@ -161,12 +161,12 @@ def test_the_clouds_resolver_stands_behind_an_images_own() -> None:
 
 
 def test_a_variant_is_made_anew_when_it_or_its_base_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (slug, variant), *_others = image.VARIANTS.items()
-    before = image.path(tmp_path, slug)
-    monkeypatch.setitem(image.VARIANTS, slug, dataclasses.replace(variant, setup="true"))
-    changed = image.path(tmp_path, slug)
-    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "tree"))
-    assert len({before, changed, image.path(tmp_path, slug)}) == 3
+    (slug, variant), *_others = rootfs.VARIANTS.items()
+    before = rootfs.path(tmp_path, slug)
+    monkeypatch.setitem(rootfs.VARIANTS, slug, dataclasses.replace(variant, setup="true"))
+    changed = rootfs.path(tmp_path, slug)
+    monkeypatch.setattr(rootfs, "PACKAGES", (*rootfs.PACKAGES, "tree"))
+    assert len({before, changed, rootfs.path(tmp_path, slug)}) == 3
 
 
 def test_a_package_that_can_be_installed_is_in_the_index_and_other_files_stay_inside(tmp_path: Path) -> None:
@@ -286,15 +286,15 @@ def test_an_image_without_room_for_it_is_refused_before_anything_is_fetched(
     class Usage:
         free = 100 << 20
 
-    monkeypatch.setattr(image, "missing", lambda _programs: [])
+    monkeypatch.setattr(rootfs, "missing", lambda _programs: [])
     monkeypatch.setattr("shutil.disk_usage", lambda _path: Usage)
     with pytest.raises(MachineError, match=r"takes 2 GiB in .*, and 0\.1 are free: make room, or set TRIPLANE_CACHE"):
-        image.ensure(tmp_path / "images", "debian-12-x64")
+        rootfs.ensure(tmp_path / "images", "debian-12-x64")
 
 
 def test_an_unknown_image_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"'beos-5' is not one that the lab can boot: use one of debian-12-x64"):
-        image.ensure(tmp_path, "beos-5")
+        rootfs.ensure(tmp_path, "beos-5")
 
 
 HERE = [
@@ -306,22 +306,22 @@ HERE = [
 
 
 def test_another_release_comes_from_the_mirrors_that_a_debian_machine_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_sources_here", lambda: HERE)
+    monkeypatch.setattr(rootfs, "_sources_here", lambda: HERE)
     monkeypatch.setattr(
         "platform.freedesktop_os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm", "NAME": "Debian"}
     )
-    assert image.sources("bookworm") == [
+    assert rootfs.sources("bookworm") == [
         "deb http://mirror.test/debian/ bookworm main",
         "deb http://mirror.test/debian/ bookworm-updates main",
         "deb http://mirror.test/security/ bookworm-security main",
     ]
-    assert image.sources("trixie") == [line.replace("bookworm", "trixie") for line in image.sources("bookworm")]
+    assert rootfs.sources("trixie") == [line.replace("bookworm", "trixie") for line in rootfs.sources("bookworm")]
 
 
 def test_a_machine_of_another_distribution_leaves_the_mirror_to_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_sources_here", lambda: [("http://archive.ubuntu.test/ubuntu/", "noble")])
+    monkeypatch.setattr(rootfs, "_sources_here", lambda: [("http://archive.ubuntu.test/ubuntu/", "noble")])
     monkeypatch.setattr("platform.freedesktop_os_release", lambda: {"ID": "ubuntu", "VERSION_CODENAME": "noble"})
-    assert image.sources("trixie") == []
+    assert rootfs.sources("trixie") == []
 
 
 def test_a_build_that_failed_is_told_in_its_own_words_and_its_remains_are_removed(
@@ -341,6 +341,6 @@ def test_a_build_that_failed_is_told_in_its_own_words_and_its_remains_are_remove
     said: list[str] = []
     images = tmp_path / "images"
     with pytest.raises(MachineError, match=r"E: Unable to locate package cloud-init .*apt-get update"):
-        image.ensure(images, "debian-12-x64", said.append)
+        rootfs.ensure(images, "debian-12-x64", said.append)
     assert any("running apt-get update" in line for line in said)
     assert not [path for path in images.iterdir() if path.is_dir()]

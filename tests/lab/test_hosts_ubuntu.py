@@ -15,7 +15,7 @@ from lab.config import PACKAGES_PORT
 from lab.daemon import WebServer
 from lab.hosts import dns, metadata, network, packages
 from lab.hosts.cgroups import Group
-from lab.machines import Machine
+from lab.interfaces import Machine
 from model import paths, ports
 from model.assets import read
 from model.steps import first_steps as steps
@@ -47,7 +47,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         inner = network.listener(config.router_namespace, network.METADATA, 80)
         with (
             dns.NameServer(dns.Resolver(Zone(), tuple, lambda: 0), config.services, 53),
-            WebServer(packages.app(config.images), archive, "package archive"),
+            WebServer(packages.app(config.rootfs_dir), archive, "package archive"),
             WebServer(metadata.app(config, bench.machines.known), inner, "metadata"),
         ):
             yield bench

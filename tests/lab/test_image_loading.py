@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import images
-from lab.images import ImageError, Loaded, Stores, names
+from lab import oci
+from lab.oci import ImageError, Loaded, Stores, names
 from tests.lab import archives
 from tests.lab.archives import FULL_NAME, OCI_NAME, Layout, layer, layout, saved, tar
 
@@ -22,7 +22,7 @@ def stores(tmp_path: Path) -> Stores:
 
 
 def load(stores: Stores, content: bytes, name: str | None = None) -> list[Loaded]:
-    return images.load(io.BufferedReader(io.BytesIO(content)), stores, name=name)
+    return oci.load(io.BufferedReader(io.BytesIO(content)), stores, name=name)
 
 
 def served(stores: Stores, repository: str, tag: str) -> list[bytes]:
@@ -161,13 +161,13 @@ def test_the_same_image_again_changes_nothing_and_another_replaces_the_tag(store
 
 def test_removing_a_tag_leaves_what_another_stands_for(stores: Stores) -> None:
     load(stores, tar(saved((["web:1.0", "web:latest"], [layer()]))))
-    assert str(images.remove("web:1.0", stores)) == "docker.io/library/web:1.0"
+    assert str(oci.remove("web:1.0", stores)) == "docker.io/library/web:1.0"
     assert served(stores, "docker.io/library/web", "latest") == [layer()]
-    images.remove("web", stores)
+    oci.remove("web", stores)
     assert not blobs(stores)
     assert not list(stores.loaded.tags())
     with pytest.raises(ImageError, match=r"docker.io/library/web:1.0 is not loaded"):
-        images.remove("web:1.0", stores)
+        oci.remove("web:1.0", stores)
 
 
 def damaged(name: str, content: bytes | None, archive: dict[str, bytes]) -> bytes:
@@ -243,7 +243,7 @@ def test_the_clusters_own_images_are_neither_replaced_nor_removed(stores: Stores
     with pytest.raises(ImageError, match=r"registry.k8s.io/pause:3.10.2 is an image of the cluster itself"):
         load(stores, layout("registry.k8s.io/pause:3.10.2"))
     with pytest.raises(ImageError, match="is an image of the cluster itself"):
-        images.remove("registry.k8s.io/pause:3.10.2", stores)
+        oci.remove("registry.k8s.io/pause:3.10.2", stores)
     load(stores, layout("docker.io/library/pause:3.10.2"))
 
 
@@ -266,7 +266,7 @@ def test_an_interrupted_load_leaves_the_tag_as_it_was(stores: Stores) -> None:
     load(stores, layout(text="old"))
     before = blobs(stores)
     with pytest.raises(KeyboardInterrupt):
-        images.load(io.BufferedReader(Interrupted(layout(text="new")), 1024), stores)
+        oci.load(io.BufferedReader(Interrupted(layout(text="new")), 1024), stores)
     assert served(stores, "docker.io/library/web", "1.0") == [layer("old")]
     assert blobs(stores) == before
     assert not list(stores.loaded.directory.glob(".staging-*"))

@@ -20,12 +20,12 @@ from typing import Any
 import httpx
 import pytest
 
-from lab import images, toolchain
-from lab.images import TOOLS, Store, Stores
-from lab.images.testing import BUSYBOX, NGINX, Workshop
+from lab import oci, toolchain
 from lab.mirror import Registries, app
+from lab.oci import TOOLS, Store, Stores
+from lab.oci.testing import BUSYBOX, NGINX, Workshop
 from lab.toolchain import PROGRAMS, Build
-from lab.toolchain.store import digest
+from lab.toolchain.build_cache import digest
 from model.images import COREDNS, PAUSE
 from model.services.containerd import registry_hosts
 from tests.lab.archives import layer, layout, saved, tar
@@ -68,7 +68,7 @@ def published(folder: Path, mark: str = "") -> Store:
     store = Stores.of(folder / "mirror").built
     programs = built(folder, "kubernetes-images", mark), built(folder, "coredns")
     root = folder / "tools" if (folder / "tools").exists() else tools(folder)
-    images.publish(store, kubernetes=programs[0], dns=programs[1], tools=root)
+    oci.publish(store, kubernetes=programs[0], dns=programs[1], tools=root)
     return store
 
 
@@ -108,7 +108,7 @@ def client(store: Store) -> Iterator[httpx.Client]:
 
 
 def test_images_go_by_upstreams_names_and_versions(store: Store) -> None:
-    ours = images.references(store)
+    ours = oci.references(store)
     assert ours.keys() == {"pause", "coredns"}
     for name, theirs in (("pause", PAUSE), ("coredns", COREDNS)):
         assert ours[name].partition("@")[0] == theirs.partition("@")[0]
@@ -133,15 +133,15 @@ def test_the_same_files_are_the_same_image_wherever_and_whenever_they_lie(tmp_pa
             os.utime(file, (date, date), follow_symlinks=False)
         store = published(folder)
         references.append(
-            [*images.references(store).values(), store.digest("registry.k8s.io/e2e-test-images/agnhost", "2.66.1")]
+            [*oci.references(store).values(), store.digest("registry.k8s.io/e2e-test-images/agnhost", "2.66.1")]
         )
     assert references[0] == references[1]
 
 
 def test_another_binary_is_another_image_and_the_old_one_can_still_be_pulled(tmp_path: Path) -> None:
     store = published(tmp_path)
-    before = images.references(store)
-    after = images.references(published(tmp_path, mark=" rebuilt"))
+    before = oci.references(store)
+    after = oci.references(published(tmp_path, mark=" rebuilt"))
     assert after["pause"] != before["pause"]
     assert after["coredns"] == before["coredns"]
     assert store.manifest("registry.k8s.io/pause", before["pause"].rpartition("@")[2])
@@ -150,14 +150,14 @@ def test_another_binary_is_another_image_and_the_old_one_can_still_be_pulled(tmp
 def test_what_is_there_is_not_built_again_and_what_is_damaged_is(tmp_path: Path) -> None:
     store = published(tmp_path)
     blobs = {file: file.stat().st_ino for file in (store.directory / "blobs").iterdir()}
-    references = images.references(store)
+    references = oci.references(store)
     published(tmp_path)
     assert {file: file.stat().st_ino for file in (store.directory / "blobs").iterdir()} == blobs
     lost = store.blob(manifest(store, "pause", "3.10.2")["layers"][0]["digest"])
     assert lost
     lost.unlink()
     published(tmp_path)
-    assert images.references(store) == references
+    assert oci.references(store) == references
     assert lost.exists()
 
 
@@ -210,7 +210,7 @@ def test_tools_come_as_roots_own_with_their_links_and_without_what_nobody_calls(
 def test_a_manifest_is_served_by_its_tag_and_by_its_digest_under_the_name_of_its_registry(
     store: Store, client: httpx.Client
 ) -> None:
-    reference = images.references(store)["coredns"].rpartition("@")[2]
+    reference = oci.references(store)["coredns"].rpartition("@")[2]
     assert client.get("/v2/").status_code == 200
     for wanted in ("v1.14.6", reference):
         for path, namespace in (
@@ -329,7 +329,7 @@ def test_containerd_pulls_from_the_mirror_what_it_would_pull_from_upstreams_regi
     containerd: list[str], store: Store, client: httpx.Client, tmp_path: Path
 ) -> None:
     pull = pulling(containerd, client, tmp_path)
-    for reference in (*images.references(store).values(), "registry.k8s.io/e2e-test-images/agnhost:2.66.1"):
+    for reference in (*oci.references(store).values(), "registry.k8s.io/e2e-test-images/agnhost:2.66.1"):
         ran = pull(reference)
         assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr
     missing = pull("docker.io/library/nginx:1.27")
@@ -344,7 +344,7 @@ def test_containerd_pulls_loaded_images_and_those_of_other_registries(containerd
     upstream.push("library/web:1.0", "theirs")
     upstream.push("team/web:2.0", "others")
     for archive in (layout("registry.example.com/x/y:tag"), tar(saved((["web:old", "localhost/web:1"], [layer()])))):
-        images.load(io.BufferedReader(io.BytesIO(archive)), stores)
+        oci.load(io.BufferedReader(io.BytesIO(archive)), stores)
     with served(upstream.app) as other, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         silent = f"http://127.0.0.1:{nobody.getsockname()[1]}"

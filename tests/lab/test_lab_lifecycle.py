@@ -21,7 +21,7 @@ import httpx
 import pytest
 import yaml
 
-from lab import registry
+from lab import instances
 from lab.config import LabConfig
 from lab.hosts import operator
 from lab.hosts.cgroups import Group
@@ -64,10 +64,10 @@ class Cli:
         return {host["name"]: host["power"] for host in self.status()["hosts"]}
 
     def kill_daemon(self) -> None:
-        record = registry.daemon(self.config.name)
+        record = instances.daemon(self.config.name)
         assert record is not None
         os.kill(record.pid, signal.SIGKILL)
-        wait_for("the daemon's end", lambda: registry.daemon(self.config.name) is None)
+        wait_for("the daemon's end", lambda: instances.daemon(self.config.name) is None)
 
     def api(self) -> httpx.Client:
         tokens = yaml.safe_load((self.config.directory / "tokens.yaml").read_text())

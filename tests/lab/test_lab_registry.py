@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from lab import registry
+from lab import instances
 from lab.config import LabConfig
 from tests.waiting import wait_for
 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabConfig:
-    monkeypatch.setattr(registry, "REGISTRY", tmp_path / "run")
+    monkeypatch.setattr(instances, "REGISTRY", tmp_path / "run")
     return LabConfig(directory=tmp_path / "lab", name="test")
 
 
@@ -30,8 +30,8 @@ def other_daemon(config: LabConfig) -> Iterator[int]:
 
     def be_daemon() -> None:
         elsewhere = LabConfig(directory=Path("/elsewhere"), name="test")
-        with registry.as_daemon(elsewhere):
-            registry.write(elsewhere)
+        with instances.as_daemon(elsewhere):
+            instances.write(elsewhere)
             up.set()
             signal.pause()
 
@@ -45,21 +45,21 @@ def other_daemon(config: LabConfig) -> Iterator[int]:
 
 
 def test_a_daemon_elsewhere_is_named_with_its_directory_and_its_pid(config: LabConfig, other_daemon: int) -> None:
-    alive = registry.daemon("test")
+    alive = instances.daemon("test")
     assert alive is not None
     assert (alive.directory, alive.pid) == ("/elsewhere", other_daemon)
     with (
-        pytest.raises(registry.LabError, match=rf"/elsewhere \(pid {other_daemon}\).*--directory /elsewhere stop"),
-        registry.as_daemon(config),
+        pytest.raises(instances.LabError, match=rf"/elsewhere \(pid {other_daemon}\).*--directory /elsewhere stop"),
+        instances.as_daemon(config),
     ):
         pytest.fail("two daemons of one name")
 
 
 def test_a_daemon_that_was_killed_is_none_though_it_is_on_record(config: LabConfig, other_daemon: int) -> None:
     os.kill(other_daemon, signal.SIGKILL)
-    wait_for("its end", lambda: registry.daemon("test") is None)
-    assert registry.read("test") is not None
-    with registry.as_daemon(config):
+    wait_for("its end", lambda: instances.daemon("test") is None)
+    assert instances.read("test") is not None
+    with instances.as_daemon(config):
         pass
 
 
@@ -68,13 +68,13 @@ def test_being_asked_after_does_not_keep_a_daemon_from_starting(config: LabConfi
 
     def ask() -> None:
         while not stop.is_set():
-            registry.daemon("test")
+            instances.daemon("test")
 
     asking = threading.Thread(target=ask)
     asking.start()
     try:
         for _ in range(50):
-            with registry.as_daemon(config):
+            with instances.as_daemon(config):
                 pass
     finally:
         stop.set()
@@ -86,18 +86,18 @@ def test_who_waits_for_a_lab_that_is_forgotten_gets_its_turn_and_locks_out_the_n
     inside, leave = threading.Event(), threading.Event()
 
     def take_a_turn() -> None:
-        with registry.changing(config, said.append):
+        with instances.changing(config, said.append):
             inside.set()
             leave.wait(30)
 
     waiting = threading.Thread(target=take_a_turn)
-    with registry.changing(config, said.append):
+    with instances.changing(config, said.append):
         waiting.start()
         wait_for("the other's wait", lambda: bool(said), 10)
         assert not inside.is_set()
-        registry.write(config)
-        registry.forget("test")
-        assert registry.read("test") is None
+        instances.write(config)
+        instances.forget("test")
+        assert instances.read("test") is None
     assert inside.wait(10)
     assert said == ["another command is starting or stopping lab 'test': waiting for it"]
     next_one = threading.Thread(target=take_a_turn)
@@ -110,7 +110,7 @@ def test_who_waits_for_a_lab_that_is_forgotten_gets_its_turn_and_locks_out_the_n
 
 
 def test_a_lab_that_is_forgotten_leaves_no_file(config: LabConfig, tmp_path: Path) -> None:
-    with registry.changing(config, print), registry.as_daemon(config):
-        registry.write(config)
-        registry.forget("test")
+    with instances.changing(config, print), instances.as_daemon(config):
+        instances.write(config)
+        instances.forget("test")
     assert not (tmp_path / "run").exists()

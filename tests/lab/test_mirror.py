@@ -18,11 +18,11 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from lab import catalog
+from lab import release_catalog
 from lab.archive import pack
 from lab.mirror import app, digests, publish
 from lab.toolchain import PROGRAMS, Build, Origin
-from lab.toolchain.store import digest
+from lab.toolchain.build_cache import digest
 
 ETCD_PATH = "github.com/etcd-io/etcd/releases/download/v3.6.14/etcd-v3.6.14-linux-amd64.tar.gz"
 KUBECTL_PATH = "dl.k8s.io/release/v1.37.1/bin/linux/amd64/kubectl"
@@ -106,7 +106,7 @@ def test_files_lie_where_upstream_has_them(mirror: Path) -> None:
 
 
 def test_the_catalog_has_the_digest_of_what_is_served(standing: Path, client: httpx.Client) -> None:
-    entries = catalog.load(standing / "catalog.yaml")
+    entries = release_catalog.load(standing / "catalog.yaml")
     checked = 0
     for versions in entries.values():
         for files in versions.values():
@@ -121,8 +121,8 @@ def test_the_catalog_has_the_digest_of_what_is_served(standing: Path, client: ht
 def test_the_catalog_is_served_and_has_the_shape_of_upstreams(client: httpx.Client, tmp_path: Path) -> None:
     response = client.get("/catalog.yaml")
     (tmp_path / "served.yaml").write_bytes(response.content)
-    served = catalog.load(tmp_path / "served.yaml")
-    upstream = catalog.load(Path("assets/releases.yaml"))
+    served = release_catalog.load(tmp_path / "served.yaml")
+    upstream = release_catalog.load(Path("assets/releases.yaml"))
     for component, versions in served.items():
         for version, files in versions.items():
             for name, entry in files.items():
@@ -227,13 +227,13 @@ def test_two_publishers_at_once_lose_nothing_of_each_other(tmp_path: Path) -> No
         thread.start()
     for thread in threads:
         thread.join(30)
-    entries = catalog.load(tmp_path / "mirror/catalog.yaml")
+    entries = release_catalog.load(tmp_path / "mirror/catalog.yaml")
     assert {(program, version) for program, versions in entries.items() for version in versions} == set(wanted)
 
 
 def test_what_upstream_does_not_publish_is_not_in_the_mirror(tmp_path: Path) -> None:
     file = publish(tmp_path / "mirror", [built(tmp_path, "pulumi", "3.259.0")])
-    assert catalog.load(file) == {}
+    assert release_catalog.load(file) == {}
 
 
 def test_a_mirror_that_is_filled_later_is_served_from_then_on(tmp_path: Path) -> None:
@@ -298,6 +298,6 @@ def test_a_mirror_takes_no_uploads(client: httpx.Client) -> None:
 def test_a_catalog_that_is_none_is_told_with_the_place(tmp_path: Path, text: str, problem: str) -> None:
     file = tmp_path / "catalog.yaml"
     file.write_text(text)
-    with pytest.raises(catalog.CatalogError, match=problem) as caught:
-        catalog.load(file)
+    with pytest.raises(release_catalog.CatalogError, match=problem) as caught:
+        release_catalog.load(file)
     assert str(file) in str(caught.value)

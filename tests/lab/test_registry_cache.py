@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab import images
-from lab.images import Stores
+from lab import oci
+from lab.instances import LabError
 from lab.mirror import Registries, app
-from lab.mirror.registries import Limits
-from lab.registry import LabError
+from lab.mirror.upstream_registries import Limits
+from lab.oci import Stores
 from tests.lab.archives import layout, sha256
 from tests.lab.test_mirror import served
 from tests.lab.upstream_registry import Upstream
@@ -246,7 +246,7 @@ def test_a_loaded_image_stands_before_another_registrys(
     file = tmp_path / "web.tar"
     file.write_bytes(layout("docker.io/library/web:1.0", "mine"))
     with file.open("rb") as stream:
-        (mine,) = images.load(stream, Stores.of(tmp_path / "mirror"))
+        (mine,) = oci.load(stream, Stores.of(tmp_path / "mirror"))
     assert manifest(client).headers["docker-content-digest"] == f"sha256:{mine.digest}"
     assert not upstream.asked
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import catalog
-from lab.catalog import Catalog, Entry
+from lab import release_catalog
+from lab.release_catalog import Catalog, Entry
 from lab.toolchain import (
     Build,
     Download,
@@ -461,7 +461,7 @@ def test_a_mirror_with_a_catalog_of_its_own_takes_upstreams_place(
 ) -> None:
     etcd = plain("https://upstream.example")
     server.files[f"/below/upstream.example{FILE}"] = CONTENT
-    catalog.dump(listed((etcd, CONTENT)), tmp_path / "releases.yaml")
+    release_catalog.dump(listed((etcd, CONTENT)), tmp_path / "releases.yaml")
     monkeypatch.setenv(upstreams.FETCH_VARIABLE, "1")
     monkeypatch.setenv(upstreams.UPSTREAM_VARIABLE, f"{server.address}/below/")
     monkeypatch.setenv(upstreams.CATALOG_VARIABLE, str(tmp_path / "releases.yaml"))

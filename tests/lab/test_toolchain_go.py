@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lab.toolchain import ToolchainError, build, go
+from lab.toolchain.build_cache import locked
 from lab.toolchain.errors import failure
-from lab.toolchain.store import locked
 
 
 def test_a_lock_is_held_against_others_and_let_go_at_the_end(tmp_path: Path) -> None:

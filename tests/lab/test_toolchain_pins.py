@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import catalog
+from lab import release_catalog
 from lab.toolchain import PROGRAMS, Program, go, modules
 from lab.toolchain.programs import MODULES, PULUMI_RELEASE
 
-RELEASES = catalog.load(Path("assets/releases.yaml"))
+RELEASES = release_catalog.load(Path("assets/releases.yaml"))
 PINNED = [(program, version) for program in PROGRAMS.values() for version in program.versions]
 
 each_pinned = pytest.mark.parametrize(

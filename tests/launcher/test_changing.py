@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.hosts import image
+from lab.hosts import rootfs
 from launcher import bench, changing, repair
 from launcher.desk import Desk
 from launcher.report import Report, console
@@ -155,7 +155,7 @@ def test_what_is_long_is_run_on_every_image_and_only_where_it_is_asked_for() -> 
     long = changing.selected(["long"]).arguments
     assert "-m" not in long
     assert {word.removeprefix("--host-image=") for word in long if word.startswith("--host-image=")} == set(
-        image.IMAGES
+        rootfs.IMAGES
     )
 
 

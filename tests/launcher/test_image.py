@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.images import Stores
+from lab.oci import Stores
 from launcher import cli
 from tests.lab.archives import layer, layout, saved, tar, written
 from tests.launcher.test_cli import ROOT

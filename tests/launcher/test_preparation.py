@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import plugins
-from lab.catalog import Catalog, Entry
+from lab.release_catalog import Catalog, Entry
 from lab.toolchain import PROGRAMS, Limits, Mode, Origin, Upstream, builder, host_arch
 from lab.toolchain.errors import ToolchainError
 from launcher import preparation

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from lab.cloud.calls import Routes
-from lab.cloud.digitalocean import actions, catalog, droplets, firewalls, keys, scopes, tags, vpcs
+from lab.cloud.digitalocean import actions, droplets, firewalls, keys, offerings, scopes, tags, vpcs
 
 __all__ = ["ROUTES", "scopes"]
 
 ROUTES: Routes = {
-    **catalog.ROUTES,
+    **offerings.ROUTES,
     **keys.ROUTES,
     **tags.ROUTES,
     **vpcs.ROUTES,

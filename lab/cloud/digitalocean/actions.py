@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from lab.cloud.calls import Answer, Call, Routes
-from lab.cloud.digitalocean import catalog, droplets
+from lab.cloud.digitalocean import droplets, offerings
 from lab.cloud.errors import not_found, unprocessable
 from lab.cloud.paging import paged
 
@@ -44,7 +44,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
         "completed_at": row["completed_at"],
         "resource_id": row["droplet"],
         "resource_type": "droplet",
-        "region": catalog.region_json(row["region"]),
+        "region": offerings.region_json(row["region"]),
         "region_slug": row["region"],
     }
     # DigitalOcean keeps the reason to itself; whoever runs a lab wants it.
@@ -68,10 +68,10 @@ def _arguments(call: Call, droplet: sqlite3.Row, new: NewAction) -> dict[str, st
         droplets.check_name(new.name or "")
         return {"name": new.name or ""}
     if new.type == "resize":
-        size = catalog.SIZES.get(new.size or "")
+        size = offerings.SIZES.get(new.size or "")
         if size is None:
             raise unprocessable(f"You specified an invalid size for Droplet resize: {new.size!r}")
-        catalog.check_available(call.faults, size.slug, droplet["region"])
+        offerings.check_available(call.faults, size.slug, droplet["region"])
         if size.slug == droplet["size"]:
             raise unprocessable(f"Droplet {droplet['name']} is already of size {size.slug}.")
         if size.disk < droplet["disk"]:

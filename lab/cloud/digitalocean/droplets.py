@@ -14,11 +14,11 @@ from lab.cloud import inventory
 from lab.cloud.addresses import private_address, public_address, vpc_gateway
 from lab.cloud.calls import Answer, Call, Handler, Routes
 from lab.cloud.clock import now
-from lab.cloud.digitalocean import catalog, keys, tags, vpcs
+from lab.cloud.digitalocean import keys, offerings, tags, vpcs
 from lab.cloud.digitalocean.scopes import NOT_AUTHORIZED
 from lab.cloud.errors import ApiError, forbidden, not_found, unprocessable
 from lab.cloud.paging import paged
-from lab.machines import Power
+from lab.interfaces import Power
 
 LABEL = re.compile(r"(?!-)[a-zA-Z0-9\-]{1,63}(?<!-)")
 MOST_USER_DATA = 64 * 1024
@@ -54,7 +54,7 @@ def droplet_json(call: Call, row: sqlite3.Row) -> dict[str, Any]:
     """Render a droplet; outside a transaction, since it asks the host's process how it is."""
     with call.backend.store.transaction() as db:
         labels, locked = inventory.tags(db, row["id"]), busy(db, row)
-    size, image = catalog.SIZES[row["size"]], catalog.find_image(row["image"])
+    size, image = offerings.SIZES[row["size"]], offerings.find_image(row["image"])
     agent = ["monitoring"] if row["monitoring"] else []
     return {
         "id": row["id"],
@@ -62,7 +62,7 @@ def droplet_json(call: Call, row: sqlite3.Row) -> dict[str, Any]:
         "memory": size.memory,
         "vcpus": size.vcpus,
         "disk": row["disk"],
-        "disk_info": [catalog.disk_json(row["disk"])],
+        "disk_info": [offerings.disk_json(row["disk"])],
         "locked": locked,
         "status": status(call, row),
         "kernel": None,
@@ -71,12 +71,12 @@ def droplet_json(call: Call, row: sqlite3.Row) -> dict[str, Any]:
         "backup_ids": [],
         "next_backup_window": None,
         "snapshot_ids": [],
-        "image": catalog.image_json(image) if image else {"slug": row["image"]},
+        "image": offerings.image_json(image) if image else {"slug": row["image"]},
         "volume_ids": [],
-        "size": catalog.size_json(size),
+        "size": offerings.size_json(size),
         "size_slug": size.slug,
         "networks": {"v4": _networks(call, row), "v6": []},
-        "region": catalog.region_json(row["region"]),
+        "region": offerings.region_json(row["region"]),
         "tags": list(labels),
         "vpc_uuid": row["vpc"],
     }
@@ -233,15 +233,15 @@ def _refuse_what_the_lab_lacks(new: NewDroplets) -> None:
             raise unprocessable(f"{name} is not to be had in the lab: leave it out")
 
 
-def _choices(call: Call, new: NewDroplets) -> tuple[str, catalog.Size, catalog.Image]:
-    region = new.region or catalog.DEFAULT_REGION
-    if region not in catalog.REGIONS:
+def _choices(call: Call, new: NewDroplets) -> tuple[str, offerings.Size, offerings.Image]:
+    region = new.region or offerings.DEFAULT_REGION
+    if region not in offerings.REGIONS:
         raise unprocessable(f"You specified an invalid region for Droplet creation: {region!r}")
-    size = catalog.SIZES.get(new.size)
+    size = offerings.SIZES.get(new.size)
     if size is None:
         raise unprocessable(f"You specified an invalid size for Droplet creation: {new.size!r}")
-    catalog.check_available(call.faults, size.slug, region)
-    image = catalog.find_image(new.image)
+    offerings.check_available(call.faults, size.slug, region)
+    image = offerings.find_image(new.image)
     if image is None:
         raise unprocessable(f"You specified an invalid image for Droplet creation: {new.image!r}")
     if size.disk < image.min_disk:

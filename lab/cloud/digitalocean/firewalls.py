@@ -17,8 +17,8 @@ from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.clock import now
 from lab.cloud.digitalocean import droplets, tags
 from lab.cloud.errors import conflict, not_found, unprocessable
-from lab.cloud.firewalls import ALL_PORTS, ports
 from lab.cloud.paging import paged
+from lab.cloud.resolved_firewalls import ALL_PORTS, ports
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.\-]+")
 MOST_TAGS, MOST_DROPLETS, MOST_RULES = 5, 10, 50

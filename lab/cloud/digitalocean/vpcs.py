@@ -16,7 +16,7 @@ from lab.cloud import inventory
 from lab.cloud.addresses import checked_range, free_range
 from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.clock import now
-from lab.cloud.digitalocean.catalog import REGIONS
+from lab.cloud.digitalocean.offerings import REGIONS
 from lab.cloud.errors import conflict, forbidden, not_found, unprocessable
 from lab.cloud.paging import paged
 

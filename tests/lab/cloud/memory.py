@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lab.machines import Firewall, Machine, MachineError, Power
+from lab.interfaces import Firewall, Machine, MachineError, Power
 
 
 @dataclass

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.cloud.limits import RateLimit
+from lab.cloud.rate_limit import RateLimit
 from lab.cloud.tokens import load
-from lab.hosts import image as host_images
+from lab.hosts import rootfs
 from tests.lab.cloud.service import Account, Server, Service
 
 
@@ -82,7 +82,7 @@ def test_regions_sizes_and_images_can_be_chosen_from(digitalocean: Any) -> None:
     sizes = {size["slug"]: size for size in digitalocean.sizes.list(per_page=200)["sizes"]}
     assert (sizes["s-2vcpu-4gb"]["memory"], sizes["s-2vcpu-4gb"]["vcpus"]) == (4096, 2)
     images = {image["slug"]: image for image in digitalocean.images.list(type="distribution")["images"]}
-    assert set(images) == set(host_images.IMAGES)
+    assert set(images) == set(rootfs.IMAGES)
     for slug, image in images.items():
         assert digitalocean.images.get(slug)["image"] == digitalocean.images.get(image["id"])["image"] == image
     assert digitalocean.images.list(private=True)["images"] == []
@@ -150,7 +150,7 @@ def test_strangers_do_not_use_up_the_accounts_calls(server: Server, tmp_path: Pa
 
 def test_a_call_is_forgotten_after_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("lab.cloud.limits.time.time", lambda: clock[0])
+    monkeypatch.setattr("lab.cloud.rate_limit.time.time", lambda: clock[0])
     limit = RateLimit()
     assert limit.spend(an_hour=1, a_minute=1).allowed
     refused = limit.spend(an_hour=1, a_minute=1)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from lab.machines import Power
+from lab.interfaces import Power
 from tests.lab.cloud.service import Account, Service
 from tests.waiting import wait_for
 

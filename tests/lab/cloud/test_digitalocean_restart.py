@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.cloud import build
-from lab.machines import Power
+from lab.interfaces import Power
 from tests.lab.cloud.memory import MemoryMachines
 from tests.lab.cloud.service import NETWORK, Account, Server, Service
 from tests.waiting import wait_for

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab.machines import Firewall, Rule
+from lab.interfaces import Firewall, Rule
 from tests.lab.cloud.service import Account, Service
 
 ANYWHERE = {"addresses": ["0.0.0.0/0", "::/0"]}

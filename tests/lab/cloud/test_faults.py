@@ -12,7 +12,7 @@ from lab import faults
 from lab.cloud import ZONE_ID, tokens
 from lab.cloud.digitalocean import ROUTES, scopes
 from lab.faults import Faults, FaultsError, Switches
-from lab.machines import Firewall
+from lab.interfaces import Firewall
 from tests.lab.cloud.memory import MemoryMachines
 from tests.lab.cloud.service import Account, Server, Service
 from tests.waiting import wait_for

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pulumi_digitalocean import outputs
 
-from lab.cloud.digitalocean.catalog import REGIONS, SIZES, Size
+from lab.cloud.digitalocean.offerings import REGIONS, SIZES, Size
 from lab.plugins.digitalocean import DigitalOceanPlugin
 from lab.plugins.resource import Call, PluginError
 from tests.lab.cloud.service import Service

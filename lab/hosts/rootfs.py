@@ -20,7 +20,7 @@ from pathlib import Path
 from lab.hosts import commands, packages
 from lab.hosts.commands import missing, remedy
 from lab.hosts.variants import VARIANTS
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 
 RELEASES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
 """The images that are Debian's, and the release behind each."""

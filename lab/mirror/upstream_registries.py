@@ -19,9 +19,9 @@ from urllib.request import parse_http_list, parse_keqv_list
 
 import httpx
 
-from lab.images.names import DOCKER_HUB, REGISTRY, REPOSITORY
-from lab.images.store import MAX_MANIFEST
-from lab.registry import LabError
+from lab.instances import LabError
+from lab.oci.names import DOCKER_HUB, REGISTRY, REPOSITORY
+from lab.oci.store import MAX_MANIFEST
 
 VARIABLE = "TRIPLANE_REGISTRIES"
 """`none`, or where registries are asked instead of at their own names: REGISTRY=URL, separated by commas."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lab.images import names, saved
-from lab.images.names import ImageError, Name
-from lab.images.stores import Stores
+from lab.oci import names, saved
+from lab.oci.names import ImageError, Name
+from lab.oci.stores import Stores
 
 _STAGING = ".staging-"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.images.building import Image, build
-from lab.images.layers import Content, File, Folder, Link, Tree
-from lab.images.store import Store
-from lab.images.userland import Userland
+from lab.oci.building import Image, build
+from lab.oci.layers import Content, File, Folder, Link, Tree
+from lab.oci.store import Store
+from lab.oci.userland import Userland
 from lab.toolchain import PROGRAMS, Build
 
 PAUSE = "registry.k8s.io/pause"

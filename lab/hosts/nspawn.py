@@ -20,11 +20,11 @@ from typing import Any
 
 from lab.config import LabConfig
 from lab.faults import Switches
-from lab.hosts import boot, commands, firewall, image, packages, seed
+from lab.hosts import boot, commands, firewall, packages, rootfs, seed
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
 from lab.hosts.network import MTU, Network
-from lab.machines import Firewall, Machine, MachineError, Machines, Power
+from lab.interfaces import Firewall, Machine, MachineError, Machines, Power
 
 _BOOT_SECONDS = 30
 _SHUTDOWN_SECONDS = 60
@@ -63,7 +63,7 @@ class LocalMachines(Machines):
 
     def create(self, machine: Machine) -> None:
         """Make the disk and boot the host; returns once its init process runs."""
-        root = image.ensure(self._config.images, machine.image)
+        root = rootfs.ensure(self._config.rootfs_dir, machine.image)
         with self._working_on(machine, "making its disk"):
             if machine.id not in self._machines:
                 self._make_disk(machine, root)
@@ -202,9 +202,9 @@ class LocalMachines(Machines):
     def _image_of(self, machine: Machine) -> Path:
         """Find the image that the host's disk was laid over: it means nothing over another one."""
         name = (self._folder(machine.id) / "image").read_text()
-        if name == image.path(self._config.images, machine.image).name:
-            return image.ensure(self._config.images, machine.image)
-        root = self._config.images / name
+        if name == rootfs.path(self._config.rootfs_dir, machine.image).name:
+            return rootfs.ensure(self._config.rootfs_dir, machine.image)
+        root = self._config.rootfs_dir / name
         if not root.is_dir():
             raise MachineError(f"its image {root} is gone and cannot be made again: destroy this host and make it anew")
         return root

@@ -11,9 +11,9 @@ from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from lab.cloud import inventory
-from lab.cloud.store import Store
+from lab.cloud.state import Store
 from lab.faults import Switches
-from lab.machines import Firewall, Machines, Rule
+from lab.interfaces import Firewall, Machines, Rule
 
 ALL_PORTS = "0"
 """How the API writes "all ports" back, and icmp's missing ones."""

@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from lab.images import Stores
-from lab.images.names import TAG
-from lab.images.store import Manifest, Store
 from lab.mirror.pulling import Puller
-from lab.mirror.registries import Client, Registries, RegistryError
+from lab.mirror.upstream_registries import Client, Registries, RegistryError
+from lab.oci import Stores
+from lab.oci.names import TAG
+from lab.oci.store import Manifest, Store
 
 _log = logging.getLogger("lab")
 

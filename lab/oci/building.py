@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lab.images import layers
-from lab.images.layers import Content, Layer
-from lab.images.store import Store
+from lab.oci import layers
+from lab.oci.layers import Content, Layer
+from lab.oci.store import Store
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab.images import recipes
-from lab.images.building import Image, build
-from lab.images.layers import Content, File, Folder, Link, Tree
-from lab.images.store import Store
-from lab.images.userland import Userland
+from lab.oci import recipes
+from lab.oci.building import Image, build
+from lab.oci.layers import Content, File, Folder, Link, Tree
+from lab.oci.store import Store
+from lab.oci.userland import Userland
 from lab.toolchain import Build
 
 _REGISTRY = "registry.k8s.io/e2e-test-images"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.config import REGISTRY
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 
 WANTED = 4096
 LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lab.images.building import Image, build
-from lab.images.loading import Loaded, load, remove
-from lab.images.names import ImageError, Name
-from lab.images.recipes import TOOLS, publish, references
-from lab.images.store import Store
-from lab.images.stores import Stores
+from lab.oci.building import Image, build
+from lab.oci.loading import Loaded, load, remove
+from lab.oci.names import ImageError, Name
+from lab.oci.recipes import TOOLS, publish, references
+from lab.oci.store import Store
+from lab.oci.stores import Stores
 
 __all__ = [
     "TOOLS",

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.hosts import commands, image
+from lab.hosts import commands, rootfs
 from lab.hosts.commands import missing, remedy
-from lab.machines import MachineError
-from lab.toolchain.store import locked
+from lab.interfaces import MachineError
+from lab.toolchain.build_cache import locked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +58,9 @@ class Userland:
         command = [
             *("unshare", "--mount", "--propagation", "private"),
             *("mmdebstrap", "--mode=root", "--variant=extract", "--format=directory"),
-            *(f"--aptopt={option}" for option in image.apt_options()),
+            *(f"--aptopt={option}" for option in rootfs.apt_options()),
             f"--include={','.join(self.packages)}",
-            *(self.release, str(unfinished), *image.sources(self.release)),
+            *(self.release, str(unfinished), *rootfs.sources(self.release)),
         ]
         environment = {"PATH": commands.environment()["PATH"], "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
         ran = subprocess.run(

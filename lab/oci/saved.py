@@ -19,9 +19,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
-from lab.images.building import CONFIG, LAYER, MANIFEST
-from lab.images.names import ImageError
-from lab.images.store import MAX_MANIFEST, media_type_of
+from lab.oci.building import CONFIG, LAYER, MANIFEST
+from lab.oci.names import ImageError
+from lab.oci.store import MAX_MANIFEST, media_type_of
 
 OS, ARCHITECTURE = "linux", "amd64"
 """What runs on the lab's hosts, as on droplets."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.images.store import Store
+from lab.oci.store import Store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

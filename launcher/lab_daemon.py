@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from lab import lifecycle, registry
+from lab import instances, lifecycle
 from lab.hosts.cgroups import Group
-from lab.machines import MachineError
+from lab.interfaces import MachineError
 from launcher import memory
 from launcher.errors import LauncherError
 from launcher.report import Report
@@ -27,7 +27,7 @@ def command(workspace: Workspace, arguments: Sequence[str]) -> list[str]:
 
 def runs(workspace: Workspace) -> bool:
     """Whether this checkout's lab is up."""
-    record = registry.daemon(workspace.lab.name)
+    record = instances.daemon(workspace.lab.name)
     return record is not None and Path(record.directory) == workspace.lab.directory
 
 
@@ -35,7 +35,7 @@ def runs(workspace: Workspace) -> bool:
 def _explained() -> Iterator[None]:
     try:
         yield
-    except (MachineError, registry.LabError) as error:
+    except (MachineError, instances.LabError) as error:
         raise LauncherError(str(error)) from error
 
 
@@ -54,7 +54,7 @@ def remove(workspace: Workspace, report: Report) -> None:
 
 def processes(workspace: Workspace) -> set[int]:
     """Find the daemon's processes and all of its hosts'."""
-    record = registry.daemon(workspace.lab.name)
+    record = instances.daemon(workspace.lab.name)
     daemon = memory.with_descendants([record.pid]) if record is not None else set()
     return daemon | set(Group(workspace.lab.name).pids())
 
