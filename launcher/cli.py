@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from launcher.desk import Desk
+from launcher.context import Context
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.report import Report
 from launcher.workspace import Workspace
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
-def _desk() -> Desk:
-    return Desk(workspace=Workspace.from_environment(os.environ), report=Report())
+def _context() -> Context:
+    return Context(workspace=Workspace.from_environment(os.environ), report=Report())
 
 
 @app.command()
@@ -66,17 +66,17 @@ def up(
     everything is built from source. Then it starts the lab, and runs the engine. An `up` that was interrupted is
     finished by the next one.
     """
-    from launcher import changing  # noqa: PLC0415 - see above
+    from launcher.commands import up as command
 
-    sys.exit(changing.up(_desk(), preview=preview, refresh=refresh))
+    sys.exit(command.up(_context(), preview=preview, refresh=refresh))
 
 
 @app.command()
 def down() -> None:
     """Destroy the cluster and stop the lab; nothing is left but caches."""
-    from launcher import changing  # noqa: PLC0415 - see above
+    from launcher.commands import down as command
 
-    changing.down(_desk())
+    command.down(_context())
 
 
 @app.command(context_settings=PASSING)
@@ -86,9 +86,9 @@ def test(context: typer.Context) -> None:
     `test fast`: those that need no hosts and no engine. `test`: what every change must pass. `test long`: all,
     end to end on each image that the lab has; hours.
     """
-    from launcher import changing  # noqa: PLC0415 - see above
+    from launcher.commands import test as command
 
-    changing.test(_desk(), context.args)
+    command.test(_context(), context.args)
 
 
 @app.command()
@@ -104,9 +104,9 @@ def bench(
     With --droplet-boot it says what `up` adds to one droplet's boot. The lab keeps that boot time until it is taken
     down (`./triplane lab faults clear`).
     """
-    from launcher import bench as benchmark  # noqa: PLC0415 - see above
+    from launcher.commands import bench as command
 
-    sys.exit(benchmark.bench(_desk(), runs, droplet_boot))
+    sys.exit(command.bench(_context(), runs, droplet_boot))
 
 
 @app.command()
@@ -120,17 +120,17 @@ def conformance(
 
     Builds upstream's test program first (a quarter of an hour, once). Exit code 1 where a spec fails.
     """
-    from launcher import conformance as judge  # noqa: PLC0415 - see above
+    from launcher.commands import conformance as command
 
-    sys.exit(judge.conformance(_desk(), focus=focus, parallel=parallel, listing=listing))
+    sys.exit(command.conformance(_context(), focus=focus, parallel=parallel, listing=listing))
 
 
 @app.command(context_settings=PASSING)
 def pulumi(context: typer.Context) -> None:
     """Run the engine on the lab's stack (--stack NAME for another one), in the lab's cloud."""
-    from launcher import changing  # noqa: PLC0415 - see above
+    from launcher.commands import pulumi as command
 
-    changing.pulumi(_desk(), context.args)
+    command.pulumi(_context(), context.args)
 
 
 @app.command(context_settings=PASSING)
@@ -139,25 +139,25 @@ def doctor(context: typer.Context) -> None:
 
     On a real account: .venv/bin/python -m doctor --stack prod. More words go to that program: --json, --dial HOST.
     """
-    from launcher import changing  # noqa: PLC0415 - see above
+    from launcher.commands import doctor as command
 
-    changing.doctor(_desk(), context.args)
+    command.doctor(_context(), context.args)
 
 
 @app.command(context_settings=PASSING)
 def kubectl(context: typer.Context) -> None:
     """Run kubectl as the cluster's administrator; logs, exec -it and port-forward as anywhere."""
-    from launcher import looking  # noqa: PLC0415 - see above
+    from launcher.commands import kubectl as command
 
-    looking.kubectl(_desk(), context.args)
+    command.kubectl(_context(), context.args)
 
 
 @app.command(context_settings=PASSING)
 def etcdctl(context: typer.Context) -> None:
     """Run etcdctl on an etcd host, with that host's own client certificate."""
-    from launcher import looking  # noqa: PLC0415 - see above
+    from launcher.commands import etcdctl as command
 
-    looking.etcdctl(_desk(), context.args)
+    command.etcdctl(_context(), context.args)
 
 
 @app.command(context_settings=PASSING)
@@ -166,9 +166,9 @@ def ssh(
     host: Annotated[str, typer.Argument(help="A host's name, short (etcd-0) or full.")],
 ) -> None:
     """Log in to a host, or run a command there."""
-    from launcher import looking  # noqa: PLC0415 - see above
+    from launcher.commands import ssh as command
 
-    looking.ssh(_desk(), host, context.args)
+    command.ssh(_context(), host, context.args)
 
 
 @app.command()
@@ -177,25 +177,25 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what runs where, hosts, services and nodes, and how it is. Exit code 1 where something is amiss."""
-    from launcher import looking  # noqa: PLC0415 - see above
+    from launcher.commands import status as command
 
-    sys.exit(looking.status(_desk(), json=json))
+    sys.exit(command.status(_context(), json=json))
 
 
 @app.command(context_settings=PASSING)
 def lab(context: typer.Context) -> None:
     """Use the local cloud alone: start, stop, status."""
-    from launcher import looking  # noqa: PLC0415 - see above
+    from launcher.commands import lab as command
 
-    looking.lab(_desk(), context.args)
+    command.lab(_context(), context.args)
 
 
 @app.command()
 def version() -> None:
     """Show what is pinned, and what is in use."""
-    from launcher import changing  # noqa: PLC0415 - see above
+    from launcher.commands import version as command
 
-    changing.version(_desk())
+    command.version(_context())
 
 
 @image_app.callback()
@@ -218,9 +218,9 @@ def image_load(
 
     An image of the same tag is replaced. Loaded images outlive `down`.
     """
-    from launcher import image as registry  # noqa: PLC0415 - see above
+    from launcher.commands import image as command
 
-    registry.load(_desk(), file, name)
+    command.load(_context(), file, name)
 
 
 @image_app.command(name="list")
@@ -229,25 +229,25 @@ def image_list(
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List images: the cluster's own, loaded ones, and those pulled from other registries."""
-    from launcher import image as registry  # noqa: PLC0415 - see above
+    from launcher.commands import image as command
 
-    registry.show(_desk(), json=json)
+    command.show(_context(), json=json)
 
 
 @image_app.command(name="remove")
 def image_remove(names: Annotated[list[str], typer.Argument(help="Tags of loaded images, such as web:1.0.")]) -> None:
     """Remove loaded images. Nodes that have pulled them keep them."""
-    from launcher import image as registry  # noqa: PLC0415 - see above
+    from launcher.commands import image as command
 
-    registry.remove(_desk(), names)
+    command.remove(_context(), names)
 
 
 @image_app.command(name="prune")
 def image_prune() -> None:
     """Remove what was pulled from other registries; it is pulled again where a pod asks for it."""
-    from launcher import image as registry  # noqa: PLC0415 - see above
+    from launcher.commands import image as command
 
-    registry.prune(_desk())
+    command.prune(_context())
 
 
 app.add_typer(image_app, name="image")

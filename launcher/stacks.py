@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -244,3 +244,13 @@ def no_cluster() -> LauncherError:
 def settings(workspace: Workspace, stack: str) -> Config:
     """Read a stack's settings as the engine sees them."""
     return dict(_load(workspace.directory / f"Pulumi.{stack}.yaml").get("config") or {})
+
+
+def stack_meant(arguments: Sequence[str], default: str) -> str:
+    """Find the stack that a command line of the engine's is about."""
+    for position, word in enumerate(arguments):
+        if word in {"--stack", "-s"} and position + 1 < len(arguments):
+            return arguments[position + 1]
+        if word.startswith("--stack="):
+            return word.removeprefix("--stack=")
+    return default

@@ -6,8 +6,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from launcher import bench
-from launcher.bench import Run, show
+from launcher.commands import bench
+from launcher.commands.bench import Run, show
 
 
 def run(seconds: float) -> Run:

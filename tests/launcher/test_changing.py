@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from lab.hosts import rootfs
-from launcher import bench, changing, repair
-from launcher.desk import Desk
+from launcher import apply, repair
+from launcher.commands import bench, up
+from launcher.commands import test as tests
+from launcher.context import Context
 from launcher.report import Report, console
 from launcher.workspace import Workspace
 
@@ -34,7 +36,7 @@ def test_a_living_engine_is_waited_for_and_named_once(workspace: Workspace, monk
     held = [[lock(workspace, 42)], [lock(workspace, 42)], []]
     monkeypatch.setattr(repair, "clear_stale_locks", lambda *_: held.pop(0))
     notes = Notes()
-    changing.wait_for_engine(Desk(workspace=workspace, report=notes), "lab")
+    apply.wait_for_engine(Context(workspace=workspace, report=notes), "lab")
     assert notes.lines == ["waiting for pulumi (process 42), which is at work on stack lab"]
     assert held == []
 
@@ -68,7 +70,7 @@ def test_whoever_changes_the_folder_makes_it_first_and_for_its_owner_alone(
 
 def test_an_up_ends_with_what_runs_where_and_what_to_type_next(capsys: pytest.CaptureFixture[str]) -> None:
     node = {"name": "etcd-0", "roles": ["etcd"], "publicAddress": "198.18.0.10", "privateAddress": "10.240.0.2"}
-    changing.show_next({"hosts": [node], "apiEndpoint": "https://api.lab.triplane.test:6443"}, "agnhost:1")
+    up.show_next({"hosts": [node], "apiEndpoint": "https://api.lab.triplane.test:6443"}, "agnhost:1")
     said = capsys.readouterr().out
     for word in (
         "198.18.0.10",
@@ -144,15 +146,15 @@ def test_the_phases_and_the_critical_path_are_those_of_the_median_run(table: Any
 
 
 def test_fast_tests_need_no_hosts_and_no_engine() -> None:
-    chosen = changing.selected(["fast", "-k", "dns"])
+    chosen = tests.selected(["fast", "-k", "dns"])
     assert not chosen.needs_hosts
     assert chosen.arguments[:2] == ("-m", "not hosts and not engine")
     assert chosen.arguments[-2:] == ("-k", "dns")
 
 
 def test_what_is_long_is_run_on_every_image_and_only_where_it_is_asked_for() -> None:
-    assert changing.selected([]).arguments[:2] == ("-m", "not long")
-    long = changing.selected(["long"]).arguments
+    assert tests.selected([]).arguments[:2] == ("-m", "not long")
+    long = tests.selected(["long"]).arguments
     assert "-m" not in long
     assert {word.removeprefix("--host-image=") for word in long if word.startswith("--host-image=")} == set(
         rootfs.IMAGES
@@ -160,4 +162,4 @@ def test_what_is_long_is_run_on_every_image_and_only_where_it_is_asked_for() -> 
 
 
 def test_words_for_pytest_come_last_so_that_they_win() -> None:
-    assert changing.selected(["-n", "0", "tests/lab"]).arguments[-3:] == ("-n", "0", "tests/lab")
+    assert tests.selected(["-n", "0", "tests/lab"]).arguments[-3:] == ("-n", "0", "tests/lab")

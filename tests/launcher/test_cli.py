@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from launcher import changing, cli, desk, looking
+from launcher import cli, stacks
+from launcher.commands import test as tests
+from launcher.context import Context
 from launcher.report import Report
 from launcher.workspace import Workspace
 
@@ -109,17 +112,14 @@ def test_a_lab_name_that_cannot_be_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_the_stack_that_a_command_line_means_is_prepared(arguments: tuple[str, ...], stack: str) -> None:
-    assert changing.stack_meant(arguments, "lab") == stack
+    assert stacks.stack_meant(arguments, "lab") == stack
 
 
 @pytest.mark.parametrize("command", PASSING)
 def test_what_follows_a_passing_command_is_the_other_programs(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(
-        changing if command in {"test", "pulumi", "doctor"} else looking,
-        command,
-        lambda *arguments: seen.append(arguments[1:]),
-    )
+    module = importlib.import_module(f"launcher.commands.{command}")
+    monkeypatch.setattr(module, command, lambda *arguments: seen.append(arguments[1:]))
     words = ["host", "get", "-o", "wide", "--help", "--", "-x"]
     assert CliRunner().invoke(cli.app, [command, *words]).exit_code == 0
     (received,) = seen
@@ -128,7 +128,7 @@ def test_what_follows_a_passing_command_is_the_other_programs(command: Any, monk
 
 def test_fast_tests_leave_out_hosts_and_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(changing, "become", seen.append)
+    monkeypatch.setattr(tests, "become", seen.append)
     monkeypatch.chdir(ROOT)
-    changing.test(desk.Desk(workspace=Workspace.from_environment({}), report=Report()), ["fast", "-k", "names"])
-    assert seen[0][1:] == ["-m", "pytest", *changing.selected(["fast", "-k", "names"]).arguments]
+    tests.test(Context(workspace=Workspace.from_environment({}), report=Report()), ["fast", "-k", "names"])
+    assert seen[0][1:] == ["-m", "pytest", *tests.selected(["fast", "-k", "names"]).arguments]

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from lab.toolchain import Build
-from launcher import specs, suite
+from launcher.conformance import specs, suite
+from launcher.conformance.specs import Exclusion, Selection, State
+from launcher.conformance.suite import Suite
 from launcher.errors import LauncherError
 from launcher.report import console
-from launcher.specs import Exclusion, Selection, State
-from launcher.suite import Suite
 from tests.waiting import wait_for
 
 CHOSEN = Selection(

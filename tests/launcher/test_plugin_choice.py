@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from launcher import changing, plugin_choice, stacks
-from launcher.desk import Desk
+from launcher import plugin_choice, stacks
+from launcher.commands.version import version
+from launcher.context import Context
 from launcher.errors import MistakeError
 from launcher.plugin_choice import Kind, choose, made_by, settle
 from launcher.report import Report
@@ -106,11 +107,11 @@ def test_version_says_which_plugins_are_used(
 ) -> None:
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "nothing"))
     monkeypatch.delenv(plugin_choice.OFFICIAL, raising=False)
-    desk = Desk(workspace=workspace, report=Report())
-    changing.version(desk)
+    context = Context(workspace=workspace, report=Report())
+    version(context)
     assert "provider plugins: the lab's stand-ins for digitalocean 4." in capsys.readouterr().out
     settle(workspace, {}, None)
     hold(workspace, DROPLET)
     monkeypatch.setenv(plugin_choice.OFFICIAL, "1")
-    changing.version(desk)
+    version(context)
     assert "was made with the stand-in provider plugins" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from launcher import pod_start
+from launcher.bench import pod_start
 from launcher.errors import LauncherError
 
 RUNNING = {"containerStatuses": [{"state": {"running": {}}}], "phase": "Running"}

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from launcher import status
+from launcher import health
+from launcher.health import Host, Service, Snapshot
 from launcher.nodes import Cluster, Node
-from launcher.status import Host, Service, Snapshot
 
 ETCD = {
     "name": "etcd-0",
@@ -60,7 +60,7 @@ def snapshot(**changes: Any) -> Snapshot:
 def shown(sample: Snapshot) -> str:
     console = Console(width=160)
     with console.capture() as capture:
-        console.print(status.render(sample, NOW))
+        console.print(health.render(sample, NOW))
     return capture.get()
 
 
@@ -135,7 +135,7 @@ def test_no_cluster_is_told_with_what_to_do() -> None:
 
 
 def test_programs_get_the_same_in_json() -> None:
-    read = json.loads(status.as_json(snapshot()))
+    read = json.loads(health.as_json(snapshot()))
     assert read["well"] is True
     assert read["hosts"][1]["services"]["kube-scheduler"] == {"version": "1.2.3", "active": "active", "healthy": True}
     assert read["hosts"][2]["clusterDns"] == ""
@@ -144,15 +144,15 @@ def test_programs_get_the_same_in_json() -> None:
 
 
 def test_the_probe_asks_for_the_units_of_all_roles_once() -> None:
-    script = status.probe_script(["etcd", "kube-master", "kube-node"], 6443)
-    for unit in status.CHECKS:
+    script = health.probe_script(["etcd", "kube-master", "kube-node"], 6443)
+    for unit in health.CHECKS:
         assert script.count(f'echo "{unit} ') == 1
     assert script.count("cluster-dns") == 1
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
 def test_a_host_of_etcd_alone_is_asked_of_nothing_else() -> None:
-    assert set(re.findall(r'echo "([a-z-]+) ', status.probe_script(["etcd"], 6443))) == {"etcd"}
+    assert set(re.findall(r'echo "([a-z-]+) ', health.probe_script(["etcd"], 6443))) == {"etcd"}
 
 
 def test_the_probe_reports_a_unit_that_does_not_run(tmp_path: Path) -> None:
@@ -161,16 +161,16 @@ def test_the_probe_reports_a_unit_that_does_not_run(tmp_path: Path) -> None:
     fake.write_text('#!/bin/sh\n[ "$1" = is-active ] && echo inactive\nexit 0\n')
     fake.chmod(0o755)
     done = subprocess.run(
-        ["sh", "-c", status.probe_script(["kube-master"], 1)],
+        ["sh", "-c", health.probe_script(["kube-master"], 1)],
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    services = status.parse_probe(done.stdout)
+    services = health.parse_probe(done.stdout)
     assert [(found.name, found.version, found.active, found.healthy) for found in services] == [
-        (unit, "none", "inactive", False) for unit in status.UNITS["kube-master"]
+        (unit, "none", "inactive", False) for unit in health.UNITS["kube-master"]
     ]
 
 
 def test_other_lines_of_a_host_are_not_taken_for_services() -> None:
     output = "Welcome to Debian\netcd 3.6.14 active yes\nsomething else active yes\n"
-    assert status.parse_probe(output) == (Service(name="etcd", version="3.6.14", active="active", healthy=True),)
+    assert health.parse_probe(output) == (Service(name="etcd", version="3.6.14", active="active", healthy=True),)

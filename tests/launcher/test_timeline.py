@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launcher.timeline import Event, Follower, Span, critical_path, dependencies, phases, spans
+from launcher.bench.timeline import Event, Follower, Span, critical_path, dependencies, phases, spans
 
 HEAD = "urn:pulumi:lab::triplane::"
 VPC = f"{HEAD}triplane:network:Network$digitalocean:index/vpc:Vpc::vpc"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.toolchain import Build
+from launcher.conformance.specs import Selection
 from launcher.errors import LauncherError
-from launcher.specs import Selection
 
 PLAN = "plan.json"
 REPORT = "report.json"

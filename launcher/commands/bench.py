@@ -13,12 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import faults
-from launcher import changing, lab_daemon, looking, memory, pod_start, stacks
-from launcher.desk import Desk
+from launcher import lab_daemon, memory, stacks
+from launcher.apply import ready
+from launcher.bench import pod_start
+from launcher.bench.timeline import Follower, Span, critical_path, dependencies, phases, spans
+from launcher.commands.down import down
+from launcher.context import Context
 from launcher.errors import LauncherError
-from launcher.preparation import Preparation
+from launcher.live import kubectl_command
 from launcher.report import console
-from launcher.timeline import Follower, Span, critical_path, dependencies, phases, spans
 
 CONTROL_PLANE = "control plane from nothing, every gate passed"
 NODES = "after that, until masters and nodes are Ready"
@@ -64,20 +67,20 @@ class Run:
     memory: int
 
 
-def bench(desk: Desk, runs: int, droplet_boot: float = 0) -> int:
+def bench(context: Context, runs: int, droplet_boot: float = 0) -> int:
     """Measure `runs` times and show the medians; the cluster of the last run stays.
 
     With `droplet_boot`, every droplet is `active` that many seconds before its operating system starts.
     """
-    desk.workspace.prepare()
-    Preparation(workspace=desk.workspace, report=desk.report).everything(desk.workspace.stack)
+    context.workspace.prepare()
+    context.preparation.everything(context.workspace.stack)
     measured = []
     for number in range(1, runs + 1):
-        desk.report.say(f"run {number} of {runs}")
-        changing.down(desk)  # with the lab go its switches
+        context.report.say(f"run {number} of {runs}")
+        down(context)  # with the lab go its switches
         if droplet_boot:
-            faults.change(desk.workspace.lab.directory, [f"boot_seconds={droplet_boot}"])
-        measured.append(_run(desk))
+            faults.change(context.workspace.lab.directory, [f"boot_seconds={droplet_boot}"])
+        measured.append(_run(context))
     show(measured, console(), droplet_boot)
     return 0
 
@@ -94,12 +97,12 @@ def targets(droplet_boot: float) -> dict[str, float | None]:
     }
 
 
-def _run(desk: Desk) -> Run:
-    workspace = desk.workspace
+def _run(context: Context) -> Run:
+    workspace = context.workspace
     log = workspace.directory / "events"
     began = time.monotonic()
-    engine = changing.ready(desk, workspace.stack)
-    ready = time.monotonic()
+    engine = ready(context, workspace.stack)
+    was_ready = time.monotonic()
     follower = Follower(log)
     with follower.following():
         outcome = engine.run(
@@ -112,14 +115,14 @@ def _run(desk: Desk) -> Run:
     needs = dependencies(stacks.checkpoint(workspace, workspace.stack).get("resources") or [])
     first = min((span.start for span in steps.values()), default=ended)
     before = [
-        ("binaries, mirror, lab, stack", 0.0, ready - began, 0),
-        ("the engine's start", ready - began, first - began, 0),
+        ("binaries, mirror, lab, stack", 0.0, was_ready - began, 0),
+        ("the engine's start", was_ready - began, first - began, 0),
     ]
     after = [(phase.name, phase.start - began, phase.end - began, phase.steps) for phase in phases(steps)]
     control_plane, nodes = ends(after, CONTROL_PLANE_PHASES), ends(after, NODE_PHASES)
-    desk.report.say(f"starting {pod_start.PODS} pods, {pod_start.PER_SECOND} a second")
+    context.report.say(f"starting {pod_start.PODS} pods, {pod_start.PER_SECOND} a second")
     image = stacks.settings(workspace, workspace.stack)["triplane:images"]["pause"]
-    with pod_start.running(looking.kubectl_command(desk), image) as pods:
+    with pod_start.running(kubectl_command(context), image) as pods:
         used = memory.proportional_set_size(lab_daemon.processes(workspace))
     _timed(workspace.checkout, "pulumi", "config", "--stack", "prod")  # makes the stack, which is no part of a preview
     return Run(

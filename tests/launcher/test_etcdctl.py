@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.looking import _endpoints
+from launcher.commands.etcdctl import _endpoints
 
 
 def test_etcdctl_asks_all_members_unless_told_otherwise() -> None:

@@ -12,13 +12,15 @@ from lab import oci, toolchain
 from lab.hosts import operator
 from lab.interfaces import MachineError
 from lab.oci.testing import Workshop
-from launcher import looking, specs, stacks, suite
-from launcher.desk import Desk
+from launcher import stacks
+from launcher.conformance import specs, suite
+from launcher.conformance.specs import Selection, State
+from launcher.conformance.suite import Suite
+from launcher.context import Context
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
-from launcher.preparation import Preparation, releases
+from launcher.live import cluster, kubectl_command
+from launcher.preparation import releases
 from launcher.report import Progress, console
-from launcher.specs import Selection, State
-from launcher.suite import Suite
 
 _TASK = "conformance"
 _OURS = "e2e-run"
@@ -28,17 +30,17 @@ _POLITE_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
 
 
-def conformance(desk: Desk, *, focus: str, parallel: int, listing: bool) -> int:
+def conformance(context: Context, *, focus: str, parallel: int, listing: bool) -> int:
     """Run the specs, or list them; 1 where one failed."""
     try:
         re.compile(focus)
     except re.error as error:
         raise MistakeError(f"--focus {focus!r} is no regular expression: {error}") from error
-    desk.workspace.prepare()
+    context.workspace.prepare()
     if not listing:
-        looking.cluster(desk)
+        cluster(context)
     chosen = specs.selection()
-    tests = Suite(build=_built(desk), directory=_directory(desk))
+    tests = Suite(build=_built(context), directory=_directory(context))
     tests.plan(chosen, focus)
     planned = specs.read(tests.directory / suite.PLAN)
     wanted = [spec for spec in planned if spec.state is State.PASSED]  # what a dry run says of all that it would run
@@ -46,26 +48,26 @@ def conformance(desk: Desk, *, focus: str, parallel: int, listing: bool) -> int:
         raise MistakeError(f"no spec is left: nothing in {' '.join(chosen.groups)} has a name like {focus!r}")
     if listing:
         return _list(planned, chosen)
-    _publish(desk, tests)
-    _run(desk, tests, chosen, focus=focus, parallel=parallel, total=len(wanted))
-    return _show(desk, tests, chosen)
+    _publish(context, tests)
+    _run(context, tests, chosen, focus=focus, parallel=parallel, total=len(wanted))
+    return _show(context, tests, chosen)
 
 
-def _built(desk: Desk) -> toolchain.Build:
+def _built(context: Context) -> toolchain.Build:
     """Have the test program of the cluster's Kubernetes version."""
-    version = _version(desk)
+    version = _version(context)
     if toolchain.cached("kubernetes-e2e", version) is None:
-        desk.report.say(f"making upstream's test program {version}: a quarter of an hour, once")
-    return Preparation(workspace=desk.workspace, report=desk.report).built("kubernetes-e2e", version)
+        context.report.say(f"making upstream's test program {version}: a quarter of an hour, once")
+    return context.preparation.built("kubernetes-e2e", version)
 
 
-def _version(desk: Desk) -> str:
-    settings = stacks.settings(desk.workspace, desk.workspace.stack)
+def _version(context: Context) -> str:
+    settings = stacks.settings(context.workspace, context.workspace.stack)
     return releases(settings.get("triplane:versions"))["kubernetes"]
 
 
-def _directory(desk: Desk) -> Path:
-    directory = desk.workspace.directory / "conformance" / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+def _directory(context: Context) -> Path:
+    directory = context.workspace.directory / "conformance" / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     directory.mkdir(parents=True)
     return directory
 
@@ -80,16 +82,16 @@ def _list(planned: list[specs.Spec], chosen: Selection) -> int:
     return 0
 
 
-def _publish(desk: Desk, tests: Suite) -> None:
+def _publish(context: Context, tests: Suite) -> None:
     """Have the tests' images in the mirror, as far as the lab can make them."""
-    progress = desk.report.progress()
+    progress = context.report.progress()
     workshop = Workshop(
-        folder=desk.workspace.lab.rootfs_dir,
+        folder=context.workspace.lab.rootfs_dir,
         say=lambda line: progress.update("images", line),
-        programs=Preparation(workspace=desk.workspace, report=desk.report).built("kubernetes-images", _version(desk)),
+        programs=context.preparation.built("kubernetes-images", _version(context)),
         tests=tests.build,
     )
-    store = oci.Stores.of(desk.workspace.lab.mirror).built
+    store = oci.Stores.of(context.workspace.lab.mirror).built
     try:
         with progress.shown():
             workshop.publish(store, tests.images())
@@ -97,54 +99,54 @@ def _publish(desk: Desk, tests: Suite) -> None:
         raise LauncherError(str(error)) from error
 
 
-def _run(desk: Desk, tests: Suite, chosen: Selection, *, focus: str, parallel: int, total: int) -> None:
+def _run(context: Context, tests: Suite, chosen: Selection, *, focus: str, parallel: int, total: int) -> None:
     """Run the specs to their end, and leave no namespace of theirs behind."""
-    workspace = desk.workspace
-    kubectl = looking.kubectl_command(desk)  # writes the kubeconfig, too
+    workspace = context.workspace
+    kubectl = kubectl_command(context)  # writes the kubeconfig, too
     arguments = [
         f"--kubeconfig={workspace.kubeconfig}",
         f"--kubectl-path={workspace.bin / 'kubectl'}",
         "--provider=skeleton",
         "--disable-log-dump",
     ]
-    desk.report.say(f"running {total} specs, {parallel} at a time; reports: {tests.directory}")
+    context.report.say(f"running {total} specs, {parallel} at a time; reports: {tests.directory}")
     running = tests.running(
         chosen, focus, arguments, parallel=parallel, wrap=lambda command: operator.command(workspace.lab, command)
     )
     try:
         with running as process:
-            _wait(desk, process, tests, total)
+            _wait(context, process, tests, total)
         tests.check()
     except KeyboardInterrupt:
         if tests.has_report():
-            _show(desk, tests, chosen)
+            _show(context, tests, chosen)
         raise InterruptedByUserError(f"stopped; all that the specs said so far is in {tests.directory}") from None
     finally:
-        _sweep(desk, kubectl)
+        _sweep(context, kubectl)
 
 
-def _wait(desk: Desk, process: subprocess.Popen[bytes], tests: Suite, total: int) -> None:
+def _wait(context: Context, process: subprocess.Popen[bytes], tests: Suite, total: int) -> None:
     """Wait for the tests. On Ctrl-C they get the time to remove what they made; on a second one they do not."""
     try:
-        with desk.report.progress().shown() as shown:
-            _follow(desk, process, tests, total, shown)
+        with context.report.progress().shown() as shown:
+            _follow(context, process, tests, total, shown)
     except KeyboardInterrupt:
-        desk.report.say("stopping: specs under way remove what they made; Ctrl-C again does not wait for that")
+        context.report.say("stopping: specs under way remove what they made; Ctrl-C again does not wait for that")
         suite.stop(process, signal.SIGINT)
         try:
             process.wait(timeout=_POLITE_SECONDS)
         except subprocess.TimeoutExpired:
-            desk.report.say(f"they have not ended after {_POLITE_SECONDS:.0f} s: they are killed")
+            context.report.say(f"they have not ended after {_POLITE_SECONDS:.0f} s: they are killed")
         raise
 
 
-def _follow(desk: Desk, process: subprocess.Popen[bytes], tests: Suite, total: int, shown: Progress) -> None:
+def _follow(context: Context, process: subprocess.Popen[bytes], tests: Suite, total: int, shown: Progress) -> None:
     """Tell how far the tests are until they end."""
     told = 0
     while True:
         now = suite.progress((tests.directory / suite.LOG).read_text(errors="replace"))
         for name in now.failed[told:]:
-            desk.report.warn(f"failed: {name}")
+            context.report.warn(f"failed: {name}")
         told = len(now.failed)
         shown.update(_TASK, f"{now.ended} of {total} specs have ended, {told} of them failed")
         try:
@@ -154,28 +156,28 @@ def _follow(desk: Desk, process: subprocess.Popen[bytes], tests: Suite, total: i
         return
 
 
-def _sweep(desk: Desk, kubectl: list[str]) -> None:
+def _sweep(context: Context, kubectl: list[str]) -> None:
     """Delete the namespaces that are left of tests that were interrupted."""
     ask = [*kubectl, "get", "namespaces", f"--selector={_OURS}", "--output=name"]
     found = subprocess.run(ask, capture_output=True, text=True, check=False)
     if not found.stdout.strip():
         return
-    desk.report.say(f"deleting {len(found.stdout.split())} namespaces that the tests left")
+    context.report.say(f"deleting {len(found.stdout.split())} namespaces that the tests left")
     delete = [*kubectl, "delete", "namespaces", f"--selector={_OURS}", "--timeout=180s"]
     deleted = subprocess.run(delete, capture_output=True, text=True, check=False)
     if deleted.returncode:
-        desk.report.warn(
+        context.report.warn(
             f"not all are deleted: {deleted.stderr.strip()}; "
             f"./triplane kubectl delete namespaces --selector={_OURS} tries again"
         )
 
 
-def _show(desk: Desk, tests: Suite, chosen: Selection) -> int:
+def _show(context: Context, tests: Suite, chosen: Selection) -> int:
     report = tests.directory / suite.REPORT
     found = specs.read(report)
     console().print(specs.render(found, chosen), highlight=False)
-    desk.report.say(f"reports (JUnit, JSON, log): {tests.directory}")
+    context.report.say(f"reports (JUnit, JSON, log): {tests.directory}")
     broken = specs.suite_failures(report)
     for failure in broken:
-        desk.report.warn(failure)
+        context.report.warn(failure)
     return 1 if broken or any(spec.state in {State.FAILED, State.INTERRUPTED} for spec in found) else 0

@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_SELECTION = Path(__file__).with_name("conformance.yaml")
+_SELECTION = Path(__file__).with_name("specs.yaml")
 _NANOSECONDS = 1e9
 _FAILED = {"failed", "panicked", "timedout", "aborted"}
 _LINES = 6

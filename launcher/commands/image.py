@@ -16,7 +16,7 @@ from rich.table import Table
 
 from lab import oci
 from lab.oci import ImageError, Loaded, Stores
-from launcher.desk import Desk
+from launcher.context import Context
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.report import Progress, console
 
@@ -26,13 +26,13 @@ _LARGE = 100_000_000
 """Bytes from which on it is worth a word how far a file is read."""
 
 
-def load(desk: Desk, file: str, name: str | None) -> None:
+def load(context: Context, file: str, name: str | None) -> None:
     """Load an archive's images, and say what pods may call them."""
     label = "standard input" if file == STANDARD_INPUT else file
-    progress = desk.report.progress()
+    progress = context.report.progress()
     try:
         with progress.shown(), _opened(file, progress) as stream:
-            loaded = oci.load(stream, _stores(desk), name=name, on_wait=lambda: _waiting(desk))
+            loaded = oci.load(stream, _stores(context), name=name, on_wait=lambda: _waiting(context))
     except ImageError as error:
         raise MistakeError(f"{label}: {error}") from error
     except OSError as error:
@@ -42,15 +42,15 @@ def load(desk: Desk, file: str, name: str | None) -> None:
     for image in loaded:
         typer.echo(f"loaded {image.name} ({decimal(image.size)}){_change(image)}")
     if any(image.before not in {None, image.digest} for image in loaded):
-        desk.report.say(
+        context.report.say(
             "a node that has pulled the tag before keeps the old image, unless the pod says `imagePullPolicy: Always` "
             "(the default for :latest); a new tag for each build is simpler"
         )
 
 
-def show(desk: Desk, *, json: bool) -> None:
+def show(context: Context, *, json: bool) -> None:
     """List the images of the lab's registry."""
-    stores = _stores(desk)
+    stores = _stores(context)
     rows = [
         {"image": f"{repository}:{tag}", "digest": f"sha256:{digest}", "size": store.size(digest), "from": source}
         for source, store in (("loaded", stores.loaded), ("pulled", stores.pulled), ("cluster", stores.built))
@@ -68,25 +68,25 @@ def show(desk: Desk, *, json: bool) -> None:
     )
 
 
-def remove(desk: Desk, names: list[str]) -> None:
+def remove(context: Context, names: list[str]) -> None:
     """Remove loaded images from the lab's registry; nodes that have pulled them keep them."""
     for name in names:
         try:
-            typer.echo(f"removed {oci.remove(name, _stores(desk), on_wait=lambda: _waiting(desk))}")
+            typer.echo(f"removed {oci.remove(name, _stores(context), on_wait=lambda: _waiting(context))}")
         except ImageError as error:
             raise MistakeError(str(error)) from error
 
 
-def prune(desk: Desk) -> None:
+def prune(context: Context) -> None:
     """Empty the cache of other registries' images."""
-    pulled = _stores(desk).pulled
+    pulled = _stores(context).pulled
     size = pulled.total()
     pulled.clear()
     typer.echo(f"removed {decimal(size)} of images that came from other registries")
 
 
-def _stores(desk: Desk) -> Stores:
-    return Stores.of(desk.workspace.lab.mirror)
+def _stores(context: Context) -> Stores:
+    return Stores.of(context.workspace.lab.mirror)
 
 
 def _change(image: Loaded) -> str:
@@ -95,8 +95,8 @@ def _change(image: Loaded) -> str:
     return ": it was there already" if image.before == image.digest else ": it replaces another image of this tag"
 
 
-def _waiting(desk: Desk) -> None:
-    desk.report.say("waiting for another ./triplane image to finish")
+def _waiting(context: Context) -> None:
+    context.report.say("waiting for another ./triplane image to finish")
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Measuring: when steps ran, and how fast pods start."""

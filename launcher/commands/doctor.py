@@ -1,0 +1,27 @@
+"""`./triplane doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from launcher.apply import READING, ready
+from launcher.context import Context, become
+from launcher.stacks import stack_meant
+
+
+def doctor(context: Context, arguments: Sequence[str]) -> NoReturn:
+    """Put the doctor in this process's place, with the lab for a cloud and this machine's address in it."""
+    from doctor.__main__ import parser  # noqa: PLC0415 - it brings the program's settings, and with them Pulumi's SDK
+
+    parser().parse_args(arguments)  # a wrong word is told before a lab is started
+    workspace = context.workspace
+    stack = stack_meant(arguments, os.environ.get("PULUMI_STACK") or workspace.stack)
+    command = [str(workspace.python), "-m", "doctor", "--cwd", str(workspace.directory)]
+    here = ["--stack", stack, "--address", str(workspace.lab.services)]
+    with workspace.locked(context.report):
+        engine = ready(context, stack, READING)
+    context.report.say("the clouds asked are the lab's; on a real account: .venv/bin/python -m doctor --stack prod")
+    os.chdir(workspace.checkout)
+    become([*command, *here, *arguments], engine.environment(stack))

@@ -1,0 +1,36 @@
+"""`./triplane down`."""
+
+from __future__ import annotations
+
+from lab import toolchain
+from launcher import lab_daemon, stacks
+from launcher.apply import DESTROYING, ready, wait_for_engine
+from launcher.context import Context
+from launcher.errors import InterruptedByUserError, LauncherError
+
+
+def down(context: Context) -> None:
+    """Leave nothing: what the engine knows is destroyed by the engine, and then the lab goes with all that is in it."""
+    workspace = context.workspace
+    with workspace.locked(context.report):
+        for stack in stacks.recorded(workspace):
+            wait_for_engine(context, stack)
+            if stacks.checkpoint(workspace, stack).get("resources"):
+                _destroy(context, stack)
+            stacks.forget(workspace, stack)
+        lab_daemon.remove(workspace, context.report)
+    context.report.say("all is down; ./triplane up raises it again")
+
+
+def _destroy(context: Context, stack: str) -> None:
+    try:
+        engine = ready(context, stack, DESTROYING)
+        outcome = engine.run("destroy", "--yes", "--skip-preview", "--stack", stack)
+        problem = "" if outcome.code == 0 else f"pulumi destroy ended with exit code {outcome.code}"
+    except (LauncherError, toolchain.ToolchainError) as error:
+        outcome, problem = None, str(error)
+    if outcome is not None and outcome.stopped:
+        raise InterruptedByUserError("stopped; ./triplane down goes on from here")
+    if problem:
+        # All that the stack has is in this lab, and the lab goes next: nothing can stay behind in any cloud.
+        context.report.warn(f"{problem}; its resources go with the lab")

@@ -1,0 +1,1 @@
+"""Running upstream's conformance specs."""
