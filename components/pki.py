@@ -69,7 +69,7 @@ class Pki(pulumi.ComponentResource):
         self.register_outputs({})
 
     def certificate(self, authority: Authority) -> pulumi.Output[str]:
-        """An authority's certificate, which is no secret."""
+        """An authority's certificate, which is not a secret."""
         return self.authorities[authority].certificate
 
     def files(self, files: Iterable[SecretFile], cluster: Cluster) -> list[FilledFile]:

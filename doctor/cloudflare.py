@@ -76,7 +76,7 @@ def zone(stack: Stack, cloud: Reader) -> Finding:
         )
     if found["name"] != wanted.name:
         return wrong(
-            f"Zone {wanted.id} is {found['name']}, not {wanted.name}.", "Write triplane:zone's id and name anew."
+            f"Zone {wanted.id} is {found['name']}, not {wanted.name}.", "Correct triplane:zone's id and name."
         )
     if found.get("type", "full") != "full":
         return wrong(

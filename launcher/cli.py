@@ -57,7 +57,7 @@ def up(
     *,
     preview: Annotated[bool, typer.Option("--preview", help="Say what would change, and change nothing.")] = False,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Read the cloud anew first, to mend what drifted.")
+        bool, typer.Option("--refresh", help="Read the cloud's state first, and repair drift.")
     ] = False,
 ) -> None:
     """Raise the cluster, or bring it to what Pulumi.lab.yaml says.
@@ -176,7 +176,7 @@ def status(
     *,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what runs where, hosts, services and nodes, and how it is. Exit code 1 where something is amiss."""
+    """Show what runs where, hosts, services and nodes, and how it is. Exits with 1 if anything is unhealthy."""
     from launcher.commands import status as command
 
     sys.exit(command.status(_context(), json=json))

@@ -76,7 +76,7 @@ class Snapshot:
 
     @property
     def well(self) -> bool:
-        """Whether there is a cluster, and nothing of it is amiss."""
+        """Whether there is a cluster, and all of it is healthy."""
         return (
             bool(self.hosts)
             and all(not host.trouble and all(service.healthy for service in host.services) for host in self.hosts)

@@ -34,7 +34,7 @@ echo "cluster-dns ${{answer:--}}"
 """Asks, in bash on a host, the server that the host's pods ask; prints `cluster-dns`, and the answer in base64 or -."""
 
 _PRESSURE = frozenset({"MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"})
-"""Conditions of a node that are amiss where they hold (kubernetes.io, Node Status)."""
+"""Conditions of a node that are a problem if they are true (kubernetes.io, Node Status)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Node:
     host: str
     """The graph's host of this name; empty where there is none."""
     trouble: str = ""
-    """Why it is not ready, or what else is amiss."""
+    """Why it is not ready, or what else is wrong."""
     cordoned: bool = False
     roles: tuple[str, ...] = ()
     taints: tuple[str, ...] = ()

@@ -63,7 +63,7 @@ def host_images(settings: Mapping[str, Any]) -> list[str]:
 def releases(versions: object) -> dict[str, str]:
     """Read from `triplane:versions` which version of each component to have; what is not named is the newest.
 
-    What is no mapping at all, the program has the better words for.
+    What is not a mapping at all, the program has the better words for.
     """
     chosen = versions if isinstance(versions, dict) else {}
     found = {}
@@ -73,7 +73,7 @@ def releases(versions: object) -> dict[str, str]:
         found[name] = str(chosen.get(setting) or known[0])
         if found[name] not in known:
             raise MistakeError(
-                f"triplane:versions.{setting} = {found[name]} is none that the lab's mirror can have. "
+                f"triplane:versions.{setting} = {found[name]} is not one that the lab's mirror can have. "
                 f"Write {' or '.join(known)}."
             )
     return found

@@ -2,7 +2,7 @@
 
 An engine that was killed leaves three things behind: its lock, plugins that may still be at work, and steps of which
 the state says only that they had begun. What such a step made in the cloud is in no state, so that it would be made
-twice, or be in the way of a second try under its name: it is removed, and the step begins anew. Nothing can stand
+twice, or be in the way of a second try under its name: it is removed, and the step begins again. Nothing can stand
 on it yet, as whatever needs it waits for the end of its step. (The engine has `refresh --import-pending-creates`, which
 forgets what it is told, as of 3.259.)
 """
@@ -173,7 +173,7 @@ class Cloud:
 
 
 def end_orphans(workspace: Workspace, proc: Path = Path("/proc")) -> list[int]:
-    """End the plugins of engines that are no more, lest they go on making things; return their process ids."""
+    """End plugins whose engine is dead, so that they create nothing more; return their process ids."""
     mark = f"PULUMI_HOME={workspace.pulumi_home}".encode()
     ended = []
     for folder in proc.iterdir():
@@ -197,12 +197,12 @@ def finish_interrupted(engine: Engine, stack: str, cloud: Cloud) -> None:
     steps = pending(latest)
     if not steps:
         return
-    engine.report.say(f"an earlier run was cut off in {len(steps)} steps: clearing what they began, to begin it anew")
+    engine.report.say(f"an earlier run was cut off in {len(steps)} steps: clearing what they began, to begin again")
     end_orphans(engine.workspace)
     known = {str(resource["id"]) for resource in latest.get("resources") or [] if resource.get("id")}
     for step in steps:
         if step.operation == "creating":
             for address in cloud.made(step, known):
                 cloud.remove(address)
-    # Drops the record of the creations, and reads anew what was being changed or deleted.
+    # Drops the record of the creations, and reads again what was being changed or deleted.
     engine.capture("refresh", "--yes", "--skip-preview", "--clear-pending-creates", stack=stack)

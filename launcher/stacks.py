@@ -167,7 +167,7 @@ def ensure(engine: Engine, stack: str, machine: Machine, tokens: Mapping[str, st
         engine.capture("stack", "init", stack, "--no-select", stack=stack)
     record = workspace.directory / f".tokens.{stack}"
     config = _load(workspace.directory / f"Pulumi.{stack}.yaml").get("config") or {}
-    # Which lab the secrets are for: its directory is made anew, tokens and all, by each `down` and `up`.
+    # Which lab the secrets are for: each `down` and `up` makes its directory again, tokens and all.
     wanted = tokens["fingerprint"]
     if record.exists() and record.read_text() == wanted and all(isinstance(config.get(key), dict) for key in TOKENS):
         return
@@ -200,7 +200,7 @@ def forget(workspace: Workspace, stack: str) -> None:
 
 
 OUTPUTS = ("apiEndpoint", "certificates", "commands", "hosts", "knownHosts")
-"""What the program says of the cluster that is no secret, and so stands in the state as it is."""
+"""What the program says of the cluster that is not a secret, and so stands in the state as it is."""
 
 
 def outputs(workspace: Workspace) -> Config:

@@ -86,7 +86,7 @@ def firewalls(
             name="etcd",
             roles=(Role.ETCD,),
             inbound=(
-                # Masters, and whoever runs flannel; members ask each other about their health.
+                # Masters, and hosts that run flannel; members ask each other about their health.
                 Allow(port=ports.ETCD_CLIENT, roles=(Role.ETCD, *overlay)),
                 Allow(port=ports.ETCD_PEER, roles=(Role.ETCD,)),
             ),

@@ -75,7 +75,7 @@ NODE_PORTS_TCP = Port(number=30_000, last=32_767)
 """Where services of the type NodePort are, on every node: Kubernetes' default."""
 NODE_PORTS_UDP = Port(number=30_000, last=32_767, protocol="udp")
 COREDNS_HEALTH = Port(number=8080, on="pod")
-"""On the pod's own address, as the next two: whether to start it anew."""
+"""On the pod's own address, as the next two: the liveness probe."""
 COREDNS_READY = Port(number=8181, on="pod")
 COREDNS_METRICS = Port(number=9153, on="pod")
 """Where a Prometheus expects them."""

@@ -16,7 +16,7 @@ INTERNAL = "internal"
 """The label under the domain whose names hold VPC addresses."""
 
 KUBELET_ROLES = frozenset({Role.KUBE_MASTER, Role.KUBE_NODE})
-"""Whoever has one of these is on the pod network, and a node of Kubernetes."""
+"""A host with one of these is on the pod network, and a node of Kubernetes."""
 
 
 class PoolLike(Protocol):

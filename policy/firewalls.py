@@ -88,7 +88,7 @@ def _kubelets(resource: Resource, intent: Intent) -> Iterator[str]:
         others = [tag for tag in items(rule.get("sourceTags")) if not str(tag).endswith(allowed)]
         if others and _covers(rule, {ports.KUBELET.number}) and not any(isinstance(tag, Unknown) for tag in others):
             yield (
-                f"opens the kubelets' port to {', '.join(map(str, others))}: whoever reaches it may ask for logs and "
+                f"opens the kubelets' port to {', '.join(map(str, others))}: who reaches it may ask for logs and "
                 "exec. Name the masters' tag alone, or ask for the nodes': triplane:nodesReachKubelets."
             )
 

@@ -302,7 +302,7 @@ def _digests(mirror: Mirror) -> Iterator[Mistake]:
     for file, versions in mirror.digests.items():
         where = f"triplane:mirror.digests.{file}"
         if file not in files:
-            problem = f"is no file that Triplane installs. {write_one_of(file, sorted(files))}"
+            problem = f"is not a file that Triplane installs. {write_one_of(file, sorted(files))}"
             yield Mistake(setting=where, problem=problem)
             continue
         known = releases.load().versions(files[file])

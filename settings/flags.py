@@ -29,7 +29,7 @@ def problem(component: str, flag: str, value: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9-]*", flag):
         wish = flag.lstrip("-").split("=", 1)[0].replace("_", "-").lower()
         instead = f" Write {wish}." if re.fullmatch(r"[a-z][a-z0-9-]*", wish) else ""
-        return f"is no flag's name: lower-case words with dashes between, none before.{instead}"
+        return f"is not a flag's name: lower-case words with dashes between, none before.{instead}"
     if looks_secret(value):
         return "has a secret in its value, and flags stand in plain view on hosts. Take it out, and replace the secret."
     if odd := _NOT_IN_UNITS.search(value):
@@ -49,7 +49,7 @@ def _gone(component: str, flag: str) -> str | None:
         return f"{gone}." if gone.startswith("is on its way") else f"{gone}. Take it out."
     if rules.read and flag not in rules.read:
         alone = one_of(rules.read)
-        return f"is ignored by {component} beside its configuration file. Take it out: it heeds {alone} alone."
+        return f"is ignored by {component} beside its configuration file. Take it out: it reads only {alone}."
     return None
 
 

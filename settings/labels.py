@@ -20,7 +20,7 @@ _LONGEST_PREFIX = 253
 
 _RESERVED = re.compile(r"(.*\.)?(kubernetes|k8s)\.io")
 _FOR_PEOPLE = re.compile(r"topology\.kubernetes\.io|(.*\.)?node-restriction\.kubernetes\.io")
-"""Prefixes under which Kubernetes leaves labels to whoever runs the cluster: zones and regions where no cloud provider
+"""Prefixes under which Kubernetes leaves labels to the cluster's operator: zones and regions where no cloud provider
 sets them, and those that a kubelet may not give itself."""
 _FOR_PEOPLE_KEYS = ("node.kubernetes.io/instance-type", "node.kubernetes.io/exclude-from-external-load-balancers")
 _KUBELETS = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch")
@@ -43,7 +43,7 @@ def label_value(value: str, *, intro: str = "") -> str:
     """Accept the value of a label; empty is one."""
     if not value or _NAME.fullmatch(value):
         return value
-    raise ValueError(f"{intro}is no label's value: nothing, or {_SYNTAX}.{_wish(value)}")
+    raise ValueError(f"{intro}is not a label's value: nothing, or {_SYNTAX}.{_wish(value)}")
 
 
 def taint(text: str) -> Taint:
@@ -54,7 +54,7 @@ def taint(text: str) -> Taint:
     left, colon, effect = text.rpartition(":")
     key, _, value = left.partition("=")
     if not colon or not key:
-        raise ValueError("is no taint. Write key=value:effect or key:effect, e.g. dedicated=gpu:NoSchedule.")
+        raise ValueError("is not a taint. Write key=value:effect or key:effect, e.g. dedicated=gpu:NoSchedule.")
     if effect not in EFFECTS:
         raise ValueError(f"has an unknown effect, {effect}. {write_one_of(effect, EFFECTS)}")
     return Taint(key=key, value=value, effect=effect)
@@ -65,7 +65,7 @@ def pool_taint(value: object) -> Taint:
     if isinstance(value, Taint):
         return value
     if not isinstance(value, str):
-        raise ValueError("is no text. Write e.g. dedicated=gpu:NoSchedule.")  # noqa: TRY004 (pydantic wants ValueError)
+        raise ValueError("is not a string. Write e.g. dedicated=gpu:NoSchedule.")  # noqa: TRY004 (pydantic wants ValueError)
     found = taint(value)
     _qualified(found.key, f"has the key {found.key}, which ")
     label_value(found.value, intro=f"has the value {found.value}, which ")
@@ -95,9 +95,9 @@ _SYNTAX = "1 to 63 of letters, digits, -, _ and ., a letter or digit first and l
 def _qualified(key: str, intro: str = "") -> None:
     prefix, slash, name = key.rpartition("/")
     if slash and not (_PREFIX.fullmatch(prefix) and len(prefix) <= _LONGEST_PREFIX):
-        raise ValueError(f"{intro}has a prefix that is no DNS name. Write e.g. example.com/{name or 'name'}.")
+        raise ValueError(f"{intro}has a prefix that is not a DNS name. Write e.g. example.com/{name or 'name'}.")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{intro}is no label's name: {_SYNTAX}.{_wish(name)}")
+        raise ValueError(f"{intro}is not a label's name: {_SYNTAX}.{_wish(name)}")
 
 
 def _wish(text: str) -> str:

@@ -64,7 +64,7 @@ def _version(component: str) -> AfterValidator:
         known = releases.load().versions(component)
         if value in known:
             return value
-        raise ValueError(f"is no version of {component} that Triplane has digests for. {write_one_of(value, known)}")
+        raise ValueError(f"is not a version of {component} that Triplane has digests for. {write_one_of(value, known)}")
 
     return AfterValidator(check)
 

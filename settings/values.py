@@ -45,7 +45,7 @@ def dns_label(value: str) -> str:
         return value
     wish = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:63].strip("-")
     instead = f" Write e.g. {wish}." if wish else ""
-    raise ValueError(f"is no DNS label: 1 to 63 of a-z, 0-9 and -, neither first nor last a dash.{instead}")
+    raise ValueError(f"is not a DNS label: 1 to 63 of a-z, 0-9 and -, neither first nor last a dash.{instead}")
 
 
 def dns_name(value: str) -> str:
@@ -56,7 +56,7 @@ def dns_name(value: str) -> str:
     wish = value.lower().strip(".")
     right = len(labels) > 1 and all(_LABEL.fullmatch(label) for label in wish.split("."))
     instead = wish if right and "." in wish else "k8s.example.com"
-    raise ValueError(f"is no DNS name: labels of a-z, 0-9 and -, parted by dots. Write e.g. {instead}.")
+    raise ValueError(f"is not a DNS name: labels of a-z, 0-9 and -, separated by dots. Write e.g. {instead}.")
 
 
 def zone_id(value: str) -> str:
@@ -64,7 +64,7 @@ def zone_id(value: str) -> str:
     if _HEX_32.fullmatch(value):
         return value
     raise ValueError(
-        "is no zone id: 32 hex digits, lower case. Copy it from the zone's overview page in Cloudflare's dashboard."
+        "is not a zone id: 32 hex digits, lower case. Copy it from the zone's overview page in Cloudflare's dashboard."
     )
 
 
@@ -72,7 +72,7 @@ def sha256(value: str) -> str:
     """Accept a SHA-256 digest in hex."""
     if _HEX_64.fullmatch(value):
         return value
-    raise ValueError("is no SHA-256 digest: 64 hex digits, lower case. Write what sha256sum prints for the file.")
+    raise ValueError("is not a SHA-256 digest: 64 hex digits, lower case. Write what sha256sum prints for the file.")
 
 
 def url(value: str) -> str:
@@ -84,7 +84,7 @@ def url(value: str) -> str:
     except ValueError:
         parts, port_is_fine = urlsplit(""), False
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine or re.search(r"\s", value):
-        raise ValueError(f"is no http or https address. {example}")
+        raise ValueError(f"is not an http or https address. {example}")
     if parts.username is not None or parts.password is not None:
         raise ValueError("has a user name or password in it, and it lands on hosts in plain view. Write it without.")
     if parts.query or parts.fragment:
@@ -97,13 +97,13 @@ def network(value: object) -> IPv4Network:
     if isinstance(value, IPv4Network):
         return value
     if not isinstance(value, str):
-        raise ValueError("is no CIDR. Write it as text, e.g. 10.240.0.0/20.")  # noqa: TRY004 (pydantic wants ValueError)
+        raise ValueError("is not a CIDR. Write it as text, e.g. 10.240.0.0/20.")  # noqa: TRY004 (pydantic wants ValueError)
     if ":" in value:
         raise ValueError("is IPv6, but Triplane's droplets speak IPv4 only. Write an IPv4 range, e.g. 203.0.113.7/32.")
     try:
         interface = IPv4Interface(value)
     except (AddressValueError, NetmaskValueError):
-        raise ValueError("is no CIDR. Write an address, a slash and a prefix length, e.g. 10.240.0.0/20.") from None
+        raise ValueError("is not a CIDR. Write an address, a slash and a prefix length, e.g. 10.240.0.0/20.") from None
     if interface.ip != interface.network.network_address:
         raise ValueError(f"has bits set after its prefix. Write {interface.network} for the network around it.")
     return interface.network
@@ -151,7 +151,7 @@ def image(value: str) -> str:
     """
     name, at, digest = value.partition("@")
     if not _IMAGE_NAME.fullmatch(name):
-        raise ValueError(f"is no image with its registry. {_IMAGE_EXAMPLE}")
+        raise ValueError(f"is not an image with its registry. {_IMAGE_EXAMPLE}")
     if not at:
         raise ValueError(f"has no digest, and a tag may be moved. {_IMAGE_EXAMPLE}")
     if not _IMAGE_DIGEST.fullmatch(digest):
@@ -183,7 +183,7 @@ def ssh_public_key(value: str) -> str:
     kind, _, rest = line.partition(" ")
     encoded = rest.split(" ", 1)[0]
     if "\n" in line or kind not in SSH_KEY_TYPES:
-        raise ValueError(f"is no SSH public key. {advice}")
+        raise ValueError(f"is not an SSH public key. {advice}")
     try:
         blob = base64.b64decode(encoded, validate=True)
     except binascii.Error:

@@ -21,13 +21,13 @@ _KEY = "[key]"
 
 _WRONG = {
     "missing": "is missing",
-    "int": "is no whole number",
+    "int": "is not an integer",
     "bool": "is neither true nor false",
-    "string": "is no text",
-    "tuple": "is no list",
-    "dict": "is no mapping of names to values",
-    "mapping": "is no mapping of names to values",
-    "model": "is no mapping of names to values",
+    "string": "is not a string",
+    "tuple": "is not a list",
+    "dict": "is not a mapping of names to values",
+    "mapping": "is not a mapping of names to values",
+    "model": "is not a mapping of names to values",
 }
 
 
@@ -76,7 +76,7 @@ def _problem(details: ErrorDetails, root: type[BaseModel], path: Sequence[int | 
         case "extra_forbidden":
             meant = _meant(details, root)
             known = one_of(_names(_section(root, path[:-1])))
-            wrong, instead = "is no setting", f"Did you mean {meant[-1]}?" if meant else f"Write {known}."
+            wrong, instead = "is not a setting", f"Did you mean {meant[-1]}?" if meant else f"Write {known}."
         case "enum" | "literal_error":
             wrong, instead = "is unknown", write_one_of(str(given), re.findall("'([^']*)'", context["expected"]))
         case "string_type" if isinstance(given, bool):

@@ -124,7 +124,7 @@ class Group:
                 for below, _names, _files in os.walk(folder, topdown=False):
                     Path(below).rmdir()
             if len(self._names) == 1:
-                # Of the folder for all labs, whoever leaves last puts out the light.
+                # The last lab removes the folder that all of them share.
                 with contextlib.suppress(OSError):
                     folder.parent.rmdir()
 

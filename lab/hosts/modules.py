@@ -45,7 +45,7 @@ mount --all --fstab "$hidden/fstab"
 """Part of the script that a host runs first at boot."""
 
 LOADER = f"""\
-# What `modprobe $1` comes to on a host of the lab. The mounts are init's, whoever asks.
+# What `modprobe $1` comes to on a host of the lab. The mounts are init's, whichever process asks.
 set -eu
 unloaded={_HIDDEN}/unloaded/$1
 exec 9>{_HIDDEN}/lock

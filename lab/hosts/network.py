@@ -227,7 +227,7 @@ def write_settings(settings: dict[str, str]) -> None:
     """Set kernel settings of the calling thread's own network namespace."""
     for name, value in settings.items():
         path = Path("/proc/sys/net") / name
-        # Opened by the thread itself: /proc/sys/net shows the namespace of whoever opens it.
+        # Opened by the thread itself: /proc/sys/net shows the namespace of the thread that opens it.
         if path.exists() and path.read_text().strip() != value:
             path.write_text(value)
 

@@ -206,7 +206,7 @@ class LocalMachines(Machines):
             return rootfs.ensure(self._config.rootfs_dir, machine.image)
         root = self._config.rootfs_dir / name
         if not root.is_dir():
-            raise MachineError(f"its image {root} is gone and cannot be made again: destroy this host and make it anew")
+            raise MachineError(f"its image {root} is gone: destroy this host and make it again")
         return root
 
     def _tell_init(self, group: Group, number: int) -> bool:

@@ -1,4 +1,4 @@
-"""Clearing what the kernel holds of a lab, whoever made it and however that ended."""
+"""Clearing what the kernel holds of a lab, whichever process made it and however it ended."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ ID_LIKE=debian
 UBUNTU_CODENAME=noble
 """
 
-# As in openssh-server 1:9.6p1-3ubuntu13: whoever starts the service has the socket too, and both families by name.
+# As in openssh-server 1:9.6p1-3ubuntu13: what starts the service starts the socket too, and both families are named.
 _UBUNTU_SSH_SOCKET = """\
 [Unit]
 Description=OpenBSD Secure Shell server socket

@@ -81,7 +81,7 @@ class Registry:
         hint = "./triplane image list shows what there is"
         if any(store.has(repository) for store in kept):
             return RegistryError(404, "MANIFEST_UNKNOWN", f"there is no {repository} {reference}: {hint}")
-        return RegistryError(404, "NAME_UNKNOWN", f"there is no image {repository}: {hint}")
+        return RegistryError(404, "NAME_UNKNOWN", f"there is not an image {repository}: {hint}")
 
     async def _blob(self, request: Request) -> Response:
         (registry, path), digest = _meant(request), request.path_params["digest"]

@@ -106,7 +106,7 @@ class Registries:
 
 
 def _is_local(registry: str) -> bool:
-    """Whether a name means whoever uses it."""
+    """Whether a name means the machine that uses it."""
     name = registry.partition(":")[0]
     try:
         return ip_address(name).is_loopback
@@ -260,7 +260,7 @@ class Client:
 
 
 def _challenge(response: httpx.Response) -> dict[str, str]:
-    """Read where a token is to be had (RFC 9110, 11.6.1); empty where it takes an account."""
+    """Read where to get a token (RFC 9110, 11.6.1); empty if it takes an account."""
     for text in response.headers.get_list("www-authenticate"):
         scheme, _, rest = text.partition(" ")
         if scheme.lower() == "bearer":

@@ -33,7 +33,7 @@ class File:
     text: str = ""
     mode: int = 0o755
     binds_low_ports: bool = False
-    """Whether it may bind ports below 1024 whoever runs it."""
+    """Whether any user's process of it may bind ports below 1024."""
 
     def add_to(self, layer: tarfile.TarFile) -> None:
         """Write it."""

@@ -39,7 +39,7 @@ class Field:
     """A change of it replaces the resource."""
     secret: bool = False
     computed: bool = False
-    """The cloud decides where the program does not: leaving it out is no change."""
+    """The cloud decides where the program does not: leaving it out is not a change."""
     default: object = None
     """Put into the inputs where the program leaves it out."""
     implied: object = None

@@ -35,7 +35,7 @@ def conformance(context: Context, *, focus: str, parallel: int, listing: bool) -
     try:
         re.compile(focus)
     except re.error as error:
-        raise MistakeError(f"--focus {focus!r} is no regular expression: {error}") from error
+        raise MistakeError(f"--focus {focus!r} is not a regular expression: {error}") from error
     context.workspace.prepare()
     if not listing:
         cluster(context)

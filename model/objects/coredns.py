@@ -14,7 +14,7 @@ from model.topology import dns_service_address
 
 NAME = "coredns"
 SERVICE = "kube-dns"
-"""The name that everybody looks for, whoever serves (kubernetes/dns, specification)."""
+"""The name that everyone looks for, whatever serves it (kubernetes/dns, specification)."""
 LABELS = {"k8s-app": SERVICE}
 REPLICAS = 2
 USER = 65532

@@ -254,7 +254,7 @@ def admission_configuration() -> str:
 
 
 def event_rate_limit() -> str:
-    """Events a second that the API server takes, lest a crash loop fill etcd (CIS 1.2.9)."""
+    """Rate-limit events, so that a crash loop cannot fill etcd (CIS 1.2.9)."""
     return as_yaml(
         {
             "apiVersion": "eventratelimit.admission.k8s.io/v1alpha1",

@@ -136,7 +136,7 @@ def own_flags(cluster: Cluster, host: HostSpec) -> dict[str, str]:
 def configuration(cluster: Cluster, host: HostSpec) -> str:
     """A kubelet's configuration (docs/reference/config-api/kubelet-config.v1beta1), but for what the runtime tells.
 
-    `streamingConnectionIdleTimeout` (CIS 4.2.5) is not among it: no release that can be chosen heeds it any more.
+    `streamingConnectionIdleTimeout` (CIS 4.2.5) is not among it: no supported release reads it.
     """
     return as_yaml(
         {

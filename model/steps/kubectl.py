@@ -12,7 +12,7 @@ def kubectl_step(template: str, /, *, name: str, **values: object) -> str:
     """A step with the administrator's kubeconfig where kubectl looks for it.
 
     `name` is no other step's on that master: those of several nodes run there side by side. kubectl is the one that is
-    installed when the step runs, so that another version of it is no change of the step.
+    installed when the step runs, so that another version of it is not a change of the step.
     """
     return step(
         template,

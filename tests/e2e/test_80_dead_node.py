@@ -48,7 +48,7 @@ def test_pods_of_a_dead_node_go_elsewhere_while_their_service_answers(
             # 50 s without a sign of life (kube-controller-manager, --node-monitor-grace-period), and the 2 s above.
             wait_for("all pods to be elsewhere", lambda: all_on(place, "k8s-node-0"), 120)
         assert not node_is_ready(place, "k8s-node-1")
-        # Until the node is known to be dead, half of all calls go there; whoever calls again is answered.
+        # Until the node is known to be dead, half of all calls go there; a second call is answered.
         assert visitor.silence < 10
         failures = len(visitor.failures)
         requests = visitor.requests

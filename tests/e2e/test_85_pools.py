@@ -138,7 +138,7 @@ def test_one_more_node_is_that_node_alone_on_a_slow_day_as_well(cluster: Cluster
 def test_a_node_that_is_taken_out_is_drained_and_leaves_nothing(
     cluster: Cluster, place: Namespace, web: Manifest, slowly: Callable[[int], int]
 ) -> None:
-    # All pods anew, now that there are three nodes to spread them over.
+    # Restart all pods, now that there are three nodes to spread them over.
     place.roll("web")
     pods = place.all_ready("web", REPLICAS)
     assert spread(pods)["k8s-node-2"] >= 2

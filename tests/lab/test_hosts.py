@@ -340,7 +340,7 @@ def test_host_keys_from_user_data_are_the_ones_it_shows(town: Town, tmp_path: Pa
         ["ip", "-netns", town.bench.config.router_namespace, "-o", "link"], capture_output=True, text=True, check=True
     )
     assert f"{machine.id}" not in wires.stdout
-    town.bench.machines.destroy(machine.id)  # once more is no error
+    town.bench.machines.destroy(machine.id)  # once more is not a error
 
 
 def test_a_host_with_an_image_that_does_not_exist_is_refused_and_leaves_nothing(town: Town) -> None:

@@ -1,4 +1,4 @@
-"""What the cluster's API tells of nodes and of the pods' name service, and what is amiss in it."""
+"""What the cluster's API says about nodes and the pods' name service, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def answer(rcode: str = "NOERROR", *addresses: str) -> str:
         ("cluster-dns AAAA", "no DNS answer"),
         ("etcd 3.6.14 active yes", None),
     ],
-    # The questions carry a number drawn anew in each process, and a test's name must not.
+    # The questions carry a random number of each process, and a test's name must not.
     ids=("an address", "a failure", "no such name", "no address", "silence", "no packet", "not asked"),
 )
 def test_a_hosts_answer_tells_whether_names_resolve(output: str, trouble: Any) -> None:

@@ -53,7 +53,7 @@ def test_settings_are_read_from_the_engines_configuration():
 
 def test_a_misspelt_setting_in_the_stacks_file_is_seen():
     configure(MINIMAL | TOKENS | {"triplane:podCdir": "10.0.0.0/16"}, *TOKENS)
-    assert mistakes() == ["triplane:podCdir is no setting. Did you mean podCidr?"]
+    assert mistakes() == ["triplane:podCdir is not a setting. Did you mean podCidr?"]
 
 
 def test_both_missing_tokens_are_told_with_the_command_that_stores_them():
@@ -120,7 +120,7 @@ def test_an_api_address_that_is_none_is_refused():
     configure(MINIMAL | TOKENS | {"digitalocean:apiEndpoint": "198.18.0.1:8000"}, *TOKENS)
     [line] = mistakes()
     assert line == (
-        'digitalocean:apiEndpoint = "198.18.0.1:8000" is no http or https address. '
+        'digitalocean:apiEndpoint = "198.18.0.1:8000" is not an http or https address. '
         "Write e.g. https://server.example.com/path."
     )
 

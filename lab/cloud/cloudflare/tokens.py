@@ -9,7 +9,7 @@ TOKEN_ID = "1ab0000000004000800000000000c1f4"  # noqa: S105 -- names the token, 
 
 
 def _verify(_call: Call) -> Answer:
-    # Whoever gets here has shown the right token.
+    # Only requests with the right token get here.
     message = {"code": 10000, "message": "This API Token is valid and active", "type": None}
     return result({"id": TOKEN_ID, "status": "active"}, messages=[message])
 

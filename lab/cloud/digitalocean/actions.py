@@ -20,7 +20,7 @@ REFUSED = {
 }
 """What a droplet's status does not allow, in DigitalOcean's words: the official plugin looks for them.
 
-A shutdown of a droplet that is off is no error, there as here: the plugin relies on that when it deletes one.
+A shutdown of a droplet that is off is not a error, there as here: the plugin relies on that when it deletes one.
 """
 
 BY_TAG = ("power_on", "power_off", "shutdown", "power_cycle")
@@ -47,7 +47,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
         "region": offerings.region_json(row["region"]),
         "region_slug": row["region"],
     }
-    # DigitalOcean keeps the reason to itself; whoever runs a lab wants it.
+    # DigitalOcean does not tell the reason; the user of a lab wants it.
     return action if row["reason"] is None else {**action, "message": row["reason"]}
 
 
@@ -81,7 +81,7 @@ def _arguments(call: Call, droplet: sqlite3.Row, new: NewAction) -> dict[str, st
         return {"size": size.slug, "disk": size.disk if new.disk else droplet["disk"]}
     if new.type in ("power_on", "power_off", "shutdown", "reboot", "power_cycle"):
         return {}
-    raise unprocessable(f"action {new.type!r} is not to be had in the lab")
+    raise unprocessable(f"the lab does not support action {new.type!r}")
 
 
 def _post(call: Call) -> Answer:

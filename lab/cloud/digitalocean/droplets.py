@@ -230,7 +230,7 @@ def _refuse_what_the_lab_lacks(new: NewDroplets) -> None:
     }
     for name, asked in lacking.items():
         if asked:
-            raise unprocessable(f"{name} is not to be had in the lab: leave it out")
+            raise unprocessable(f"the lab does not support {name}: leave it out")
 
 
 def _choices(call: Call, new: NewDroplets) -> tuple[str, offerings.Size, offerings.Image]:

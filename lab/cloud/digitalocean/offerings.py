@@ -75,7 +75,7 @@ NOT_OFFERED = {
     ("s-2vcpu-4gb", "nyc3"),
     *((slug, "atl1") for slug in REGULAR),
 }
-"""Sizes that a region does not have. As on DigitalOcean: `s-2vcpu-4gb` was not to be had in nyc3 in March 2026
+"""Sizes that a region does not have. As on DigitalOcean: `s-2vcpu-4gb` was not available in nyc3 in March 2026
 (OpenRouterLabs/spawn#2768); its release notes name the smallest size, and Regular plans in ATL1, as offered in some
 regions only."""
 

@@ -81,7 +81,7 @@ def _list(call: Call) -> Answer:
 
 
 def _create(call: Call) -> Answer:
-    # Creating a tag that exists is no error: the official plugin does so before it tags a droplet.
+    # Creating a tag that exists is not a error: the official plugin does so before it tags a droplet.
     with call.backend.store.transaction() as db:
         (name,) = ensure(db, [call.parse(NewTag).name])
         return Answer(status=201, body={"tag": _json(call, db, name)})

@@ -52,7 +52,7 @@ TRIPLANE_END_OF_FILE
 put /usr/local/lib/triplane/pod-network root:root 755 <<'TRIPLANE_END_OF_FILE'
 #!/bin/bash
 # Connects this host's pods by flannel's lease: writes the CNI network for it and, where it is a new one, gives the
-# bridge its address and ends the sandboxes that have one of another lease; kubelet makes those anew.
+# bridge its address and ends the sandboxes that have one of another lease; kubelet makes those again.
 set -Eeuo pipefail
 umask 077
 
@@ -79,11 +79,11 @@ if ! cmp -s "$new" /etc/cni/net.d/10-flannel.conflist; then
   printf "this host's pods are in %s, with an MTU of %s\n" "$subnet" "$mtu"
 fi
 # containerd reads the folder when a file in it is written to or renamed, not when one comes in. It is made to each time,
-# lest it miss a network that came while it was not looking.
+# so that it does not miss a network that came before it looked.
 mv -f "$new" /etc/cni/net.d/10-flannel.conflist.new
 mv -f /etc/cni/net.d/10-flannel.conflist.new /etc/cni/net.d/10-flannel.conflist
 
-# Whoever has the old subnet next would not be reached from here as long as the bridge says that it is here.
+# The next holder of the old subnet would not be reached from here as long as the bridge says that it is here.
 if ip link show dev cni0 >/dev/null 2>&1; then
   for old in $(ip -4 -oneline address show dev cni0 | awk '{ print $4 }'); do
     if [ "$old" != "$own" ]; then

@@ -124,7 +124,7 @@ bootstrap() {
 join_or_found() {
   local old
   if cluster_answers; then
-    # Whoever had this place before has left his client URL; a member that is still to come has none.
+    # A member that has started lists a client URL; one that is only announced does not.
     old=$(ctl "$OTHERS" member list | awk -F ', ' -v url="$PEER_URL" '$4 == url && $5 != "" { print $1 }')
     if [ -n "$old" ]; then
       ctl "$OTHERS" member remove "$old"

@@ -344,7 +344,7 @@ wait_until 30 'the VPC address from the metadata service' metadata interfaces/pr
 printf 'PRIVATE_ADDRESS=%s\nDROPLET_ID=%s\n' "$(metadata interfaces/private/0/ipv4/address)" "$(metadata id)" | put /etc/triplane/host.env root:root 644
 
 sshd -t
-# Not a reload: where systemd holds the socket, Debian's sshd binds the port anew at that, and ends. Sessions stay.
+# Not a reload: where systemd holds the socket, Debian's sshd binds the port again at that, and ends. Sessions stay.
 systemctl restart ssh
 # The door of the first connection is shut behind us.
 if [ -e /etc/systemd/system/ssh-bootstrap.service ]; then

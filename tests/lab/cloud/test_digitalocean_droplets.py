@@ -98,10 +98,10 @@ def test_a_droplet_without_a_vpc_goes_into_the_regions_default_one(account: Acco
         ({"ssh_keys": ["aa:bb", 7]}, "aa:bb, 7 are invalid key identifiers"),
         ({"vpc_uuid": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"}, "invalid VPC"),
         ({"user_data": "x" * 65537}, "user_data is too long"),
-        ({"ipv6": True}, "ipv6 is not to be had in the lab"),
-        ({"backups": True}, "backups is not to be had in the lab"),
-        ({"volumes": ["v"]}, "volumes is not to be had in the lab"),
-        ({"public_networking": False}, "public_networking=false is not to be had"),
+        ({"ipv6": True}, "the lab does not support ipv6"),
+        ({"backups": True}, "the lab does not support backups"),
+        ({"volumes": ["v"]}, "the lab does not support volumes"),
+        ({"public_networking": False}, "the lab does not support public_networking=false"),
     ],
 )
 def test_a_droplet_that_cannot_be_is_refused_and_nothing_is_made(
@@ -238,7 +238,7 @@ def test_a_resize_changes_the_disk_only_where_it_is_asked_to(
         (True, {"type": "resize", "size": "s-1vcpu-1gb"}, "already of size s-1vcpu-1gb"),
         (True, {"type": "resize", "size": "s-1vcpu-512mb-10gb"}, "a disk cannot shrink"),
         (False, {"type": "rename", "name": "no_name"}, "Only valid hostname characters"),
-        (False, {"type": "snapshot"}, "'snapshot' is not to be had in the lab"),
+        (False, {"type": "snapshot"}, "the lab does not support action 'snapshot'"),
     ],
 )
 def test_an_action_that_cannot_be_is_refused(
