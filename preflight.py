@@ -1,4 +1,4 @@
-"""What must hold on the machine that runs Pulumi, checked before anything is made."""
+"""Checks of the machine that runs Pulumi, before anything is made."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What there is, as resources: one ComponentResource a file, data from `model`, no text made here."""
+"""Pulumi components, one a file, made from `model`'s data."""

@@ -25,7 +25,7 @@ class Droplets(pulumi.ComponentResource):
     """
 
     hosts: Mapping[str, Host]
-    """By the node's name."""
+    """Hosts by name."""
     deploy_key: tls.PrivateKey
 
     def __init__(

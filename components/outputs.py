@@ -1,4 +1,4 @@
-"""What an operator needs next: addresses, credentials, and commands to look around with."""
+"""Stack outputs: addresses, credentials, and commands to look around."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Pki(pulumi.ComponentResource):
 
     authorities: Mapping[Authority, Credential]
     leaves: Mapping[str, Credential]
-    """By the leaf's name."""
+    """Credentials by the certificate's name."""
     service_account: tls.PrivateKey
     encryption_keys: Mapping[str, pulumi.Output[str]]
     """Private keys (PEM) by the name of the encryption key that is made of them."""
@@ -113,7 +113,7 @@ class Pki(pulumi.ComponentResource):
                 return pulumi.Output.all(**self.encryption_keys).apply(_encryption)
 
     def expiries(self) -> dict[str, pulumi.Output[str]]:
-        """When each certificate ends, by its name."""
+        """Expiry of each certificate, by its name."""
         named = {**{str(authority): self.authorities[authority] for authority in Authority}, **self.leaves}
         return {name: credential.expires for name, credential in named.items()}
 

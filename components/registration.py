@@ -12,14 +12,14 @@ from model.steps import registration
 
 
 class Removals(pulumi.ComponentResource):
-    """What becomes of nodes that settings no longer have, or that were another droplet.
+    """Removal of nodes that settings no longer have, or that were another droplet.
 
     Each is a resource of its own, so that a registration may be replaced without the node being drained; and there
     before the kubelet, so that a node that was never ready is taken away like any other.
     """
 
     ready: Mapping[str, pulumi.Resource]
-    """By the node's name: the API has no node of that name that is another droplet."""
+    """Steps by host: the API has no node of that name from another droplet."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Registrations(pulumi.ComponentResource):
     """
 
     ready: Mapping[str, pulumi.Resource]
-    """By the node's name: it is there, with the labels and taints that settings ask for."""
+    """Steps by host: the node has the labels and taints of the settings."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the state must hold encrypted: keys, and files with keys in them."""
+"""Secret values in the state: keys, and files with keys."""
 
 from __future__ import annotations
 

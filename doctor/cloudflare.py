@@ -75,9 +75,7 @@ def zone(stack: Stack, cloud: Reader) -> Finding:
             "The id is on the zone's overview page; the token must be for this zone.",
         )
     if found["name"] != wanted.name:
-        return wrong(
-            f"Zone {wanted.id} is {found['name']}, not {wanted.name}.", "Correct triplane:zone's id and name."
-        )
+        return wrong(f"Zone {wanted.id} is {found['name']}, not {wanted.name}.", "Correct triplane:zone's id and name.")
     if found.get("type", "full") != "full":
         return wrong(
             f"{wanted.name} is a {found['type']} zone, whose records Cloudflare does not serve by itself.",
@@ -145,7 +143,7 @@ def names_wanted(stack: Stack) -> set[str]:
 
 
 def _gives_away(record: Mapping[str, Any], stack: Stack) -> bool:
-    """Whether a record leaves the domain, or all above it inside the zone, to other name servers."""
+    """True if a record delegates the domain, or a name above it in the zone, to other name servers."""
     name, above = record["name"], stack.settings.zone.name
     below = any(each == name or each.endswith(f".{name}") for each in names_wanted(stack))
     return bool(record["type"] == "NS" and name != above and below)

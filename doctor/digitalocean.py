@@ -31,9 +31,9 @@ READ_SCOPES = {
     "tag:read": ("/v2/tags", "tags"),
     "vpc:read": ("/v2/vpcs", "vpcs"),
 }
-"""What the program reads, by DigitalOcean's names, and where: its API reference names the scope of each path."""
+"""Read scopes by DigitalOcean's names, with a path for each (API reference)."""
 CHANGED = ("droplet", "firewall", "ssh_key", "tag", "vpc")
-"""What it creates, updates and deletes as well."""
+"""Scopes with create, update and delete as well."""
 
 DROPLET, VPC = "digitalocean:index/droplet:Droplet", "digitalocean:index/vpc:Vpc"
 KINDS = {
@@ -42,7 +42,7 @@ KINDS = {
     "SSH key": ("/v2/account/keys", "ssh_keys", "digitalocean:index/sshKey:SshKey"),
     "droplet": ("/v2/droplets", "droplets", DROPLET),
 }
-"""What stands in the way of its like: path, key of the list, and Pulumi's type."""
+"""Kinds with unique names: path, key of the list, and Pulumi's type."""
 
 CLOCK_SECONDS = 60.0
 """Certificates that the program makes are valid from the moment this machine's clock says."""

@@ -1,4 +1,4 @@
-"""What a stack costs, and how long its first `up` takes."""
+"""Cost of a stack, and time of its first `up`."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ Result = tuple[str, Finding]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What the doctor was asked."""
+    """The doctor's arguments."""
 
     pulumi: Pulumi
     stack: str | None = None
     address: IPv4Address | None = None
     dial: str | None = None
     outside: str | None = None
-    """Where to ask how things look from outside; None asks 1.1.1.1, unless the clouds are not the real ones."""
+    """URL of the server to ask from outside; None for 1.1.1.1, or nobody if the clouds are not the real ones."""
 
 
 class Examination:
@@ -130,7 +130,7 @@ def _group(gate: Check, others: Sequence[Check]) -> Iterator[Result]:
 
 
 def attempt(check: Callable[[], Finding]) -> Finding:
-    """Make a check; what cannot be read is no good sign, unless it is a right whose lack is told elsewhere."""
+    """Make a check; what cannot be read is a problem, unless it is a right whose lack another check tells."""
     try:
         return check()
     except RefusedError as error:

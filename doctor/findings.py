@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""Result of a check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How a check ended, as it is printed."""
+    """State of a check, as it is printed."""
 
     OK = "ok"
     NOTE = "note"
@@ -21,9 +21,9 @@ class Finding:
 
     state: State
     found: str
-    """What is so: full sentences, one line."""
+    """The finding: full sentences, one line."""
     advice: str = ""
-    """What to do; empty where there is nothing to do."""
+    """Advice; empty if there is nothing to do."""
 
     def __str__(self) -> str:
         """Return one line."""

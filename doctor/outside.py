@@ -1,4 +1,4 @@
-"""How this machine and the zone look from outside: asked of Cloudflare's public resolver."""
+"""Address of this machine and name servers of the zone, from Cloudflare's public resolver."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from doctor.reading import Reader, ReadError
 
 DEFAULT = "https://1.1.1.1"
-"""By its IPv4 address: droplets are reached over IPv4, and a name might lead to it over IPv6."""
+"""Its IPv4 address: droplets are reached over IPv4, and its name may resolve to IPv6."""
 NS = 2
 """Type of a name server's record (RFC 1035, 3.2.2)."""
 

@@ -75,7 +75,7 @@ def _tried(host: str, ports: tuple[int, ...]) -> Finding:
 
 
 class Answer(StrEnum):
-    """How a host answers on a port."""
+    """Result of a dial."""
 
     OPEN = "answers"
     REFUSED = "is refused"

@@ -30,7 +30,7 @@ class Pulumi:
     """Pulumi's command line, for questions only."""
 
     directory: Path
-    """Where Pulumi.yaml is."""
+    """Directory of Pulumi.yaml."""
 
     def ask(self, *arguments: str) -> str:
         """Run a command and return what it prints; a secret in it is shown to nobody. Raises PulumiError."""
@@ -85,7 +85,7 @@ class Stack:
         return self.settings.topology
 
     def has_made(self, kind: str, cloud_id: object) -> bool:
-        """Whether something in the cloud is this stack's own."""
+        """True if a resource in the cloud is this stack's own."""
         return str(cloud_id) in self.made.get(kind, ())
 
 

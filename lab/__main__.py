@@ -204,7 +204,7 @@ def _say(line: str) -> None:
 def _reporter(descriptor: int) -> Callable[[str, str], None]:
     def report(kind: str, text: str) -> None:
         if descriptor >= 0:
-            # Who started us may be gone by now; that is no reason to stop.
+            # Who started us may be gone by now; that does not stop the daemon.
             with _broken_pipe_ignored():
                 os.write(descriptor, f"{kind} {text}".replace("\n", " ").encode() + b"\n")
 

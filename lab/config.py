@@ -11,12 +11,12 @@ from pathlib import Path
 API_PORT = 8000
 MIRROR_PORT = 8001
 PACKAGES_PORT = 80
-"""As Debian's mirrors: what a firewall lets through to them, it lets through here."""
+"""Debian's mirrors use this port, so firewalls that let hosts reach them let hosts reach this."""
 DNS_PORT = 53
 
 DEFAULT_BLOCK = IPv4Network("198.18.0.0/24")
 REGISTRY = Path("/run/triplane")
-"""Where labs that run on this machine are on record, whichever checkout started them."""
+"""Directory of the records of all labs on this machine."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
 
@@ -26,7 +26,7 @@ class ConfigError(ValueError):
 
 
 def cache_directory() -> Path:
-    """Where things that are costly to make outlive a checkout: `$TRIPLANE_CACHE`, else the user's cache."""
+    """Directory of things that are costly to make and outlive a checkout: `$TRIPLANE_CACHE`, else the user's cache."""
     if chosen := os.environ.get("TRIPLANE_CACHE"):
         return Path(chosen).absolute()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -38,7 +38,7 @@ class LabConfig:
     """One lab. Two labs with different names and blocks run side by side."""
 
     directory: Path
-    """Where the lab keeps its state, its hosts' disks and its log."""
+    """Directory of the lab's state, its hosts' disks and its log."""
     name: str = "lab"
     block: IPv4Network = DEFAULT_BLOCK
     """Addresses of this lab's public network; from 198.18.0.0/15, which is set aside for such use (RFC 2544)."""
@@ -57,7 +57,7 @@ class LabConfig:
 
     @property
     def services(self) -> IPv4Address:
-        """Where the daemon listens, in the machine's own network namespace."""
+        """Address of the daemon, in the machine's own network namespace."""
         return self.block[1]
 
     @property
@@ -87,7 +87,7 @@ class LabConfig:
 
     @property
     def log(self) -> Path:
-        """What the daemon has to say."""
+        """The daemon's log."""
         return self.directory / "lab.log"
 
     @property
@@ -97,7 +97,7 @@ class LabConfig:
 
     @property
     def mirror(self) -> Path:
-        """What the release mirror and its registry serve."""
+        """Files of the release mirror and its registry."""
         return self.cache / "mirror"
 
     @property

@@ -1,4 +1,4 @@
-"""Which labs run on this machine: one record and one lock per name, so that no two starts are in each other's way."""
+"""Labs on this machine: one record and one lock per name, so that two starts do not collide."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LabError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """Who runs a lab, or ran it last."""
+    """Daemon that runs a lab, or ran it last."""
 
     name: str
     directory: str

@@ -27,7 +27,7 @@ class Machine:
 
 
 class Power(StrEnum):
-    """What a machine's process says of it, whatever the API last asked for."""
+    """State of a machine's process, whatever the API last asked for."""
 
     ON = "on"
     OFF = "off"
@@ -81,14 +81,14 @@ class Machines(Protocol):
         """Remove host, disk, interfaces and namespace; nothing is left."""
 
     def power(self, machine_id: int) -> Power:
-        """Whether the host's init process runs."""
+        """True if the host's init process runs."""
 
     def set_firewalls(self, firewalls: dict[int, Firewall | None]) -> None:
         """Replace all rules of all machines in one kernel transaction; None leaves a machine open."""
 
 
 class Records(Protocol):
-    """Where the lab's name server looks names up (`lab.cloud` implements it)."""
+    """Source of the lab's name server (`lab.cloud` implements it)."""
 
     def addresses(self, name: str) -> tuple[IPv4Address, ...] | None:
         """The A records of a lower-case name without trailing dot; None where no lab zone knows the name."""

@@ -23,11 +23,11 @@ class Entry:
     """One file of a release."""
 
     url: str
-    """Where upstream has it, with {arch} in it."""
+    """Upstream's URL, with {arch} in it."""
     sha256: Mapping[str, str]
     """Architecture → digest."""
     built_from: str = ""
-    """Where a file that is not upstream's own comes from."""
+    """Source of a file that is not upstream's own."""
 
 
 Catalog = Mapping[str, Mapping[str, Mapping[str, Entry]]]

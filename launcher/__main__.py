@@ -1,4 +1,4 @@
-"""Where `./triplane` arrives."""
+"""Entry point of `./triplane`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LOGIN = "root"
 """The account on a host, and the principal in the certificate."""
 
 VALIDITY = "-5m:+12h"
-"""Of a certificate; every command makes a new one."""
+"""Validity of each SSH certificate; every command makes a new one."""
 
 HostOutput = Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""What a run of the engine needs first, as phases in their order."""
+"""Phases before a run of the engine, in their order."""
 
 from __future__ import annotations
 

@@ -56,9 +56,7 @@ def _context() -> Context:
 def up(
     *,
     preview: Annotated[bool, typer.Option("--preview", help="Say what would change, and change nothing.")] = False,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Read the cloud's state first, and repair drift.")
-    ] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Read the cloud's state first, and repair drift.")] = False,
 ) -> None:
     """Raise the cluster, or bring it to what Pulumi.lab.yaml says.
 

@@ -25,7 +25,7 @@ class Context:
 
     @cached_property
     def preparation(self) -> Preparation:
-        """What makes the pieces that a command needs."""
+        """Maker of binaries, images and stack files."""
         from launcher.preparation import Preparation  # noqa: PLC0415 - half a second, which not every command needs
 
         return Preparation(workspace=self.workspace, report=self.report)

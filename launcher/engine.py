@@ -109,15 +109,15 @@ class Engine:
 
 @dataclass(slots=True)
 class Outcome:
-    """How a run ended."""
+    """Result of a run."""
 
     code: int = 0
     stopped: bool = False
-    """Whether the user asked it to stop, whatever came of that."""
+    """True if the user asked it to stop."""
 
 
 def at_terminal() -> bool:
-    """Whether someone sits in front of this process, and their keys reach it."""
+    """True if this process has the terminal's foreground."""
     return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
 
 

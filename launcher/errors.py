@@ -1,4 +1,4 @@
-"""What can go wrong, told apart by whose turn it is."""
+"""Launcher errors, one class per exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs where, and how it is."""
+"""Hosts, services and nodes, and their health."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Host:
     power: str
     services: tuple[Service, ...] = ()
     trouble: str = ""
-    """Why the host could not be asked."""
+    """Reason why the host could not be asked."""
     dns: str | None = None
-    """Why a name of the cluster does not resolve there, empty if it does; None where no pods run."""
+    """Reason why names do not resolve there, empty if they do; None if no pods run there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class Snapshot:
     lab: str
     memory: int | None
     hint: str = ""
-    """Why there are no hosts to show, and what to do about it."""
+    """Reason why there are no hosts, and advice."""
     hosts: tuple[Host, ...] = ()
     endpoint: str = ""
     ready: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Snapshot:
 
     @property
     def well(self) -> bool:
-        """Whether there is a cluster, and all of it is healthy."""
+        """True if there is a cluster, and all of it is healthy."""
         return (
             bool(self.hosts)
             and all(not host.trouble and all(service.healthy for service in host.services) for host in self.hosts)

@@ -26,7 +26,7 @@ def command(workspace: Workspace, arguments: Sequence[str]) -> list[str]:
 
 
 def runs(workspace: Workspace) -> bool:
-    """Whether this checkout's lab is up."""
+    """True if this checkout's lab runs."""
     record = instances.daemon(workspace.lab.name)
     return record is not None and Path(record.directory) == workspace.lab.directory
 

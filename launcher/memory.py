@@ -1,4 +1,4 @@
-"""How much memory the lab takes: pages shared between its processes are counted once."""
+"""Memory of the lab: pages that its processes share are counted once."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Node:
     host: str
     """The graph's host of this name; empty where there is none."""
     trouble: str = ""
-    """Why it is not ready, or what else is wrong."""
+    """Reason why it is not ready, or another problem."""
     cordoned: bool = False
     roles: tuple[str, ...] = ()
     taints: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """What the API told, or why it did not."""
+    """The API's answer, or the reason for none."""
 
     trouble: str = ""
     nodes: tuple[Node, ...] = ()
@@ -70,12 +70,12 @@ class Cluster:
 
     @property
     def dns_well(self) -> bool:
-        """Whether the name service has all its replicas; a rollout has more."""
+        """True if the name service has all its replicas; a rollout has more."""
         return 0 < self.dns_wanted <= self.dns_ready
 
     @property
     def well(self) -> bool:
-        """Whether every host is a ready node, every node a host, and the name service complete."""
+        """True if every host is a ready node, every node a host, and the name service complete."""
         return not self.trouble and not any(node.trouble for node in self.nodes) and self.dns_well
 
 

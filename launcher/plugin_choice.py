@@ -1,4 +1,4 @@
-"""Which provider plugins the engine uses, the official ones or the stand-ins, and that a cluster keeps those it has.
+"""Choice of provider plugins, official or stand-in; a cluster keeps those it has.
 
 Both have the same names and versions, so that the state does not tell which of them made it. A file beside the state
 does. Without it, four folders under the user's Pulumi home would decide on every run, and a preview of a real stack on
@@ -28,7 +28,7 @@ RECORD = "plugins"
 
 
 class Kind(StrEnum):
-    """Whose plugins."""
+    """Kind of provider plugins."""
 
     OFFICIAL = "official"
     STAND_INS = "stand-ins"

@@ -1,4 +1,4 @@
-"""What a command needs before it can begin; each piece is skipped where it is there already."""
+"""Preparation of this machine: binaries, images, plugins; each only if it is missing."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ class Preparation:
         return plugins_too and not any(self.upstream.refusal(url) for url in plugin_download.addresses())
 
     def _may_download_plugins(self, *, first_run: bool) -> bool:
-        """Whether the official plugins are missing, wanted, and would be used: a state keeps the plugins it has.
+        """True if the official plugins are missing, wanted, and would be used: a state keeps the plugins it has.
 
         Without a first run nobody is asked: a machine without a network would wait for it in every `up`.
         """

@@ -41,7 +41,7 @@ class Lock:
     host: str
 
     def is_stale(self) -> bool:
-        """Whether the process that made it is gone (or its number has passed on to something else)."""
+        """True if the process that made it is gone, or its number belongs to another one."""
         if self.host != socket.gethostname():
             return False
         try:
@@ -101,7 +101,7 @@ def pending(latest: Config) -> list[Pending]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Collection:
-    """Where DigitalOcean lists a kind of thing that has a name."""
+    """DigitalOcean's list of a kind with names."""
 
     path: str
     key: str
@@ -117,7 +117,7 @@ RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 
 
 class Cloud:
-    """What is in the lab's cloud, as far as the program makes such things."""
+    """The program's kinds of resources in the lab's cloud."""
 
     def __init__(self, url: str, tokens: Mapping[str, str], transport: httpx.BaseTransport | None = None) -> None:
         self._url = url

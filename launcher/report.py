@@ -1,4 +1,4 @@
-"""What the launcher says: to a person at a terminal, or to a log."""
+"""Messages and progress, for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 LOG_SECONDS = 20
-"""Where there is no terminal, a task under way says so this often."""
+"""Seconds between progress lines of a task without a terminal."""
 
 
 LOG_WIDTH = 200

@@ -31,14 +31,14 @@ KUBECONFIG_STAMP = ".kubeconfig.of"
 
 LAB_STACK = "lab"
 DEFAULT_OPERATOR = "198.18.0.1/32"
-"""What Pulumi.lab.yaml calls this machine; a lab on another block has another address."""
+"""This machine's address in Pulumi.lab.yaml; a lab on another block has another one."""
 
 Config = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What a stack's settings take from this machine."""
+    """A stack's settings that depend on this machine."""
 
     api_url: str
     mirror_url: str
@@ -109,7 +109,7 @@ def _load(path: Path) -> Config:
     except FileNotFoundError:
         return {}
     except yaml.YAMLError as error:
-        raise MistakeError(f"{path} is no YAML: {error}") from error
+        raise MistakeError(f"{path} is not YAML: {error}") from error
 
 
 def _dump(content: Config, *, source: Path) -> str:
@@ -118,7 +118,7 @@ def _dump(content: Config, *, source: Path) -> str:
 
 
 def state_file(workspace: Workspace, stack: str) -> Path:
-    """Where the engine's file backend keeps a stack."""
+    """File of a stack in the engine's backend."""
     return workspace.state / ".pulumi" / "stacks" / workspace.project / f"{stack}.json"
 
 
@@ -200,7 +200,7 @@ def forget(workspace: Workspace, stack: str) -> None:
 
 
 OUTPUTS = ("apiEndpoint", "certificates", "commands", "hosts", "knownHosts")
-"""What the program says of the cluster that is not a secret, and so stands in the state as it is."""
+"""Outputs that are not secrets, and stand in the state as they are."""
 
 
 def outputs(workspace: Workspace) -> Config:
@@ -214,7 +214,7 @@ def outputs(workspace: Workspace) -> Config:
 
 
 def has_kubeconfig(workspace: Workspace) -> bool:
-    """Whether the administrator's kubeconfig is in its file, as of the last change of the state."""
+    """True if the kubeconfig's file is as new as the state."""
     try:
         return (workspace.directory / KUBECONFIG_STAMP).read_text() == _stamp(
             workspace

@@ -1,4 +1,4 @@
-"""Where everything of one checkout's lab stands on this machine."""
+"""Paths of one checkout's lab on this machine."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Workspace:
 
     @property
     def bin(self) -> Path:
-        """What goes on the engine's PATH."""
+        """Directory on the engine's PATH."""
         return self.directory / "bin"
 
     @property
@@ -64,7 +64,7 @@ class Workspace:
 
     @property
     def passphrase(self) -> Path:
-        """What the secrets in the state are encrypted with."""
+        """File with the passphrase of the state's secrets."""
         return self.directory / "passphrase"
 
     @property

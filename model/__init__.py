@@ -1,1 +1,1 @@
-"""What should exist: pure Python that imports no Pulumi."""
+"""The desired state: pure Python that imports no Pulumi."""

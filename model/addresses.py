@@ -1,4 +1,4 @@
-"""Which IPv4 ranges are one's own, and which are the world."""
+"""Private IPv4 ranges, and the range of all addresses."""
 
 from __future__ import annotations
 

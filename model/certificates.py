@@ -1,4 +1,4 @@
-"""Who holds which certificate: subject, names, usages and the authority that signs it."""
+"""Certificates: subject, names, usages and the authority that signs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ class Authority(StrEnum):
     """A certificate authority, each a trust domain of its own."""
 
     ETCD_PEER = "etcd-peer-ca"
-    """Who may join the etcd cluster."""
+    """Signs members of the etcd cluster."""
     ETCD_SERVER = "etcd-server-ca"
-    """Who may answer as etcd."""
+    """Signs etcd's serving certificates."""
     ETCD_CLIENT = "etcd-client-ca"
-    """Who may read and write etcd: it signs nothing else, for etcd takes any certificate under it."""
+    """Signs clients of etcd, and nothing else: etcd accepts any certificate under it."""
     KUBERNETES = "kubernetes-ca"
     """The API server and its own clients."""
     CLUSTER_SIGNING = "cluster-signing-ca"
-    """What the controller manager signs for certificate requests in the cluster; and who may answer as a kubelet."""
+    """Signs certificate requests in the cluster, and kubelets' serving certificates."""
     FRONT_PROXY = "front-proxy-ca"
-    """Who may speak for somebody else to an aggregated API server."""
+    """Signs front proxies, which speak for users to aggregated API servers."""
 
 
 class Use(StrEnum):
@@ -61,7 +61,7 @@ class Leaf:
 
 LOOPBACK = IPv4Address("127.0.0.1")
 NODE_USER = "system:node:"
-"""What a kubelet's user begins with, before the node's name (docs/reference/access-authn-authz/node)."""
+"""Prefix of a kubelet's user, before the node's name (docs/reference/access-authn-authz/node)."""
 
 
 def etcd_client(holder: str, host: HostSpec) -> Leaf:

@@ -12,7 +12,7 @@ from model.topology import HostSpec, Topology
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """What settings ask for, in the model's terms. Every service of every host is made from this and the host."""
+    """Settings in the model's terms. Every service is made from this and its host."""
 
     topology: Topology
     releases: Releases
@@ -24,7 +24,7 @@ class Cluster:
     extra_flags: Mapping[str, Mapping[str, str]]
     """Component → flag without dashes → value."""
     cloud_controller: bool = False
-    """Whether a cloud controller manager initializes nodes."""
+    """A cloud controller manager initializes nodes."""
     pause: str
     """Image of the container that holds a pod's namespaces, with its digest."""
     registry: str | None = None

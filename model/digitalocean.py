@@ -1,4 +1,4 @@
-"""What DigitalOcean offers: droplet sizes, regions, images, and the address ranges that it keeps for itself.
+"""DigitalOcean's offer: droplet sizes, regions, images, and reserved address ranges.
 
 These tables are what is known where its API does not answer (settings/offers.py); where it does, the API's word counts.
 """

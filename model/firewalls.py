@@ -1,4 +1,4 @@
-"""Which port is open to whom: the whole table, from which the cloud's firewalls are made."""
+"""The table of open ports and their peers, from which the cloud's firewalls are made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Allow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Firewall:
-    """What the hosts of these roles may take in and send out; anything that no firewall names is dropped."""
+    """Allowed traffic of the hosts with these roles; all other traffic is dropped."""
 
     name: str
     roles: tuple[Role, ...]

@@ -25,7 +25,7 @@ PATHS = "the registry of paths"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlagRules:
-    """What an operator's extra flags of a service may not be."""
+    """Extra flags of a service that are refused."""
 
     owned: Mapping[str, str]
     """Flags without which no host would come up again, or that a setting decides: flag → what decides it."""

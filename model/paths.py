@@ -6,7 +6,7 @@ SSH_BOOTSTRAP = "/etc/systemd/system/ssh-bootstrap.service"
 """The door of the first connection, as user data opens it."""
 STEP_LIBRARY = "/usr/local/lib/triplane/step.sh"
 HOST_ENVIRONMENT = "/etc/triplane/host.env"
-"""What a host knows of itself: PRIVATE_ADDRESS, read from the metadata service."""
+"""Environment file with PRIVATE_ADDRESS and DROPLET_ID, from the metadata service."""
 
 MODULES = "/etc/modules-load.d/triplane.conf"
 SSHD_DROP_IN = "/etc/ssh/sshd_config.d/10-triplane.conf"
@@ -31,7 +31,7 @@ KUBERNETES_PKI = "/etc/kubernetes/pki"
 
 
 def installed(component: str, version: str) -> str:
-    """Where a release's binaries stand: versions live side by side, and a unit names the one that it runs."""
+    """Directory of a release's binaries: versions stand side by side, and a unit names its own."""
     return f"/opt/triplane/{component}/{version}"
 
 

@@ -15,7 +15,7 @@ class Port:
     """The last one of a range, itself in it."""
     protocol: str = "tcp"
     on: Literal["host", "pod", "elsewhere"] = field(default="host", compare=False)
-    """Whose port it is: a host's of this cluster, a pod's own, or one that is only called outside."""
+    """Owner of the port: a host of this cluster, a pod, or a server elsewhere."""
 
     @property
     def range(self) -> str:
@@ -25,7 +25,7 @@ class Port:
         return str(self.number) if self.last is None else f"{self.number}-{self.last}"
 
     def covers(self, other: Port) -> bool:
-        """Whether it has a port in common with another one."""
+        """True if it shares a port with another one."""
         return (
             self.protocol == other.protocol
             and self.number <= (other.last or other.number)
@@ -43,7 +43,7 @@ class Icmp:
 
 ICMP = Icmp()
 LEAST, MOST = 1, 65_535
-"""Of all port numbers."""
+"""Lowest and highest port number."""
 
 
 SSH = Port(number=22)
@@ -72,10 +72,10 @@ KUBE_PROXY_METRICS = Port(number=10249)
 KUBE_PROXY_HEALTH = Port(number=10256)
 """Plain HTTP; on 127.0.0.1 only, but where a cloud controller manager's load balancers ask for it."""
 NODE_PORTS_TCP = Port(number=30_000, last=32_767)
-"""Where services of the type NodePort are, on every node: Kubernetes' default."""
+"""Ports of NodePort services on every node: Kubernetes' default."""
 NODE_PORTS_UDP = Port(number=30_000, last=32_767, protocol="udp")
 COREDNS_HEALTH = Port(number=8080, on="pod")
 """On the pod's own address, as the next two: the liveness probe."""
 COREDNS_READY = Port(number=8181, on="pod")
 COREDNS_METRICS = Port(number=9153, on="pod")
-"""Where a Prometheus expects them."""
+"""Prometheus metrics."""

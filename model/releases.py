@@ -13,7 +13,7 @@ from model import paths
 from model.assets import read
 
 ARCHITECTURE = "amd64"
-"""Of every droplet size that there is to choose from."""
+"""Architecture of all droplet sizes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ class Releases:
         )
 
     def directory(self, component: str) -> str:
-        """Where it stands on a host."""
+        """Its directory on a host."""
         return paths.installed(component, self.versions[component])
 
 

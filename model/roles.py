@@ -1,4 +1,4 @@
-"""What a host can be."""
+"""Host roles, and the node labels and taints that follow from them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def role_labels(roles: Collection[Role]) -> dict[str, str]:
 
 
 def role_taints(roles: Collection[Role]) -> tuple[Taint, ...]:
-    """What keeps pods off a master that is not to run them; none where it is a kube-node as well."""
+    """Taint that keeps pods off a master; none if the host is a kube-node as well."""
     kept_free = Role.KUBE_MASTER in roles and Role.KUBE_NODE not in roles
     return (Taint(key=CONTROL_PLANE, effect="NoSchedule"),) if kept_free else ()

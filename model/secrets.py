@@ -75,7 +75,7 @@ class SecretFile:
     content: Content
     owner: str = "root:root"
     restarts: bool = True
-    """Whether a service that has it is restarted when it changes."""
+    """Restart its service when it changes."""
 
 
 def authority(path: str, *authorities: Authority, owner: str = "root:root", restarts: bool = True) -> SecretFile:

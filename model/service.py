@@ -16,21 +16,21 @@ class Binaries:
     """Release files that a service needs on its host."""
 
     component: str
-    """As the catalog calls it, and its directory on a host."""
+    """Name in the catalog, and of its directory on a host."""
     file: str
-    """As the catalog calls it: a program, or an archive of programs."""
+    """Name in the catalog, of a program or an archive of programs."""
     step: str
-    """What the step that installs it is called, after `install-`."""
+    """Name of the step that installs it, without `install-`."""
     links: tuple[str, ...] = ()
     """Programs that an operator finds on PATH."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Health:
-    """How a service is asked on its own host, by the gate of its step and by `./triplane status`."""
+    """Health check on the service's own host, for the gate of its step and for `./triplane status`."""
 
     url: str = ""
-    """Of an endpoint that answers 200."""
+    """URL of an endpoint that answers 200."""
     command: str = ""
     """Shell that succeeds, where there is no such endpoint; `$directory` is where the service's programs are."""
     ca: str = ""
@@ -85,4 +85,4 @@ def define(
 
 
 HOST_ENVIRONMENT = (paths.HOST_ENVIRONMENT,)
-"""What a host knows of itself, which the host step writes."""
+"""The environment file that the host step writes."""

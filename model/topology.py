@@ -1,4 +1,4 @@
-"""Which hosts there are, what they are called, and what they are for."""
+"""The hosts of a cluster: names and roles."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ KUBELET_ROLES = frozenset({Role.KUBE_MASTER, Role.KUBE_NODE})
 
 
 class PoolLike(Protocol):
-    """What a topology needs of a pool."""
+    """The part of a pool that a topology needs."""
 
     @property
     def name(self) -> str:
-        """What its hosts are called, before their number."""
+        """Name of the pool; its hosts add a number."""
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """What its hosts are for."""
+        """Roles of its hosts."""
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of hosts."""
 
     @property
     def size(self) -> str:
@@ -40,11 +40,11 @@ class PoolLike(Protocol):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """What its Kubernetes nodes are labelled with, beside their roles."""
+        """Labels of its Kubernetes nodes, besides those of their roles."""
 
     @property
     def taints(self) -> tuple[Taint, ...]:
-        """What its Kubernetes nodes are tainted with, beside what their roles ask for."""
+        """Taints of its Kubernetes nodes, besides those of their roles."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,28 +62,28 @@ class HostSpec:
     roles: frozenset[Role]
     size: str
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Of its Kubernetes node: the pool's, and its roles'."""
+    """Labels of its Kubernetes node: the pool's and its roles'."""
     taints: tuple[Taint, ...] = ()
-    """Of its Kubernetes node: the pool's, and what its roles ask for."""
+    """Taints of its Kubernetes node: the pool's and its roles'."""
 
     @property
     def node_name(self) -> str:
-        """What Kubernetes calls it: the name of its VPC address, so that no certificate holds an address."""
+        """Name of its Kubernetes node: the name of its VPC address, so that no certificate holds an address."""
         return self.private_name
 
     @property
     def on_pod_network(self) -> bool:
-        """Whether it is on the pod network."""
+        """True if it is on the pod network."""
         return bool(self.roles & KUBELET_ROLES)
 
     @property
     def etcd_client_url(self) -> str:
-        """Where etcd serves clients."""
+        """etcd's URL for clients."""
         return f"https://{self.private_name}:{ETCD_CLIENT.number}"
 
     @property
     def etcd_peer_url(self) -> str:
-        """Where etcd serves its peers."""
+        """etcd's URL for peers."""
         return f"https://{self.private_name}:{ETCD_PEER.number}"
 
 

@@ -12,7 +12,7 @@ SIGNING = {"cert_signing", "crl_signing"}
 SERVER, CLIENT = "server_auth", "client_auth"
 EVERYTHING, ADMINISTRATOR = "system:masters", "admin"
 NODES, NODE = "system:nodes", "system:node:"
-"""By group and name the Node authorizer and NodeRestriction hold a kubelet to its own node."""
+"""Group and name by which the Node authorizer and NodeRestriction limit a kubelet to its own node."""
 
 
 def _key(resource: Resource, _: Intent) -> Iterator[str]:

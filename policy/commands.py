@@ -1,4 +1,4 @@
-"""How the program reaches hosts, and where secrets may stand."""
+"""Rules for remote commands and their secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from policy.resource import Intent, Resource, Rule, credentials, readable_texts
 
 IN_VIEW = ("create", "update", "delete", "environment", "interpreter")
-"""What a failing command's error prints, or a process list shows."""
+"""Inputs that a failing command's error or a process list shows."""
 
 
 def _pinned(resource: Resource, _: Intent) -> Iterator[str]:

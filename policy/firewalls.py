@@ -1,4 +1,4 @@
-"""Which port may be open to whom."""
+"""Rules for firewalls: allowed ports and peers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model.roles import Role
 from policy.resource import Intent, Opening, Resource, Rule, Unknown, items
 
 EVERYTHING = {"", "0", "all", "1-65535", "0-65535"}
-"""What DigitalOcean takes for "any port"."""
+"""DigitalOcean's words for all ports."""
 WORLD_PREFIX_6 = 32
 """An IPv6 range this wide is the world, or a provider's whole part of it."""
 
@@ -35,7 +35,7 @@ CLOSED_PORTS = {
 }
 """For hosts of the cluster at most, never for an address range."""
 _KUBELET_CLIENTS = (f"-{Role.KUBE_MASTER}", f"-{Role.KUBE_NODE}")
-"""How tags of those end who may ask kubelets: masters always, nodes where a stack says so."""
+"""Suffixes of tags that may call kubelets: masters always, nodes if the stack allows it."""
 NODE_PORTS = set(range(ports.NODE_PORTS_TCP.number, (ports.NODE_PORTS_TCP.last or 0) + 1))
 
 

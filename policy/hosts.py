@@ -1,4 +1,4 @@
-"""What droplets are, and what stands in their user data and in DNS."""
+"""Rules for droplets, their user data, and DNS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nodes run, and who runs where."""
+"""Rules for the services on nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _images(resource: Resource, _: Intent) -> Iterator[str]:
 
 
 def _kept_free(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
-    """Every master that is no node must be registered with the taint that says so."""
+    """Every master that is not a node must be registered with the taint that says so."""
     [taint] = role_taints([Role.KUBE_MASTER])
     registered = {resource.name: resource for resource in resources if resource.name.endswith(REGISTRATION)}
     for droplet in resources:
@@ -48,7 +48,7 @@ RULES = (
 STACK_RULES = (
     StackRule(
         name="masters-kept-free",
-        description="A master that is no node has the taint that keeps other pods away.",
+        description="A master that is not a node has the taint that keeps other pods away.",
         check=_kept_free,
     ),
 )

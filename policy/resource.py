@@ -16,9 +16,9 @@ CREDENTIAL = re.compile(
     r"|\bAuthorization: Bearer\s"
     r"|\bhvs\.[A-Za-z0-9_-]{20,}|\bpul-[0-9a-f]{40}\b"  # Vault's and Pulumi's tokens
 )
-"""What only secrets may hold."""
+"""Pattern of values that must be secrets."""
 API_PORT = 6443
-"""Where the API is, unless a stack says otherwise."""
+"""Default port of the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ class Opening:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intent:
-    """What a stack's settings ask for that is otherwise refused."""
+    """Settings of a stack that allow what is otherwise refused."""
 
     world_ssh: bool = False
     node_ports: tuple[str, ...] = ()
     """Ranges of those who may reach NodePorts from outside."""
     api_port: int = API_PORT
     ingress: tuple[Opening, ...] = ()
-    """What else is open on nodes."""
+    """Other open ports of nodes."""
     icmp: tuple[str, ...] = ()
     """Ranges of those who may ping hosts."""
     outbound: tuple[Opening, ...] = ()
-    """What hosts reach outside, beside what they always do."""
+    """Outbound access besides the default."""
     nodes_reach_kubelets: bool = False
 
     @classmethod

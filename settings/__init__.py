@@ -1,1 +1,1 @@
-"""What an operator writes in a stack's file: read, typed, checked, and told in plain words where it is wrong."""
+"""The settings in a stack's file: reading, types, checks, and error messages."""

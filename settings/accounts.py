@@ -13,7 +13,7 @@ from settings.mistakes import Mistake
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provider:
-    """How a provider plugin is told its token and address; the names are the plugins' own."""
+    """A provider plugin's settings for its token and address, by the plugin's own names."""
 
     name: str
     token_key: str
@@ -43,12 +43,12 @@ CLOUDFLARE = Provider(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """What a stack says of one account."""
+    """A stack's settings for one account."""
 
     provider: Provider
     token: str | None = field(repr=False)
     source: str
-    """Where the token was found: a setting or an environment variable."""
+    """Name of the setting or environment variable with the token."""
     readable: bool
     """The token stands unencrypted in the stack's file."""
     endpoint: str | None

@@ -41,7 +41,7 @@ _OWN_PORTS = {
     for name, port in vars(ports).items()
     if isinstance(port, Port) and port.last is None and port.on == "host"
 }
-"""What the hosts themselves listen on."""
+"""Ports that hosts listen on, with names for messages."""
 _TAKEN_PORTS = {port.number: name for port, name in _OWN_PORTS.items() if port.protocol == "tcp"}
 
 

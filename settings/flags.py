@@ -1,4 +1,4 @@
-"""What an operator's extra flags may not be: gone upstream, owned by Triplane, or a hole in the cluster."""
+"""Checks of extra flags: removed upstream, managed by Triplane, or unsafe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a wrong setting is told: which one, its value, what is wrong with it, and what to write instead."""
+"""Error messages for settings: name, value, problem, and what to write instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which droplets can be had where, and what follows for the pools of a stack.
+"""Sizes that DigitalOcean offers in each region, and checks of a stack's pools against them.
 
 What is offered comes from DigitalOcean's API, or from Triplane's own table where the API could not be asked. The API's
 word refuses a stack before anything is created; the table, which may be older than the cloud, only warns.
@@ -22,7 +22,7 @@ MOST_NAMED = 3
 
 
 class PoolLike(Protocol):
-    """What an offer is checked against."""
+    """The part of a pool that is checked."""
 
     @property
     def name(self) -> str:
@@ -30,7 +30,7 @@ class PoolLike(Protocol):
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """What its hosts are for."""
+        """Roles of its hosts."""
 
     @property
     def size(self) -> str:
@@ -38,7 +38,7 @@ class PoolLike(Protocol):
 
     @property
     def image(self) -> str | None:
-        """What its hosts boot from, where that is not the stack's."""
+        """Image of its hosts; None for the stack's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,7 @@ class Offers:
     sizes: Mapping[str, Size]
     regions: Mapping[str, Collection[str]]
     from_api: bool
-    """Whether DigitalOcean said so a moment ago."""
+    """True if the API answered, false if this is Triplane's own table."""
 
     @classmethod
     def told(cls, sizes: Iterable[Any], regions: Iterable[Any]) -> Offers:
@@ -111,12 +111,12 @@ TABLE = Offers(
     regions={region: [slug for slug in SIZES if slug not in NOT_OFFERED.get(region, ())] for region in REGIONS},
     from_api=False,
 )
-"""What is known without asking."""
+"""Triplane's own table, for use without the API."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What stops a stack, and what its owner should know."""
+    """Mistakes that stop a stack, and warnings."""
 
     mistakes: tuple[Mistake, ...] = ()
     warnings: tuple[Mistake, ...] = ()

@@ -92,11 +92,11 @@ class Pool(Section):
     count: Annotated[Count, Field(ge=0, examples=[3])]
     size: Annotated[str, AfterValidator(values.slug("a droplet size", "s-2vcpu-4gb")), Field(examples=["s-2vcpu-4gb"])]
     image: Annotated[ImageSlug | None, Field(examples=["debian-12-x64"])] = None
-    """What its hosts boot from; None for the stack's."""
+    """Image of its hosts; None for the stack's."""
     labels: Annotated[Mapping[LabelKey, LabelValue], Field(examples=[{"example.com/disk": "nvme"}])] = Field(
         default_factory=dict
     )
-    """Of its Kubernetes nodes."""
+    """Labels of its Kubernetes nodes."""
     taints: Annotated[
         tuple[PoolTaint, ...], Field(examples=[["dedicated=gpu:NoSchedule"]]), AfterValidator(no_two_alike)
     ] = ()
@@ -116,7 +116,7 @@ class Ingress(Section):
 
 
 class Outbound(Section):
-    """What every host, and the pods on it, reach outside."""
+    """Outbound access of every host and its pods."""
 
     protocol: Annotated[Literal["tcp", "udp", "icmp"], Field(examples=["tcp"])] = "tcp"
     ports: Annotated[PortRange | None, Field(examples=[25_060])] = None
@@ -150,18 +150,18 @@ class Versions(Section):
 
 
 class Images(Section):
-    """What the cluster's own pods run, by digest: a tag may be moved, a digest is the image."""
+    """Images of the cluster's own pods, by digest: a tag may be moved, a digest is the image."""
 
     pause: Annotated[Image, Field(examples=[PAUSE])] = PAUSE
     coredns: Annotated[Image, Field(examples=[COREDNS])] = COREDNS
 
 
 class Mirror(Section):
-    """Where release files and images come from instead of upstream, and the digests that are not upstream's own."""
+    """Servers of release files and images instead of upstream, and digests that differ from upstream's."""
 
     url: Annotated[Url | None, Field(examples=["https://mirror.example.com/releases"])] = None
     registry: Annotated[Url | None, Field(examples=["https://registry.example.com"])] = None
-    """Where every image is pulled from, whatever registry its name holds."""
+    """URL of the registry for all images, whatever registry their names hold."""
     digests: Annotated[
         Mapping[str, Mapping[str, Mapping[Architecture, Sha256]]],
         Field(examples=[{"etcd": {"3.6.14": {"amd64": "<64 hex digits>"}}}]),
@@ -199,25 +199,25 @@ class Settings(Section):
     service_cidr: Annotated[Network, Field(examples=["10.32.0.0/24"])] = IPv4Network("10.32.0.0/24")
     api_port: Annotated[Count, Field(examples=[6443])] = 6443
     ssh_allowed: Annotated[Networks, Field(examples=[["203.0.113.7/32"]])]
-    """Who reaches SSH: the machine that runs `pulumi up` must be among them."""
+    """Ranges that may reach SSH; the machine that runs `pulumi up` must be in one."""
     api_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = Field(
         default_factory=lambda earlier: earlier.get("ssh_allowed", ())
     )
-    """Who reaches the API from outside."""
+    """Ranges that may reach the API."""
     node_ports_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = ()
-    """Who reaches the NodePorts of services from outside."""
+    """Ranges that may reach NodePorts of services."""
     ingress_ports: Annotated[tuple[Ingress, ...], Field(examples=[[{"ports": 443, "ranges": ["0.0.0.0/0"]}]])] = ()
-    """What is open on nodes, for host ports of pods."""
+    """Ports that are open on nodes, for host ports of pods."""
     icmp_allowed: Annotated[Networks, Field(examples=[["203.0.113.0/24"]])] = ()
-    """Who may ping the hosts."""
+    """Ranges that may ping the hosts."""
     outbound_allowed: Annotated[
         tuple[Outbound, ...], Field(examples=[[{"ports": 25_060, "ranges": ["0.0.0.0/0"]}]])
     ] = ()
-    """What hosts and pods reach outside, beside names, time, HTTP and HTTPS."""
+    """Outbound access of hosts and pods besides DNS, NTP, HTTP and HTTPS."""
     nodes_reach_kubelets: Annotated[bool, Field(strict=True, examples=[True])] = False
-    """Whether pods on nodes may ask kubelets, as metrics-server does."""
+    """Let pods on nodes call kubelets, as metrics-server does."""
     cloud_controller: Annotated[bool, Field(strict=True, examples=[True])] = False
-    """Whether nodes wait for DigitalOcean's cloud controller manager."""
+    """Let new nodes wait for DigitalOcean's cloud controller manager."""
     allow_world_ssh: Annotated[bool, Field(strict=True, examples=[True])] = False
     versions: Annotated[Versions, Field(examples=[{"kubernetes": "1.37.1"}])] = Versions()
     images: Annotated[Images, Field(examples=[{"coredns": COREDNS}])] = Images()
@@ -246,7 +246,7 @@ class Settings(Section):
 
     @property
     def firewalls(self) -> tuple[Firewall, ...]:
-        """Which port is open to whom."""
+        """All firewalls of the cluster."""
         return firewalls(
             api_port=self.api_port,
             ssh_allowed=self.ssh_allowed,

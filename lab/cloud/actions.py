@@ -21,7 +21,7 @@ from lab.interfaces import Machine, MachineError, Machines, Power
 LOG = logging.getLogger(__name__)
 
 WANTED = {"create": "on", "power_on": "on", "reboot": "on", "power_cycle": "on", "power_off": "off", "shutdown": "off"}
-"""What an action leaves the droplet as; the others leave its power alone."""
+"""Status of the droplet after an action; the others do not change it."""
 
 
 class Actions:

@@ -1,4 +1,4 @@
-"""Which address a new droplet gets: public ones from the lab's block, private ones from its VPC's range."""
+"""Addresses of new droplets: public ones from the lab's block, private ones from their VPC's range."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublicNetwork:
-    """Where droplets' public addresses come from."""
+    """Network of droplets' public addresses."""
 
     block: IPv4Network
     gateway: IPv4Address
-    """What a droplet sees as its way out."""
+    """A droplet's gateway."""
     first: IPv4Address
     """The lowest address a droplet may get; those below belong to the lab itself."""
 

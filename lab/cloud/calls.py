@@ -29,7 +29,7 @@ class Call:
     """Scheme and authority the client used, for the links in answers."""
     url_path: str = ""
     allowed: Callable[[str], bool] = lambda _scope: True
-    """Whether the caller's token has a scope."""
+    """True if the caller's token has a scope."""
 
     @property
     def faults(self) -> Faults:

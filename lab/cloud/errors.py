@@ -1,4 +1,4 @@
-"""What the APIs refuse: one exception per family, rendered by `lab.cloud.app` in that family's shape."""
+"""Refusals of the APIs: one exception per family, rendered by `lab.cloud.app` in that family's shape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CloudflareError(Exception):
 
 
 class MalformedBodyError(Exception):
-    """A request whose body is no JSON object."""
+    """A request whose body is not a JSON object."""
 
 
 def not_found() -> ApiError:

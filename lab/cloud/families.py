@@ -28,14 +28,14 @@ def _everything(_scope: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """How far a call got before its path was looked at."""
+    """Result of the checks before a call is routed."""
 
     refusal: Answer | None = None
-    """Why it may not go on."""
+    """Reason for a refusal."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What its answer carries, whatever becomes of it."""
+    """Headers of its answer in any case."""
     allowed: Callable[[str], bool] = _everything
-    """Whether its token has a scope."""
+    """True if its token has a scope."""
 
 
 class Family(Protocol):

@@ -1,4 +1,4 @@
-"""What the lab's name server answers: the records of the account's zones, as they are at the moment of asking."""
+"""Answers of the lab's name server: the current records of the account's zones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many calls a token may make: DigitalOcean's limits by the hour and the minute, and refusals in bursts."""
+"""Rate limits of tokens: DigitalOcean's by the hour and the minute, and refusals in bursts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ HOUR, MINUTE = 3600, 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spent:
-    """What came of counting a call."""
+    """Result of counting a call."""
 
     allowed: bool
     headers: Mapping[str, str]
     message: str = ""
-    """Why not, in DigitalOcean's words."""
+    """Reason for a refusal, in DigitalOcean's words."""
 
 
 class RateLimit:

@@ -16,7 +16,7 @@ from lab.faults import Switches
 from lab.interfaces import Firewall, Machines, Rule
 
 ALL_PORTS = "0"
-"""How the API writes "all ports" back, and icmp's missing ones."""
+"""The API's form of "all ports", and of icmp's missing ones."""
 
 
 Covered = Mapping[str, Mapping[int, str]]

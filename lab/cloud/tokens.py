@@ -22,7 +22,7 @@ SCOPED = "scoped-tokens.yaml"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tokens:
-    """What clients must show; not for logs."""
+    """Tokens of clients; not for logs."""
 
     digitalocean: str
     cloudflare: str
@@ -40,7 +40,7 @@ def load(path: Path) -> Tokens:
 
 
 class Account(StrEnum):
-    """Whose API a token opens."""
+    """API that a token is for."""
 
     DIGITALOCEAN = "digitalocean"
     CLOUDFLARE = "cloudflare"
@@ -48,7 +48,7 @@ class Account(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
-    """What a token may do: everything, or what its scopes say."""
+    """Rights of a token: all, or those of its scopes."""
 
     token: str
     """Its digest: two calls with the same one share a rate limit."""
@@ -56,12 +56,12 @@ class Grant:
     """None for all."""
 
     def has(self, scope: str) -> bool:
-        """Whether a scope is among them."""
+        """True if a scope is among them."""
         return self.scopes is None or scope in self.scopes
 
 
 class Grants:
-    """Which tokens are valid. Those with scopes lie in a file by their digests, and count from the next call on."""
+    """Valid tokens. Those with scopes are in a file by their digests, and count from the next call on."""
 
     def __init__(self, directory: Path, account: Account, full: str) -> None:
         self._file = directory / SCOPED

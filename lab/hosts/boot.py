@@ -12,13 +12,13 @@ from lab.hosts.network import HOST_SETTINGS, WIRE_SETTINGS, interfaces, wiring
 from lab.interfaces import Machine
 
 _REBOOT = 133
-"""What systemd-nspawn ends with, under --keep-unit, when the host asked for a reboot."""
+"""Exit code of systemd-nspawn --keep-unit after a reboot request."""
 
 BINDS: tuple[str, ...] = ("/dev/kmsg",)
 """Devices that a host shares with this machine."""
 
 INIT_ARGUMENTS: tuple[str, ...] = ("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",)
-"""What a host's init is told, as a kernel's command line would: systemd 256 and later refuses version 1 of cgroups
+"""Variable for a host's init, as on a kernel's command line: systemd 256 and later refuses version 1 of cgroups
 unless asked (its NEWS), where version 2 is mounted it has no effect, and older ones do not know it."""
 
 OWN_FOLDERS: tuple[str, ...] = ("/var/lib/containerd", "/var/lib/kubelet")

@@ -15,7 +15,7 @@ from lab.interfaces import MachineError
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
-"""What kubelet and container runtimes limit pods by."""
+"""Controllers that kubelet and container runtimes use for pods."""
 _SHARES = str(10 * 1024)
 
 
@@ -45,7 +45,7 @@ class Group:
         self._names = names
         self._folders = tuple(root.joinpath("triplane", *names) for root in found)
         self.roots = found
-        """Where the machine's hierarchies are mounted; the first is cgroup2's."""
+        """Mount points of the machine's hierarchies; the first is cgroup2's."""
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -64,7 +64,7 @@ class Group:
                 shares.write_text(_SHARES)
 
     def alive(self) -> bool:
-        """Whether any process is left in the group."""
+        """True if any process is left in the group."""
         try:
             events = (self._folders[0] / "cgroup.events").read_text()
         except FileNotFoundError:

@@ -37,7 +37,7 @@ PACKAGES = {
     "unshare": "util-linux",
     "mount": "mount",
 }
-"""Which Debian package brings a program that hosts need."""
+"""Debian packages of the programs that hosts need."""
 
 
 def remedy(program: str) -> str:

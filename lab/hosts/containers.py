@@ -1,4 +1,4 @@
-"""What containers miss on this machine that a droplet has, and the drop-ins by which a host does without.
+"""Features for containers that a droplet has and this machine lacks, and the drop-ins that replace them.
 
 The drop-ins lie where containerd and kubelet are told to look for some (containerd's `imports`, kubelet's
 `--config-dir`), as those of an image's vendor would; the program that sets a host up knows nothing of them.
@@ -22,7 +22,7 @@ _CAP_SYS_RESOURCE = 24  # capabilities(7); the number is in linux/capability.h
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shortfalls:
-    """What a droplet of the provider's stock image has, and the machine under the lab may not have."""
+    """Features of a droplet that the machine under the lab may lack."""
 
     cgroups_v1: bool
     """Controllers are mounted as version 1: the host's systemd leaves them alone, and kubelet refuses them unasked."""

@@ -1,4 +1,4 @@
-"""What a host sees of the kernel that it shares with all others, where a droplet would have a kernel of its own."""
+"""A host's view of the kernel that it shares with all others; a droplet has a kernel of its own."""
 
 from __future__ import annotations
 

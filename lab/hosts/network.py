@@ -113,7 +113,7 @@ class Network:
         return {int(name.removeprefix(prefix)): name for name in names if name.removeprefix(prefix).isdecimal()}
 
     def joins(self, machine: Machine) -> bool:
-        """Whether all of a host's wires are there."""
+        """True if all of a host's interfaces are there."""
         router = self._config.router_namespace
         return all(_exists(router, wire) for wire, _name, _address in interfaces(machine))
 
@@ -183,7 +183,7 @@ def mac(machine_id: int, interface: str) -> str:
 
 
 def namespace_lives(name: str) -> bool:
-    """Whether the name stands for a network namespace; after a crash it may be an empty file."""
+    """True if the name is a network namespace; after a crash it may be an empty file."""
     path = NAMESPACES / name
     try:
         return path.stat().st_dev != NAMESPACES.stat().st_dev

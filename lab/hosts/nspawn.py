@@ -131,7 +131,7 @@ class LocalMachines(Machines):
                 self._set_table()
 
     def power(self, machine_id: int) -> Power:
-        """Whether the host runs: what it did to itself (`poweroff`) is seen as well."""
+        """True if the host runs; its own `poweroff` counts too."""
         return Power.ON if self._group(machine_id).alive() else Power.OFF
 
     def set_firewalls(self, firewalls: dict[int, Firewall | None]) -> None:

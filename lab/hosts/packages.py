@@ -21,7 +21,7 @@ from lab.config import LabConfig
 from lab.interfaces import MachineError
 
 ADDABLE = ("iptables", "nftables")
-"""What can be installed on a host, with all that it depends on."""
+"""Packages that can be installed on a host, with their dependencies."""
 
 
 def folder(image: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What this machine must be able to do before a host can run on it, asked before anything is made."""
+"""Requirements of this machine, checked before anything is made."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _check_overlay(config: LabConfig) -> None:
     except MachineError as error:
         raise MachineError(
             f"hosts' disks cannot be mounted in {config.directory}: {error}. Is this a privileged machine whose kernel "
-            "has overlayfs (`modprobe overlay`), and the directory on a local file system that is no overlay itself?"
+            "has overlayfs (`modprobe overlay`), and the directory on a local file system that is not an overlay?"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -47,7 +47,7 @@ PACKAGES = (
     "systemd-sysv",
     "xz-utils",
 )
-"""What of Debian's cloud image a cluster's host needs; docs/lab-hosts.md tells what is left out, and why."""
+"""Packages of Debian's cloud image that a host needs; docs/lab-hosts.md says what is left out, and why."""
 
 # Hosts' manuals and translations are never read, and are half of the unpacking.
 _EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*")
@@ -248,7 +248,7 @@ def _sources_here() -> list[tuple[str, str]]:
 
 
 def apt_options() -> list[str]:
-    """How this machine reaches its package sources (proxies, frozen snapshots)."""
+    """apt's options on this machine for its package sources (proxies, frozen snapshots)."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
     wanted = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::https::CaInfo", "Acquire::Check-")
     return [line.rstrip(";") for line in dump.splitlines() if line.startswith(wanted) and not line.endswith('"";')]

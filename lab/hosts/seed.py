@@ -1,4 +1,4 @@
-"""What lies on a host's disk before its first boot: what the provider's agent and image would have put there."""
+"""Files on a host's disk before its first boot, as the provider's agent and image put them there."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from lab.hosts import commands
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """What makes an image out of another one."""
+    """Changes that make an image from another one."""
 
     base: str
     packages: tuple[str, ...] = ()
-    """Of the base's distribution."""
+    """Packages of the base's distribution."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Texts by path without the leading slash; one that names its interpreter is a program."""
     setup: str = ""

@@ -59,7 +59,7 @@ class UnreachableError(RegistryError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How long a registry is waited for, in seconds."""
+    """Time limits for registries, in seconds."""
 
     connect: float = 2.0
     stall: float = 20.0
@@ -74,7 +74,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registries:
-    """Which registries may be asked, and where."""
+    """Registries that may be asked, and their URLs."""
 
     urls: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
@@ -106,7 +106,7 @@ class Registries:
 
 
 def _is_local(registry: str) -> bool:
-    """Whether a name means the machine that uses it."""
+    """True if a name means the machine that uses it."""
     name = registry.partition(":")[0]
     try:
         return ip_address(name).is_loopback

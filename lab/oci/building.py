@@ -21,7 +21,7 @@ _RECIPE = 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """What an image is made of, and under which of upstream's names it goes."""
+    """Recipe of an image, and its upstream name."""
 
     repository: str
     """With the registry's host name: `registry.k8s.io/pause`."""

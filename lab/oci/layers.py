@@ -15,7 +15,7 @@ from pathlib import Path
 from lab.archive import compressed
 
 CAPABILITY = "SCHILY.xattr.security.capability"
-"""How an archive carries a file's capabilities (see capabilities(7), and the OCI image specification's layer.md)."""
+"""PAX header of a file's capabilities (see capabilities(7), and the OCI image specification's layer.md)."""
 
 _NET_BIND_SERVICE = 10
 _REVISION_2_EFFECTIVE = 0x0200_0001
@@ -29,11 +29,11 @@ class File:
     """In the image, without the first slash."""
     source: Path | None = None
     digest: str = ""
-    """Of the source's content."""
+    """Digest of the source's content."""
     text: str = ""
     mode: int = 0o755
     binds_low_ports: bool = False
-    """Whether any user's process of it may bind ports below 1024."""
+    """Set CAP_NET_BIND_SERVICE on the file."""
 
     def add_to(self, layer: tarfile.TarFile) -> None:
         """Write it."""
@@ -86,9 +86,9 @@ class Tree:
 
     source: Path
     digest: str
-    """Of what decides the folder's content."""
+    """Digest of what decides the folder's content."""
     without: str = r"(?!)"
-    """What is left out: a pattern that a path in the tree, without a first slash, matches from its beginning."""
+    """Pattern of paths to leave out, matched from the beginning of a path without its first slash."""
 
     def add_to(self, layer: tarfile.TarFile) -> None:
         """Write it, sorted."""

@@ -24,7 +24,7 @@ class Loaded:
 
     name: Name
     digest: str
-    """Of its manifest or index, in hex."""
+    """Digest of its manifest or index, in hex."""
     size: int
     """Bytes of its blobs."""
     before: str | None

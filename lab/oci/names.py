@@ -35,12 +35,12 @@ class Name:
 
     @property
     def short(self) -> str:
-        """As people write it: `web:1.0`."""
+        """Short form, as people write it: `web:1.0`."""
         path = f"{self.repository}".removeprefix(f"{DOCKER_HUB}/").removeprefix("library/")
         return f"{path}:{self.tag}"
 
     def __str__(self) -> str:
-        """As containerd writes it: `docker.io/library/web:1.0`."""
+        """Full form, as containerd writes it: `docker.io/library/web:1.0`."""
         return f"{self.repository}:{self.tag}"
 
 

@@ -37,7 +37,7 @@ TOOLS = Userland(
         "util-linux",
     ),
 )
-"""What upstream's agnhost has of Alpine's."""
+"""Packages of Alpine in upstream's agnhost."""
 
 # What the packages above bring along and nobody calls in a container.
 DEAD_WEIGHT = (

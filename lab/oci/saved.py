@@ -24,7 +24,7 @@ from lab.oci.names import ImageError
 from lab.oci.store import MAX_MANIFEST, media_type_of
 
 OS, ARCHITECTURE = "linux", "amd64"
-"""What runs on the lab's hosts, as on droplets."""
+"""Platform of the lab's hosts, as of droplets."""
 
 _CHUNK = 1024 * 1024
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -43,7 +43,7 @@ class Member:
 
 
 Files = Mapping[str, Member]
-"""By their paths in the archive."""
+"""Members by their paths in the archive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,11 +51,11 @@ class Found:
     """An image in an archive."""
 
     names: tuple[str, ...]
-    """As the archive has them; none where it was saved by its id."""
+    """Names in the archive; none if it was saved by its id."""
     digest: str
-    """Of its manifest or index, in hex."""
+    """Digest of its manifest or index, in hex."""
     blobs: Mapping[str, Path]
-    """By their digests in hex."""
+    """Blobs by their digests in hex."""
 
 
 def unpack(stream: BufferedReader[Any], folder: Path) -> Files:

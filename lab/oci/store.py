@@ -1,4 +1,4 @@
-"""Where images are kept: blobs by digest, and names that stand for them. Written by one at a time, read by anyone."""
+"""Store of images: blobs by digest, and names for them. One writer at a time, any number of readers."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Store:
         return sum(blob.stat().st_size for blob in self._blobs.glob("[!.]*"))
 
     def has_made(self, repository: str, tag: str, key: str) -> bool:
-        """Whether what a tag stands for was made of the same, and is whole."""
+        """True if the tag's image was made from the same source, and is complete."""
         named = self._named(repository, tag)
         return bool(named and named["key"] == key and self._whole(named["digest"]))
 
@@ -151,7 +151,7 @@ class Store:
         return Manifest(blob, blob.name, media_type) if blob and media_type else None
 
     def has(self, repository: str) -> bool:
-        """Whether there is a repository of this name."""
+        """True if there is a repository of this name."""
         return bool(REPOSITORY.fullmatch(repository)) and self._tag(repository, "").is_dir()
 
     def blob(self, digest: str) -> Path | None:
@@ -161,7 +161,7 @@ class Store:
         return blob if blob and blob.is_file() else None
 
     def _whole(self, digest: str) -> bool:
-        """Whether a manifest and all that it names are there."""
+        """True if a manifest and all that it names are there."""
         blob = self.blob(f"sha256:{digest}")
         return bool(blob and all(self.blob(part["digest"]) for part in _parts(read_manifest(blob))))
 
@@ -195,7 +195,7 @@ def read_manifest(file: Path) -> dict[str, Any]:
 
 
 def media_type_of(manifest: Mapping[str, Any]) -> str | None:
-    """Return a manifest's media type, which OCI's need not say themselves; None where it is no manifest."""
+    """Return a manifest's media type, which OCI's need not say themselves; None if it is not a manifest."""
     if not (isinstance(manifest.get("manifests"), list) or isinstance(manifest.get("layers"), list)):
         return None
     return str(manifest.get("mediaType") or (_INDEX if "manifests" in manifest else _MANIFEST))

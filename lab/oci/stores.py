@@ -17,7 +17,7 @@ class Stores:
     loaded: Store
     """The user's own images."""
     pulled: Store
-    """What other registries have answered: a cache."""
+    """Cache of other registries' answers."""
 
     @classmethod
     def of(cls, mirror: Path) -> Stores:

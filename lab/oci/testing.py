@@ -41,15 +41,15 @@ http {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workshop:
-    """What the images are made of."""
+    """Source of the images."""
 
     folder: Path
-    """Where Debian's packages are unpacked."""
+    """Directory of unpacked Debian packages."""
     say: Callable[[str], None]
     programs: Build
-    """Of kubernetes-images."""
+    """Build of kubernetes-images."""
     tests: Build
-    """Of kubernetes-e2e."""
+    """Build of kubernetes-e2e."""
 
     def publish(self, store: Store, wanted: Iterable[str]) -> set[str]:
         """Have in the store what of the wanted references can be made, and return those."""

@@ -26,7 +26,7 @@ class Userland:
 
     @property
     def digest(self) -> str:
-        """Of what decides its content, but for the packages' versions: those are the day's on which it is made."""
+        """Digest of what decides its content, except for the packages' versions, which are those of the day."""
         return hashlib.sha256(json.dumps([self.release, self.packages]).encode()).hexdigest()
 
     def path(self, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What the official plugins that wrap a Terraform provider write beside a resource's own properties.
+"""State that the bridge of Terraform providers writes besides a resource's own properties.
 
 Source: pulumi-terraform-bridge. Which of its two halves a plugin uses follows from what its provider is written with.
 """
@@ -17,7 +17,7 @@ TIMEOUTS: Final = "e2bfb730-ecaa-11e6-8f88-34363bc7c4c0"
 
 
 class Wrapped(Enum):
-    """What an official plugin wraps."""
+    """Kind of provider that an official plugin wraps."""
 
     NOTHING = auto()
     """It is written for Pulumi: its states hold inputs and outputs, and nothing more."""

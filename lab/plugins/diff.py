@@ -1,4 +1,4 @@
-"""What changed between a resource's state and its new inputs, and whether that replaces it."""
+"""Differences between a resource's state and its new inputs, and whether they replace it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.plugins.values import Properties, Unknown, known
 
 
 class Change(Enum):
-    """What happened to one property."""
+    """Change of one property."""
 
     ADD = auto()
     DELETE = auto()
@@ -53,7 +53,7 @@ def _within(path: str, parents: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in a resource a comparison is, and where its findings go."""
+    """Path of a comparison in a resource, and its findings."""
 
     path: str
     replace: bool
@@ -124,5 +124,5 @@ def _key(value: object) -> str:
 
 
 def _empty(value: object) -> bool:
-    """Whether there is nothing there: plugins know no difference between absent, empty and the empty string."""
+    """True if the value is absent, empty, or the empty string: plugins treat them alike."""
     return value is None or value in ("", [], {})

@@ -32,4 +32,4 @@ class EngineLog:
         request = engine_pb2.LogRequest(
             severity=engine_pb2.LogSeverity.Value(severity), message=text, urn=urn, ephemeral=ephemeral
         )
-        self._stub.Log.future(request)  # in order, and nobody waits: a lost line is no reason to fail
+        self._stub.Log.future(request)  # in order, and nobody waits: a lost line does not fail a run

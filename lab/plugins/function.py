@@ -1,4 +1,4 @@
-"""What a function of a plugin is: a question to the cloud that makes nothing."""
+"""Function of a plugin: a query that creates nothing."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HEX_DIGITS_OF_AUTONAMES = 7
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Autonaming:
-    """How a resource is named whose program gives it no name."""
+    """Names of resources that the program gives no name."""
 
     resource: str
     """Its name in the program."""
@@ -111,7 +111,7 @@ class Plugin:
         return found | resource.differences(state)
 
     def deletes_first(self, token: str, news: Properties, found: Differences) -> bool:
-        """Whether a replacement is made only once the old resource is gone.
+        """True if a replacement is made only after the old resource is deleted.
 
         The official plugins that wrap a Terraform provider say so of each resource whose name the program gives, where
         it could have left the name to them: two of one name could be refused. See `nameRequiresDeleteBeforeReplace` in

@@ -1,4 +1,4 @@
-"""What a refresh or an import makes of a resource's inputs."""
+"""Inputs of a resource after a refresh or an import."""
 
 from __future__ import annotations
 

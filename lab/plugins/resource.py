@@ -1,4 +1,4 @@
-"""What a resource type of a plugin is: its properties, and what create, read, update and delete do."""
+"""Resource type of a plugin: properties, create, read, update and delete."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the cloud says of a resource. `inputs` are those that would have made it so."""
+    """State of a resource in the cloud. `inputs` are those that would create it."""
 
     id: str
     outputs: Properties
@@ -61,13 +61,13 @@ class Resource:
     token: ClassVar[str]
     inputs: ClassVar[Fields]
     outputs: ClassVar[Fields]
-    """What there is beside the inputs."""
+    """Outputs besides the inputs."""
     autoname: ClassVar[bool] = False
-    """Whether a missing `name` is made up from the program's name for the resource."""
+    """Make a missing `name` from the program's name for the resource."""
     wrapped: ClassVar[Wrapped]
-    """What the official plugin wraps: its checks, and what it writes into the state, differ in detail."""
+    """Provider that the official plugin wraps: its checks and its state differ in detail."""
     meta: ClassVar[str] = ""
-    """What it writes as `__meta`."""
+    """Content of `__meta`."""
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update in place may change: unknown in its preview."""
 

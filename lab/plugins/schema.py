@@ -1,4 +1,4 @@
-"""What properties a resource takes and gives, and the check of inputs against that."""
+"""Properties of a resource, and the check of inputs against them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Field:
 
     kind: Kind = Kind.STRING
     items: Field | None = None
-    """What a list, set or map holds."""
+    """Type of the items of a list, set or map."""
     fields: Mapping[str, Field] = field(default_factory=dict)
-    """What an object holds."""
+    """Fields of an object."""
     required: bool = False
     replace: bool = False
     """A change of it replaces the resource."""
@@ -43,10 +43,10 @@ class Field:
     default: object = None
     """Put into the inputs where the program leaves it out."""
     implied: object = None
-    """What leaving it out means; shows in the outputs, not in the inputs."""
+    """Value if it is left out; it shows in the outputs, not in the inputs."""
     choices: tuple[str, ...] = ()
     rule: Callable[[object], str | None] | None = None
-    """What is wrong with a value, if anything."""
+    """Problem with a value, or None."""
     canonical: Callable[[object], object] | None = None
     """Brings a value to the form that the state holds, for comparing."""
 
@@ -56,7 +56,7 @@ Fields = Mapping[str, Field]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is wrong with one input."""
+    """Problem with one input."""
 
     property: str
     reason: str

@@ -100,7 +100,7 @@ def _encode(value: object) -> Value:  # noqa: PLR0911  one return per kind of va
 
 
 def known(value: object) -> bool:
-    """Whether nothing in the value is unknown."""
+    """True if nothing in the value is unknown."""
     match value:
         case Unknown():
             return False

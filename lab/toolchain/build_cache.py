@@ -1,4 +1,4 @@
-"""Where finished binaries are kept: `<cache>/bin/<program>/<version>/<arch>/`, outside any checkout."""
+"""Cache of finished binaries: `<cache>/bin/<program>/<version>/<arch>/`, outside any checkout."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def host_arch() -> str:
 
 
 class Origin(StrEnum):
-    """How binaries came to be here."""
+    """Origin of binaries."""
 
     SOURCE = "built"
     RELEASE = "released"
@@ -70,7 +70,7 @@ class Slot:
 
     @property
     def directory(self) -> Path:
-        """Where its files are."""
+        """Directory of its files."""
         return self._parent / self.arch
 
     @property

@@ -125,7 +125,7 @@ def probe(
 
 
 def may_be_taken(program: str | Program, version: str | None, upstream: Upstream) -> bool:
-    """Whether a release is going to be asked for; its hosts that did not answer a probe are not."""
+    """True if a release will be requested; servers that did not answer a probe are not asked."""
     program, version = _known(program, version)
     urls = fetch.addresses(program, version, host_arch())
     return bool(urls) and upstream.mode is not Mode.BUILD and not any(upstream.refusal(url) for url in urls)
@@ -164,7 +164,7 @@ def _slot(program: Program, version: str, mode: Mode, cache: Path | None) -> Slo
 
 
 def _recipe(program: Program, version: str) -> str:
-    """Digest of what decides the result. Go's own version is not in it: an update of Go is no reason to wait."""
+    """Digest of what decides the result. Go's own version is not in it: an update of Go rebuilds nothing."""
     folder = program.folder(version)
     pins = [(name, (folder / name).read_text()) for name in ("go.mod", "go.sum")]
     others = [sorted(sources.items()) for sources in (program.tests, program.c_sources) if sources]

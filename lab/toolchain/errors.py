@@ -1,4 +1,4 @@
-"""What can go wrong while a program is made, said in the words of the person who waits for it."""
+"""Errors of builds and downloads, in the user's words."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REMEDIES = {
     "and run it again.",
     _MEMORY: "The machine ran out of memory: a build takes up to 4 GB; close something and run it again.",
 }
-"""What the Go tool says → what to do; the first that fits."""
+"""The Go tool's message → advice; the first match counts."""
 
 _UNKNOWN = "Run it again; if it stays, the lines above say what the Go tool makes of it."
 _TAIL = 12

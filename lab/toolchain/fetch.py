@@ -26,7 +26,7 @@ class Fetched:
     files: Mapping[str, Path]
     """Upstream's own files, by the names of the program's downloads."""
     source: str
-    """Where they are from, in words."""
+    """Their source, in words."""
 
 
 def addresses(program: Program, version: str, arch: str) -> list[str]:
@@ -44,7 +44,7 @@ class Release:
     arch: str
     upstream: Upstream
     store: Path
-    """Where upstream's own files are kept, each in a folder that is named by its digest."""
+    """Cache of upstream's own files, each in a folder named by its digest."""
 
     def take(self, folder: Path, tell: Tell) -> Fetched:
         """Have the release's files in the store, and its binaries in a folder.

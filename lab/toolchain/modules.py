@@ -1,4 +1,4 @@
-"""Which modules a go.sum pins, and how many of them have arrived."""
+"""Modules that a go.sum pins, and how many of them have arrived."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Module:
         return f"{self.path}@{self.version}"
 
     def has_arrived(self, mod_cache: Path) -> bool:
-        """Whether Go has downloaded, checked and unpacked it (it writes the hash once the archive is whole)."""
+        """True if Go has downloaded, checked and unpacked it (it writes the hash once the archive is complete)."""
         folder = mod_cache / "cache/download" / _escape(self.path) / "@v"
         return (folder / f"{_escape(self.version)}.ziphash").exists()
 

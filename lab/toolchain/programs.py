@@ -1,4 +1,4 @@
-"""Which programs can be built, in which versions, from which packages of which Go modules. Data only."""
+"""Programs, versions, and the packages of Go modules that they are built from. Data only."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Download:
     members: tuple[str, ...]
     """The binaries in it."""
     folder: str = ""
-    """Where they lie in an archive, if not in a folder that is named like the archive."""
+    """Folder in the archive, if not the one with the archive's name."""
     checksums: str = ""
-    """Where upstream lists the SHA-256 of its files, like `url`: for a file of which none is pinned here."""
+    """URL of upstream's list of SHA-256 digests, like `url`, for a file without a pinned one."""
 
     @property
     def is_archive(self) -> bool:
-        """Whether the binaries are packed."""
+        """True if the binaries are packed."""
         return self.url.endswith((".tar.gz", ".tgz"))
 
     def address(self, version: str, arch: str) -> str:

@@ -1,4 +1,4 @@
-"""What a build tells those who wait for it."""
+"""Progress of a build."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far the build of one program is."""
+    """Step of one program's build."""
 
     program: str
     version: str
@@ -46,7 +46,7 @@ class Tell(Protocol):
     """Reports a step of the build that is under way."""
 
     def __call__(self, step: Step, done: int = 0, total: int = 0, detail: str = "") -> None:
-        """How far the step is."""
+        """Progress of the step."""
 
 
 Listener = Callable[[Progress], None]

@@ -32,11 +32,11 @@ CATALOG_VARIABLE = "TRIPLANE_RELEASES"
 """A catalog with other digests than those of assets/releases.yaml, for a mirror that serves its own builds."""
 
 RELEASES = Path(__file__).parents[2] / "assets/releases.yaml"
-"""What upstream publishes, with digests."""
+"""Upstream's releases, with digests."""
 
 
 class Mode(StrEnum):
-    """Where programs come from."""
+    """Source of programs."""
 
     PROBE = "probe"
     """Upstream's releases where their servers answer; what cannot be taken is built."""
@@ -54,7 +54,7 @@ def mode(environment: Mapping[str, str]) -> Mode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How long a server is waited for, in seconds; `rate` is in bytes per second."""
+    """Time limits for servers, in seconds; `rate` is in bytes per second."""
 
     probe: float = 2.0
     """For all hosts together: they are asked side by side."""
@@ -85,7 +85,9 @@ class Upstream:
         environment = os.environ if environment is None else environment
         mirror = environment.get(UPSTREAM_VARIABLE, "").rstrip("/")
         if mirror and not (urlsplit(mirror).scheme in {"http", "https"} and urlsplit(mirror).netloc):
-            raise ToolchainError(f"{UPSTREAM_VARIABLE}={mirror} is no URL: write http://HOST or https://HOST/FOLDER.")
+            raise ToolchainError(
+                f"{UPSTREAM_VARIABLE}={mirror} is not a URL: write http://HOST or https://HOST/FOLDER."
+            )
         return cls(
             mode=mode(environment),
             catalog=release_catalog.load(Path(environment.get(CATALOG_VARIABLE) or RELEASES)),

@@ -1,4 +1,4 @@
-"""How long pods take to start, as upstream's service level objective counts it.
+"""Start time of pods, as upstream's service level objective measures it.
 
 Startup latency of stateless, schedulable pods, without pulling images and init containers: from the pod's creation to
 all its containers reported as started, and observed by a watch; the 99th percentile is to be 5 s at most
@@ -24,7 +24,7 @@ from launcher.errors import LauncherError
 
 PODS = 50
 PER_SECOND = 1
-"""How fast they are asked for, whether or not those before them have started.
+"""Pods created per second, whether or not earlier ones have started.
 
 On two nodes this is ten times what upstream's own test asks of each: 5 a second, of 100 nodes or more
 (kubernetes/perf-tests, clusterloader2/testing/load/modules/pod-startup-latency.yaml). All nodes of a lab share this
@@ -45,7 +45,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def started(pod: Pod) -> bool:
-    """Whether all its containers have been started, at least once."""
+    """True if all its containers have started at least once."""
     states = [status.get("state", {}) for status in pod["status"].get("containerStatuses", [])]
     return len(states) == len(pod["spec"]["containers"]) and all(
         "running" in state or "terminated" in state for state in states

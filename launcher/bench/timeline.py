@@ -1,4 +1,4 @@
-"""Where the time of a run goes: the engine's events, set against what waits for what."""
+"""Timeline of a run: the engine's events and dependencies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 Event = tuple[float, Mapping[str, Any]]
-"""When it came (the engine's own stamps are whole seconds), and what it says."""
+"""An event and the time of its arrival (the engine's own stamps are whole seconds)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration in seconds."""
         return self.end - self.start
 
     @property

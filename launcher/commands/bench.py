@@ -47,7 +47,7 @@ SLOW_BOOT_TARGET = 60.0
 MEMORY_TARGET = 10 << 30
 
 CONTROL_PLANE_PHASES = ("kubernetes:Apiservers", "kubernetes:ControllerManagers", "kubernetes:Schedulers")
-"""Of these, the last gate is the control plane's."""
+"""Types whose last gate ends the control plane's phase."""
 NODE_PHASES = ("kubernetes:Kubelets",)
 """Their gate is a node that is Ready."""
 PERCENTILES = (50, 90, 99, 100)
@@ -124,7 +124,7 @@ def _run(context: Context) -> Run:
     image = stacks.settings(workspace, workspace.stack)["triplane:images"]["pause"]
     with pod_start.running(kubectl_command(context), image) as pods:
         used = memory.proportional_set_size(lab_daemon.processes(workspace))
-    _timed(workspace.checkout, "pulumi", "config", "--stack", "prod")  # makes the stack, which is no part of a preview
+    _timed(workspace.checkout, "pulumi", "config", "--stack", "prod")  # makes the stack, which is not part of a preview
     return Run(
         seconds={
             CONTROL_PLANE: control_plane,

@@ -24,11 +24,11 @@ def test(context: Context, arguments: Sequence[str]) -> NoReturn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tests:
-    """Which tests are meant, in pytest's words."""
+    """Selected tests, as pytest's arguments."""
 
     arguments: tuple[str, ...]
     needs_hosts: bool = True
-    """Whether the lab's binaries and image must be there."""
+    """The lab's binaries and image must be there."""
 
 
 def selected(arguments: Sequence[str]) -> Tests:

@@ -20,11 +20,11 @@ _SELECTION = Path(__file__).with_name("specs.yaml")
 _NANOSECONDS = 1e9
 _FAILED = {"failed", "panicked", "timedout", "aborted"}
 _LINES = 6
-"""Of a failure's message, in the summary; all of it is in the reports."""
+"""Lines of a failure's message in the summary; the reports have all of it."""
 
 
 class State(StrEnum):
-    """What became of a spec."""
+    """State of a spec."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -60,18 +60,18 @@ class Exclusion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """What is to be run."""
+    """Selection of specs."""
 
     groups: tuple[str, ...]
     exclusions: tuple[Exclusion, ...]
 
     @property
     def label_filter(self) -> str:
-        """As Ginkgo wants it."""
+        """Ginkgo's syntax."""
         return f"Conformance && ({' || '.join(self.groups)})"
 
     def excluded(self, name: str) -> Exclusion | None:
-        """Why a spec is left out, if it is."""
+        """Reason why a spec is left out; None if it runs."""
         return next((exclusion for exclusion in self.exclusions if re.search(exclusion.pattern, name)), None)
 
 

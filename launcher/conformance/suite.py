@@ -29,9 +29,9 @@ class Suite:
     """The tests of one Kubernetes version."""
 
     build: Build
-    """Of kubernetes-e2e."""
+    """Build of kubernetes-e2e."""
     directory: Path
-    """Where the reports go."""
+    """Directory of the reports."""
 
     def images(self) -> set[str]:
         """Every image that any of the tests may ask for."""
@@ -80,7 +80,7 @@ class Suite:
                 stop(process, signal.SIGKILL)
 
     def has_report(self) -> bool:
-        """Whether the tests have ended, or were stopped, in good order."""
+        """True if the tests ended, or stopped, in good order."""
         return (self.directory / REPORT).exists()
 
     def check(self) -> None:
@@ -119,7 +119,7 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a run is."""
+    """Progress of a run."""
 
     ended: int
     failed: tuple[str, ...]

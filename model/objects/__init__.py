@@ -10,7 +10,7 @@ import yaml
 Object = Mapping[str, Any]
 
 FIELD_MANAGER = "triplane"
-"""Who the API says wrote a field (docs/reference/using-api/server-side-apply)."""
+"""Field manager of server-side apply (docs/reference/using-api/server-side-apply)."""
 SET_LABEL = "triplane/objects"
 """Names the set that an object was applied with: what is in no manifest any more is found by it."""
 SYSTEM = "kube-system"

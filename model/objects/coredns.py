@@ -20,7 +20,7 @@ REPLICAS = 2
 USER = 65532
 """`nonroot` in upstream's image."""
 TOLERATION_SECONDS = 30
-"""How long a replica is left on a host that is gone, before another one is started elsewhere."""
+"""Seconds that a replica stays on a lost host before another one starts elsewhere."""
 HOSTNAME = "kubernetes.io/hostname"
 UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 ROLE = "system:coredns"

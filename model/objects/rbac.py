@@ -1,4 +1,4 @@
-"""Who may do what, beside what Kubernetes itself binds at its first start (system:kube-proxy among it)."""
+"""Role bindings besides those that Kubernetes makes at its first start (system:kube-proxy among them)."""
 
 from __future__ import annotations
 

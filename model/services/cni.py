@@ -36,7 +36,7 @@ def configuration() -> str:
 
 
 def files(*, ctr: str) -> tuple[HostFile, ...]:
-    """What writes that network for the lease of the moment: at boot, and whenever flannel has a new one."""
+    """Files that write that network for flannel's current lease, at boot and for each new lease."""
     return (
         HostFile(path=paths.POD_NETWORK_TEMPLATE, content=configuration(), mode="644"),
         HostFile(

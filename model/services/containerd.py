@@ -29,12 +29,12 @@ FLAG_RULES = None
 HEALTH = Health(command='"$directory/ctr" version >/dev/null 2>&1')
 CONFIGURATION = "/etc/containerd/config.toml"
 DROP_INS = "/etc/containerd/conf.d/*.toml"
-"""Where an image's vendor or an operator has his say."""
+"""Configuration files of an image's vendor or an operator."""
 REGISTRIES = "/etc/containerd/certs.d"
 REGISTRY = f"{REGISTRIES}/_default/hosts.toml"
 """For the images of every registry that has no file of its own."""
 RUNC = "runc.amd64"
-"""As upstream calls the file."""
+"""Upstream's file name."""
 
 
 def pinned(reference: str) -> str:

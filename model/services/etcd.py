@@ -53,7 +53,7 @@ FLAG_RULES = FlagRules(
 
 
 def peer(host: HostSpec) -> Leaf:
-    """What a member shows its peers; they look the name up and compare it with the caller's address."""
+    """A member's peer certificate; peers resolve the name and compare it with the caller's address."""
     return Leaf(
         name=f"etcd-peer-{host.name}",
         authority=Authority.ETCD_PEER,
@@ -64,7 +64,7 @@ def peer(host: HostSpec) -> Leaf:
 
 
 def server(host: HostSpec) -> Leaf:
-    """What a member shows its clients."""
+    """A member's serving certificate."""
     return Leaf(
         name=f"etcd-server-{host.name}",
         authority=Authority.ETCD_SERVER,
@@ -110,7 +110,7 @@ def environment(cluster: Cluster, host: HostSpec) -> str:
         "tls-min-version": "TLS1.2",
         "cipher-suites": TLS_CIPHER_SUITES,
         "strict-reconfig-check": "true",
-        # The gateway calls its own server with the server's certificate, which is no client's here; nothing needs it.
+        # The gateway calls its own server with the server's certificate, which is not a client's; nothing needs it.
         "enable-grpc-gateway": "false",
         "listen-metrics-urls": f"http://127.0.0.1:{ports.ETCD_METRICS.number}",
         **cluster.flags(NAME),
@@ -119,7 +119,7 @@ def environment(cluster: Cluster, host: HostSpec) -> str:
 
 
 def _quoted(value: str) -> str:
-    """As systemd reads environment files (systemd.exec(5), EnvironmentFile=)."""
+    """Quote a value for systemd's environment files (systemd.exec(5), EnvironmentFile=)."""
     if not any(character in value for character in " '\"\\$`;#"):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
@@ -127,7 +127,7 @@ def _quoted(value: str) -> str:
 
 
 def etcdctl_environment(topology: Topology) -> str:
-    """What etcdctl needs on an etcd host: all members, and its own certificate."""
+    """Environment file of etcdctl: all members, and its certificate."""
     return (
         f"ETCDCTL_ENDPOINTS={','.join(topology.etcd_client_urls)}\n"
         f"ETCDCTL_CACERT={SERVER_CA}\nETCDCTL_CERT={CTL[0]}\nETCDCTL_KEY={CTL[1]}\n"

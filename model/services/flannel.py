@@ -42,7 +42,7 @@ FLAG_RULES = FlagRules(
 
 
 def network(pods: IPv4Network) -> str:
-    """What flannel reads from etcd: VXLAN, and nftables, which every Debian 12 host has (flannel, configuration.md)."""
+    """flannel's configuration in etcd: VXLAN, with nftables (flannel, configuration.md)."""
     return json.dumps(
         {"Network": str(pods), "EnableNFTables": True, "Backend": {"Type": "vxlan", "VNI": 1}}, separators=(",", ":")
     )

@@ -45,7 +45,7 @@ EVENT_RATE_LIMIT = "/etc/kubernetes/event-rate-limit.yaml"
 ENCRYPTION = "/etc/kubernetes/encryption.yaml"
 
 CLIENT_CA = paths.certificate(paths.KUBERNETES_PKI, "client-ca")
-"""Who is believed as a client: the Kubernetes CA, and what the cluster itself signs."""
+"""Authorities of client certificates: the Kubernetes CA, and the cluster's signer."""
 CA = paths.certificate(paths.KUBERNETES_PKI, "ca")
 CLUSTER_SIGNING_CA = paths.certificate(paths.KUBERNETES_PKI, "cluster-signing-ca")
 FRONT_PROXY_CA = paths.certificate(paths.KUBERNETES_PKI, "front-proxy-ca")
@@ -126,12 +126,12 @@ def serving(cluster: Cluster, host: HostSpec) -> Leaf:
 
 
 def kubelet_client(host: HostSpec) -> Leaf:
-    """How the API server calls kubelets; what it may do there is RBAC's to say, so it is in no privileged group."""
+    """The API server's client certificate for kubelets, in no privileged group: RBAC decides its rights."""
     return kubernetes_client(f"apiserver-kubelet-client-{host.name}", "kube-apiserver-kubelet-client")
 
 
 def front_proxy_client(host: HostSpec) -> Leaf:
-    """How the API server calls aggregated API servers."""
+    """The API server's client certificate for aggregated API servers."""
     return Leaf(
         name=f"front-proxy-client-{host.name}",
         authority=Authority.FRONT_PROXY,
@@ -173,7 +173,7 @@ def encryption_secret(private_key_pem: str) -> str:
 
 
 def encryption_configuration(keys: Sequence[tuple[str, str]]) -> str:
-    """How secrets are written to etcd: the first (name, base64 secret) encrypts, each of them decrypts."""
+    """Encryption of secrets in etcd: the first (name, base64 secret) encrypts, all of them decrypt."""
     return as_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
@@ -192,7 +192,7 @@ def encryption_configuration(keys: Sequence[tuple[str, str]]) -> str:
 
 
 def audit_policy() -> str:
-    """What is logged of a request: secrets by metadata alone, writes with their bodies, health checks not at all."""
+    """Audit policy: metadata only for secrets, bodies of writes, nothing for health checks."""
     return as_yaml(
         {
             "apiVersion": "audit.k8s.io/v1",
@@ -243,7 +243,7 @@ def authentication_configuration() -> str:
 
 
 def admission_configuration() -> str:
-    """Where admission plugins find their own settings."""
+    """Paths of the admission plugins' own configurations."""
     return as_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",

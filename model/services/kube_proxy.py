@@ -39,7 +39,7 @@ def client(host: HostSpec) -> Leaf:
 
 
 def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
-    """Who it is for the API."""
+    """Client certificate."""
     return (SecretFile(path=KUBECONFIG, content=Kubeconfig(client(host), cluster.api_url)),)
 
 

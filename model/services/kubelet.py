@@ -21,17 +21,17 @@ NAME = UNIT = "kubelet"
 ROLES = tuple(KUBELET_ROLES)
 HEALTH = Health(url=f"http://127.0.0.1:{ports.KUBELET_HEALTH.number}/healthz")
 PROVIDER = "digitalocean://"
-"""What a node's provider id begins with; the droplet's id follows."""
+"""Prefix of a node's provider id, before the droplet's id."""
 
 CONFIGURATION = "/etc/kubernetes/kubelet.yaml"
 DROP_INS = "/etc/kubernetes/kubelet.conf.d"
-"""Where an image's vendor or an operator has his say: `*.conf`, read after the configuration."""
+"""Directory for an image's vendor or an operator: `*.conf`, read after the configuration."""
 KUBECONFIG = "/etc/kubernetes/kubelet.kubeconfig"
 PKI = "/etc/kubernetes/kubelet"
 CA = paths.certificate(PKI, "ca")
 SERVING = (paths.certificate(PKI, "serving"), paths.key(PKI, "serving"))
 RENEWED = "/var/lib/kubelet/pki"
-"""Where a kubelet keeps the client certificates that it has asked for itself."""
+"""Directory of the client certificates that a kubelet requests itself."""
 STATIC_PODS = "/etc/kubernetes/manifests"
 POD_RESOLV_CONF = "/etc/kubernetes/resolv.conf"
 """A link to the file that names DNS servers which pods reach as well."""
@@ -44,7 +44,7 @@ KERNEL = {
     "kernel.keys.root_maxkeys": 1_000_000,
     "kernel.keys.root_maxbytes": 25_000_000,
 }
-"""What a kubelet wants of the kernel, and checks where it may not set it (kubernetes, pkg/kubelet/cm,
+"""Kernel settings that a kubelet needs, and checks if it may not set them (kubernetes, pkg/kubelet/cm,
 setupKernelTunables)."""
 
 # Processor (thousandths) and memory (MiB) that pods do not get, by what else runs on a host: what those programs take
@@ -95,7 +95,7 @@ def client(host: HostSpec) -> Leaf:
 
 
 def serving(host: HostSpec) -> Leaf:
-    """What a kubelet shows the API server, under the authority that signs kubelets' own requests too."""
+    """A kubelet's serving certificate, from the authority that also signs kubelets' own requests."""
     return Leaf(
         name=f"kubelet-serving-{host.name}",
         authority=Authority.CLUSTER_SIGNING,
@@ -106,7 +106,7 @@ def serving(host: HostSpec) -> Leaf:
 
 
 def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
-    """Who it is for the API, and who it is for those that call it."""
+    """Client and serving certificate."""
     return (
         SecretFile(path=KUBECONFIG, content=Kubeconfig(client(host), cluster.api_url)),
         authority(CA, Authority.KUBERNETES),
@@ -115,7 +115,7 @@ def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
 
 
 def own_flags(cluster: Cluster, host: HostSpec) -> dict[str, str]:
-    """What no configuration file takes (docs/reference/command-line-tools-reference/kubelet).
+    """Flags without a field in the configuration file (docs/reference/command-line-tools-reference/kubelet).
 
     Where a cloud controller manager initializes nodes, a new one has a taint until it has done so.
     """

@@ -1,4 +1,4 @@
-"""What a step does on a host: non-secret files and shell, as one readable text."""
+"""A step's script on a host: non-secret files and shell, as one readable text."""
 
 from __future__ import annotations
 

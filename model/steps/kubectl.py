@@ -11,7 +11,8 @@ from model.steps import step
 def kubectl_step(template: str, /, *, name: str, **values: object) -> str:
     """A step with the administrator's kubeconfig where kubectl looks for it.
 
-    `name` is no other step's on that master: those of several nodes run there side by side. kubectl is the one that is
+    `name` is unique among the steps on that master: those of several nodes run there side by side. kubectl is the
+    one that is
     installed when the step runs, so that another version of it is not a change of the step.
     """
     return step(

@@ -169,7 +169,7 @@ def test_a_taint_that_an_operator_took_off_himself_is_no_obstacle_when_settings_
 
 def test_a_node_that_is_gone_needs_no_removal(api: ApiServer) -> None:
     outcome = remove(api, node_of("web"))
-    assert (outcome.code, outcome.out) == (0, "web-0.internal.example.com is no node any more\n")
+    assert (outcome.code, outcome.out) == (0, "web-0.internal.example.com is not a node any more\n")
     assert api.left_behind == []
 
 

@@ -216,7 +216,7 @@ def test_pods_run_on_while_kubelet_and_containerd_restart(
 ) -> None:
     before = place.get("Pod", name_of(everywhere["k8s-node-0"]))["status"]["containerStatuses"]
     cluster.ssh("k8s-node-0", "systemctl restart containerd && systemctl restart kubelet")
-    # What was so before is no answer: a pod made after the restart is.
+    # A pod of before is not enough: a pod made after the restart is.
     place.pod("after", serve(nodeName=node_name("k8s-node-0")))
     place.all_ready("after", 1)
     pod = place.get("Pod", name_of(everywhere["k8s-node-0"]))

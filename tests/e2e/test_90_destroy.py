@@ -1,4 +1,4 @@
-"""The end: what is destroyed leaves nothing, and what was cut off on the way up is no obstacle."""
+"""The end: what is destroyed leaves nothing, and an interrupted `up` does not stand in the way."""
 
 from __future__ import annotations
 

@@ -323,7 +323,7 @@ def test_a_lab_of_the_same_name_elsewhere_is_named_with_directory_and_pid_until_
         assert refused.returncode == 2
         assert str(cli.config.directory) in refused.stderr
         assert str(pid) in refused.stderr
-    # A killed one is no obstacle: its leftovers are cleared, its disks and its account stay.
+    # A killed one does not stand in the way: its leftovers are cleared, its disks and its account stay.
     cli.kill_daemon()
     assert "clearing" in other.start()
     assert other("stop", "--purge").returncode == 0

@@ -171,7 +171,7 @@ def test_another_recipe_is_another_build(program: Program, cache: Path, mark: st
     for change in changes:
         assert cached(dataclasses.replace(program, **change), cache=cache) is None
     with (program.folder("1.2.3") / "go.mod").open("a") as pins:
-        pins.write("// pinned anew\n")
+        pins.write("// pinned again\n")
     assert cached(program, cache=cache) is None
 
     changed = dataclasses.replace(program, stamps={"main.version": "v{version}"})

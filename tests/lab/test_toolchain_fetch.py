@@ -437,7 +437,7 @@ def test_both_at_once_are_refused() -> None:
 
 
 def test_a_mirror_that_is_no_url_is_refused() -> None:
-    with pytest.raises(ToolchainError, match=r"TRIPLANE_UPSTREAM=mirror\.example is no URL: write http://HOST"):
+    with pytest.raises(ToolchainError, match=r"TRIPLANE_UPSTREAM=mirror\.example is not a URL: write http://HOST"):
         Upstream.from_environment({"TRIPLANE_UPSTREAM": "mirror.example"})
 
 

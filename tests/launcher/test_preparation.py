@@ -23,7 +23,7 @@ from tests.lab.upstreams import Behaviour, Handler, Server, serving
 
 
 def test_a_program_is_placed_without_a_copy(tmp_path: Path) -> None:
-    """A link that is no symbolic one: the engine trusts what lies beside the path that it finds of itself."""
+    """A hard link: the engine trusts what lies beside the path that it finds of itself."""
     source, target = tmp_path / "built", tmp_path / "bin" / "pulumi"
     source.write_text("engine")
     target.parent.mkdir()

@@ -133,7 +133,7 @@ def test_an_unknown_stack_is_answered_with_those_there_are(workspace: Workspace)
 
 def test_a_broken_settings_file_is_named(workspace: Workspace) -> None:
     (workspace.checkout / "Pulumi.lab.yaml").write_text("config: [")
-    with pytest.raises(MistakeError, match=r"Pulumi\.lab\.yaml is no YAML"):
+    with pytest.raises(MistakeError, match=r"Pulumi\.lab\.yaml is not YAML"):
         stacks.write_files(workspace, "lab", MACHINE)
 
 

@@ -252,7 +252,7 @@ WRONG = [
     ),
     ("an RSA key", resource("key", algorithm="RSA"), "keys-go-can-use", "is a key of the kind RSA"),
     (
-        "a self-signed certificate that is no authority",
+        "a self-signed certificate that is not an authority",
         resource("authority", isCaCertificate=None),
         "authorities-only-sign",
         "is self-signed and no authority",

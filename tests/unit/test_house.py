@@ -55,6 +55,43 @@ def test_data_flows_one_way(package: str) -> None:
     assert wrong == []
 
 
+OLD_WORDS = re.compile(
+    r"\b(whoever|whosoever|lest|anew|amiss|heeds?|parted|whence)\b|\bin vain\b|\bto be had\b"
+    r"|(?<!\bthere )\bis no (?!longer|more|such|way)(?=[a-z])",
+    re.IGNORECASE,
+)
+"""Words that an engineer who reads English as a second language must look up, and "is no …" for "is not a …"."""
+RIDDLES = re.compile(r'"""(What|Who|Whose|Whom|Where|How|Whether|Which|Of|By|As|When|Why)\b')
+"""First words of docstrings: write the standard noun or an imperative verb."""
+
+
+def tracked(*patterns: str) -> list[str]:
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in names if (ROOT / name).exists()]
+
+
+def test_the_english_is_plain() -> None:
+    found = [
+        f"{name}:{number}: {word[0]}"
+        for name in tracked("*.py", "*.md", "*.j2", "*.sh", "*.yaml", "triplane", ".ci/run")
+        if name != "tests/unit/test_house.py"
+        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1)
+        if (word := OLD_WORDS.search(line))
+    ]
+    assert found == []
+
+
+def test_a_docstring_says_what_a_thing_is() -> None:
+    found = [
+        f"{name}: {riddle[0]}"
+        for name in tracked("*.py")
+        if not name.startswith("tests/")
+        for riddle in RIDDLES.finditer((ROOT / name).read_text())
+    ]
+    assert found == []
+
+
 def test_no_port_is_written_twice() -> None:
     ports = {"2379", "2380", "6443", "8472", "10257", "10259"}
     found = [

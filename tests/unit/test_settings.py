@@ -265,7 +265,7 @@ KEPT_IN_FRA1 = IPv4Network("10.19.0.0/16")
 
 
 unhurried = examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A busy machine is no failure."""
+"""A busy machine does not fail the test."""
 
 
 def networks(shortest: int, longest: int) -> st.SearchStrategy[IPv4Network]:

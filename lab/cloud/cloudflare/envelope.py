@@ -1,4 +1,4 @@
-"""What every Cloudflare answer is wrapped in, and its paging."""
+"""Envelope of every Cloudflare answer, and its paging."""
 
 from __future__ import annotations
 

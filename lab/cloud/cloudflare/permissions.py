@@ -1,4 +1,4 @@
-"""What a token may be allowed to do; "Zone / DNS / Edit" on Cloudflare's token page is `dns_records:edit`."""
+"""Permissions of tokens; "Zone / DNS / Edit" on Cloudflare's token page is `dns_records:edit`."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ READ_RECORDS, EDIT_RECORDS, READ_ZONES = "dns_records:read", "dns_records:edit",
 
 ALL = frozenset({READ_RECORDS, EDIT_RECORDS, READ_ZONES})
 IMPLIED = {EDIT_RECORDS: frozenset({READ_RECORDS})}
-"""What is allowed along with another permission."""
+"""Permissions that another one includes."""

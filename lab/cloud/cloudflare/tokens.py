@@ -1,4 +1,4 @@
-"""What the token says of itself."""
+"""Verification of the token."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ REFUSED = {
     ("reboot", "off"): "Droplet is already powered off.",
     ("resize", "active"): "Droplet must be powered off before it can be resized.",
 }
-"""What a droplet's status does not allow, in DigitalOcean's words: the official plugin looks for them.
+"""Errors for a droplet's status, in DigitalOcean's words: the official plugin looks for them.
 
 A shutdown of a droplet that is off is not a error, there as here: the plugin relies on that when it deletes one.
 """

@@ -25,7 +25,7 @@ MOST_TAGS, MOST_DROPLETS, MOST_RULES = 5, 10, 50
 
 
 class Target(BaseModel):
-    """Whom a rule is about: any of these."""
+    """Peers of a rule: any of these."""
 
     addresses: list[str] | None = None
     droplet_ids: list[int] | None = None
@@ -35,7 +35,7 @@ class Target(BaseModel):
 
 
 class Rule(BaseModel):
-    """What the rules of both directions have."""
+    """Fields of rules in both directions."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
@@ -44,13 +44,13 @@ class Rule(BaseModel):
 
 
 class InboundRule(Rule):
-    """Who may come in."""
+    """Inbound rule."""
 
     sources: Target
 
 
 class OutboundRule(Rule):
-    """Where the droplet may go."""
+    """Outbound rule."""
 
     destinations: Target
 

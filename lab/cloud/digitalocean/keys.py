@@ -39,7 +39,7 @@ class KeyName(BaseModel):
 
 
 def fingerprint(public_key: str) -> str:
-    """Compute the MD5 fingerprint DigitalOcean names a key by; 422 where the text is no public key."""
+    """Compute the MD5 fingerprint DigitalOcean names a key by; 422 if the text is not a public key."""
     kind, _, rest = public_key.strip().partition(" ")
     try:
         blob = base64.b64decode(rest.split(" ")[0], validate=True)

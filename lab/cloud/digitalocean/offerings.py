@@ -1,4 +1,4 @@
-"""What there is to choose from: regions, sizes and images; and whose account this is."""
+"""Regions, sizes and images on offer, and the account."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def check_available(faults: Faults, size: str, region: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a droplet's disk starts from."""
+    """Image of a droplet's disk."""
 
     id: int
     slug: str

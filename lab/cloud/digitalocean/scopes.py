@@ -1,4 +1,4 @@
-"""Which scope of a token each call asks for, by the names that DigitalOcean's token page and published API use."""
+"""Scope that each call needs, by the names of DigitalOcean's token page and published API."""
 
 from __future__ import annotations
 

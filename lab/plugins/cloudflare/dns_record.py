@@ -23,7 +23,7 @@ SETTINGS = {name: Field(kind=Kind.BOOLEAN, computed=True) for name in ("ipv4Only
 SETTINGS_KEYS = {"ipv4Only": "ipv4_only", "ipv6Only": "ipv6_only", "flattenCname": "flatten_cname"}
 
 ABSENT_FLAGS = ("includeShadowMetadata", "privateRouting")
-"""What this stand-in does not do, and says so."""
+"""Features that this stand-in refuses."""
 
 STAMPS = {
     "createdOn": "created_on",

@@ -1,4 +1,4 @@
-"""How to reach a host: an input of the program's, and the dialling that it describes."""
+"""Connection to a host: the program's input, and the dialling that it describes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KEEPALIVE: Final = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dialling:
-    """What ends the tries to reach a host, beside their number; it ends nothing that runs there."""
+    """Event that ends the dials, besides their number; it ends nothing on the host."""
 
     cancelled: Event
     """Set by the engine, when it is asked to stop."""
@@ -145,7 +145,7 @@ class Connection:
             self.port,
             tunnel=tunnel or (),
             sock=None if tunnel else await self._connected(),
-            config=None,  # what stands in the operator's ~/.ssh is no part of the program
+            config=None,  # what stands in the operator's ~/.ssh is not part of the program
             username=self.user,
             password=self.password,
             client_keys=[_private_key(self.private_key, self.private_key_password)] if self.private_key else None,

@@ -35,7 +35,7 @@ NOT_ACCEPTED: Final = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What to run, and how."""
+    """Command to run, and its input."""
 
     command: str
     stdin: str = field(default="", repr=False)
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a command wrote, without the newline at the end."""
+    """Output of a command, without the last newline."""
 
     stdout: str
     stderr: str

@@ -14,7 +14,7 @@ from lab.plugins.resource import Call, CancelledError, PluginError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
-    """How long the official plugin waits between looks, in seconds."""
+    """Seconds between the official plugin's polls."""
 
     first: float = 10.0
     then: float = 3.0

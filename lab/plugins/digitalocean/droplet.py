@@ -25,7 +25,7 @@ NOT_FOUND: Final = "Not Found"
 ACTION_TIMEOUT: Final = 3600.0
 
 NOT_READ: Final = ("image", "userData", "sshKeys", "gracefulShutdown", "resizeDisk", "dropletAgent", "backupPolicy")
-"""What the API does not tell, or tells otherwise (an image's slug moves on): the state keeps what was asked for."""
+"""Inputs that the API does not return, or returns in another form (an image's slug moves): the state keeps them."""
 
 
 def _not_empty(value: object) -> str | None:

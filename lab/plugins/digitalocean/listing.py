@@ -50,7 +50,7 @@ class _Listing(Function):
 
     key: ClassVar[str]
     columns: ClassVar[Fields]
-    """By the API's names: what filters and sorts can ask for."""
+    """Columns for filters and sorts, by the API's names."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -19,7 +19,7 @@ from lab.plugins.values import Properties
 DELETE_TIMEOUT = 120.0
 LONGEST_PAUSE = 10.0
 HAS_MEMBERS = (403, 409)
-"""What the API has answered at one time and another for a VPC that is in use."""
+"""Answers of the API at different times for a VPC that is in use."""
 
 
 def _cidr_rule(text: object) -> str | None:

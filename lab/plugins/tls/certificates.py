@@ -126,7 +126,7 @@ class Issued:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """What a certificate is to say, beside what comes with every one."""
+    """Content of a certificate, besides what every one has."""
 
     subject: x509.Name
     names: x509.SubjectAlternativeName | None
@@ -217,13 +217,13 @@ def _hash_for(key: Key) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
 
 
 def same_key(certificate: x509.Certificate, key: Key) -> bool:
-    """Whether the private key belongs to the certificate."""
+    """True if the private key belongs to the certificate."""
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return certificate.public_key().public_bytes(*form) == key.public_key().public_bytes(*form)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether the certificate says that it is an authority's."""
+    """True if the certificate is an authority's."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:

@@ -103,5 +103,5 @@ def _private(key: Key, form: PrivateFormat) -> str:
 
 
 def _has_openssh_form(key: Key) -> bool:
-    """Whether OpenSSH knows such keys: it does not know P-224."""
+    """True if OpenSSH supports such keys: it does not support P-224."""
     return not (isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP224R1))

@@ -95,7 +95,7 @@ class CertRequest(Resource):
 
 
 class _Certificate(Resource):
-    """What both kinds of certificate have in common: they end, and are replaced before that."""
+    """Base of both kinds of certificate: they expire, and are replaced before that."""
 
     wrapped = Wrapped.FRAMEWORK
 

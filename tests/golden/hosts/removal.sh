@@ -18,7 +18,7 @@ if ! answer=$(kubectl get node "$NODE" --ignore-not-found --output=name 2>&1); t
   fail "cannot ask this master's API server for $NODE: ${answer##*$'\n'}; bring it back and run the same again"
 fi
 if [ -z "$answer" ]; then
-  say "$NODE is no node any more"
+  say "$NODE is not a node any more"
   exit
 fi
 

@@ -33,7 +33,7 @@ class Recorder:
             message = await receive()
             content += message.get("body", b"")
             more = message.get("more_body", False)
-        # before there is an answer: whoever has it may look here at once
+        # before there is an answer: who has it may look here at once
         self.requests.append((scope["method"], scope["path"], json.loads(content) if content else None))
 
         async def again() -> Message:
