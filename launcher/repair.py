@@ -10,8 +10,6 @@ forgets what it is told, as of 3.259.)
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import time
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from launcher.engine import Engine
 from launcher.errors import LauncherError
@@ -172,22 +171,15 @@ class Cloud:
         return response
 
 
-def end_orphans(workspace: Workspace, proc: Path = Path("/proc")) -> list[int]:
+def end_orphans(workspace: Workspace) -> list[int]:
     """End plugins whose engine is dead, so that they create nothing more; return their process ids."""
-    mark = f"PULUMI_HOME={workspace.pulumi_home}".encode()
+    home = str(workspace.pulumi_home)
     ended = []
-    for folder in proc.iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            orphaned = parent == "1" and mark in (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it ended meanwhile
-        if orphaned:
-            ended.append(int(folder.name))
-            with suppress(ProcessLookupError):
-                os.kill(int(folder.name), signal.SIGKILL)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it ended meanwhile
+            if process.ppid() == 1 and process.environ().get("PULUMI_HOME") == home:
+                process.kill()
+                ended.append(process.pid)
     return ended
 
 
