@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from lab.config import ConfigError, LabConfig
+from lab.locks import locked
 from launcher.errors import MistakeError
 from launcher.report import Report
 
@@ -98,10 +98,6 @@ class Workspace:
     def locked(self, report: Report) -> Iterator[None]:
         """One launcher at a time changes what is in the folder, which is there from now on."""
         self.prepare()
-        with (self.directory / "launcher.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                report.say("waiting for another ./triplane in this checkout to finish")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = "waiting for another ./triplane in this checkout to finish"
+        with locked(self.directory / "launcher.lock", lambda: report.say(waiting)):
             yield

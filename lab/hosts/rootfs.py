@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -13,14 +12,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.hosts import commands, packages
 from lab.hosts.commands import missing, remedy
 from lab.hosts.variants import VARIANTS
 from lab.interfaces import MachineError
+from lab.locks import locked
 
 RELEASES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
 """The images that are Debian's, and the release behind each."""
@@ -86,23 +85,13 @@ def ensure(images: Path, slug: str, progress: Progress | None = None) -> Path:
     say = progress or (lambda _line: None)
     try:
         images.mkdir(parents=True, exist_ok=True)
-        with _only_one(images / f"{target.name}.lock", say):
+        waiting = "another process is making this host image: waiting for it"
+        with locked(images / f"{target.name}.lock", lambda: say(waiting)):
             if not target.is_dir():
                 _build(target, slug, say)
     except OSError as error:
         raise MachineError(f"making image {slug} in {images}: {error.strerror} ({error.filename})") from error
     return target
-
-
-@contextmanager
-def _only_one(lock: Path, say: Progress) -> Iterator[None]:
-    with lock.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is making this host image: waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _check(images: Path) -> None:

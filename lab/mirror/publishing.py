@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from lab import release_catalog
 from lab.archive import pack
-from lab.toolchain.build_cache import Build, digest, link, locked
+from lab.locks import locked
+from lab.toolchain.build_cache import Build, digest, link
 from lab.toolchain.programs import PROGRAMS, Download
 
 CATALOG = "catalog.yaml"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import platform
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from lab.locks import locked
 from lab.toolchain.errors import ToolchainError
 
 _STAMP = ".build.json"
@@ -143,18 +143,6 @@ class Slot:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def locked(file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock among processes; the kernel takes it back from one that dies. Calls `on_wait` if it must wait."""
-    with file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def link(source: Path, target: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.locks import locked
 from lab.toolchain import ToolchainError, build, go
-from lab.toolchain.build_cache import locked
 from lab.toolchain.errors import failure
 
 
