@@ -16,7 +16,7 @@ provider_packages.install()
 import preflight
 from components import outputs
 from components.api_names import api_records
-from components.dns import Names
+from components.dns import DnsRecords
 from components.droplets import Droplets
 from components.etcd import Etcd
 from components.firewall import Firewalls
@@ -28,7 +28,7 @@ from components.pki import Pki
 from components.registration import Registrations, Removals
 from components.rolling import by_pool
 from components.services import Services
-from model.objects import coredns, rbac
+from model.addons import coredns, rbac
 from model.services import (
     containerd,
     kube_apiserver,
@@ -96,7 +96,7 @@ for name, service, kind in (
     ("schedulers", kube_scheduler.service, "kubernetes:Schedulers"),
 ):
     Services(name, service, cluster, pki, kind=kind, hosts=masters, on_same_host=[apiservers.ready])
-api = Names("api", zone_id=settings.zone.id, records=api_records(cluster, masters, apiservers.ready))
+api = DnsRecords("api", zone_id=settings.zone.id, records=api_records(cluster, masters, apiservers.ready))
 
 # What asks the API on the operator's behalf, and what a node of an earlier droplet makes room for.
 kubectl = Kubectl("kubectl", cluster, pki, host=masters[0], apiserver=apiservers.ready[masters[0].node.name])

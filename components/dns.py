@@ -22,7 +22,7 @@ class Record:
     after: Iterable[pulumi.Resource] = field(default_factory=tuple)
 
 
-class Names(pulumi.ComponentResource):
+class DnsRecords(pulumi.ComponentResource):
     """A records that belong together: a host's, or the API's."""
 
     records: Sequence[pulumi.Resource]

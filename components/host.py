@@ -9,7 +9,7 @@ import pulumi_command as command
 import pulumi_digitalocean as digitalocean
 import pulumi_tls as tls
 
-from components.dns import Names, Record
+from components.dns import DnsRecords, Record
 from components.secret import FilledFile, ecdsa_key, secret
 from model import ports
 from model.files import HostFile, as_stdin
@@ -57,7 +57,7 @@ class Host(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.spec = spec
         self._deploy_key = deploy_key
-        door_key = ecdsa_key(f"{spec.name}-bootstrap", child)
+        bootstrap_key = ecdsa_key(f"{spec.name}-bootstrap", child)
         host_key = ecdsa_key(f"{spec.name}-host", child)
         self.host_key = host_key.public_key_openssh
         self.droplet = digitalocean.Droplet(
@@ -69,7 +69,7 @@ class Host(pulumi.ComponentResource):
             vpc_uuid=vpc_id,
             tags=list(tags),
             ssh_keys=[ssh_key_fingerprint],
-            user_data=secret(door_key.private_key_openssh).apply(first_steps.user_data),
+            user_data=secret(bootstrap_key.private_key_openssh).apply(first_steps.user_data),
             # A new deploy key must not rebuild the host: it is the SSH CA that lets people in.
             # The plugin would delete a replaced droplet before its successor is there: what only it holds must not go.
             opts=pulumi.ResourceOptions(
@@ -80,7 +80,7 @@ class Host(pulumi.ComponentResource):
                 delete_before_replace=False,
             ),
         )
-        names = Names(
+        names = DnsRecords(
             spec.name,
             zone_id=zone_id,
             records=[
@@ -91,7 +91,7 @@ class Host(pulumi.ComponentResource):
         )
         identity = command.remote.Command(
             f"{spec.name}-identity",
-            connection=self._connection(door_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number),
+            connection=self._connection(bootstrap_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number),
             create=first_steps.identity(),
             stdin=secret(host_key.private_key_openssh),
             # The door that it came through is shut, so only a new droplet (another address) may run it again.

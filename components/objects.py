@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pulumi
 
 from components.kubectl import Kubectl
-from model.objects import Object
+from model.addons import Object
 from model.steps import objects as objects_step
 from model.steps.objects import Rollout
 

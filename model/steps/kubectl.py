@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from model import paths
+from model.addons import FIELD_MANAGER
 from model.files import END_OF_FILE
-from model.objects import FIELD_MANAGER
 from model.steps import step
 
 

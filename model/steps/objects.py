@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from model.objects import KINDS, SET_LABEL, SYSTEM, Object, as_yaml
+from model.addons import KINDS, SET_LABEL, SYSTEM, Object, as_yaml
 from model.steps.kubectl import kubectl_step
 
 ROLLOUT_SECONDS = 300

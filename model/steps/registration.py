@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from model import paths
-from model.objects import SYSTEM
+from model.addons import SYSTEM
 from model.services import kubelet
 from model.steps.kubectl import kubectl_step
 from model.topology import HostSpec

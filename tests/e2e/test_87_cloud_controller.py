@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model.objects.coredns import UNINITIALIZED
+from model.addons.coredns import UNINITIALIZED
 from tests.e2e.cluster import Cluster
 from tests.e2e.pods import namespace, node_name, ready
 from tests.waiting import wait_for

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
+from model.addons import coredns, rbac
 from model.cluster import Cluster
 from model.documents import kubeconfig
-from model.objects import coredns, rbac
 from model.releases import Download, Releases, load
 from model.roles import Role
 from model.services import (

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.server import ApiServer, serving
+from tests.apiserver.server import ApiServer, serving
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from model.objects import SET_LABEL
-from model.objects.coredns import LABELS, NAME, coredns
-from model.objects.rbac import rbac
+from model.addons import SET_LABEL
+from model.addons.coredns import LABELS, NAME, coredns
+from model.addons.rbac import rbac
 from model.steps import objects as step
 from model.steps.objects import Rollout
-from tests.api.server import ApiServer, Outcome
+from tests.apiserver.server import ApiServer, Outcome
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.engine

@@ -13,7 +13,7 @@ from model.steps import registration
 from model.taints import Taint
 from model.topology import HostSpec, Topology
 from settings.labels import taint
-from tests.api.server import ApiServer, Outcome
+from tests.apiserver.server import ApiServer, Outcome
 
 pytestmark = pytest.mark.engine
 

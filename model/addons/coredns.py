@@ -7,8 +7,8 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from model import ports
+from model.addons import SYSTEM, Object
 from model.certificates import CLUSTER_DOMAIN
-from model.objects import SYSTEM, Object
 from model.roles import CONTROL_PLANE
 from model.topology import dns_service_address
 

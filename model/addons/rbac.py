@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.objects import Object
+from model.addons import Object
 
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 """The user that the API servers' certificate for calls to kubelets names."""
