@@ -99,7 +99,7 @@ for name, service, kind in (
 api = DnsRecords("api", zone_id=settings.zone.id, records=api_records(cluster, masters, apiservers.ready))
 
 # What asks the API on the operator's behalf, and what a node of an earlier droplet makes room for.
-kubectl = Kubectl("kubectl", cluster, pki, host=masters[0], apiserver=apiservers.ready[masters[0].node.name])
+kubectl = Kubectl("kubectl", cluster, pki, host=masters[0], apiserver=apiservers.ready[masters[0].spec.name])
 removals = Removals("removals", hosts=nodes, kubectl=kubectl, vpc=network.vpc)
 
 # What runs pods, on masters and nodes alike: pools side by side.

@@ -92,7 +92,7 @@ class Pki(pulumi.ComponentResource):
             )
         )
 
-    def _content(  # noqa: PLR0911 (one for each kind)
+    def _content(  # noqa: PLR0911 - one for each kind
         self, content: Content, cluster: Cluster
     ) -> pulumi.Input[str]:
         match content:

@@ -71,7 +71,7 @@ def serve(
     report_to: Annotated[int, typer.Option(hidden=True, help="A file descriptor that hears how the start went.")] = -1,
 ) -> None:
     """Run the lab in the foreground until Ctrl-C; its hosts run on, until `stop`."""
-    from lab import daemon  # noqa: PLC0415 - all its services come with it, and no other command needs them
+    from lab import daemon
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -96,7 +96,7 @@ def serve(
 @app.command()
 def stop(
     context: typer.Context,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove the account and all disks as well.")] = False,  # noqa: FBT002
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the account and all disks as well.")] = False,
 ) -> None:
     """Stop the lab with its hosts and its network. Disks and account stay for the next start."""
     with _explained():
@@ -115,7 +115,7 @@ def clear(context: typer.Context) -> None:
 @app.command()
 def status(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what runs. Ends with 1 where the lab does not."""
     with _explained():
@@ -168,12 +168,12 @@ def _show_switches(now: faults.Faults) -> None:
 def token(
     context: typer.Context,
     scopes: Annotated[list[str], typer.Argument(metavar="SCOPE...", help="For example droplet:read vpc:create.")],
-    cloudflare: Annotated[  # noqa: FBT002
+    cloudflare: Annotated[
         bool, typer.Option("--cloudflare", help="A token of Cloudflare's: dns_records:edit, zone:read.")
     ] = False,
 ) -> None:
     """Make a token of the lab's account that has these scopes and no others, and print it."""
-    from lab.cloud import tokens  # noqa: PLC0415 - the cloud comes with it, and no other command needs that
+    from lab.cloud import tokens
 
     account = tokens.Account.CLOUDFLARE if cloudflare else tokens.Account.DIGITALOCEAN
     with _explained():

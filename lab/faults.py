@@ -28,7 +28,7 @@ class FaultsError(ValueError):
     """A switch that does not exist, or a value that it does not take; the message names both."""
 
 
-def _switch(default: object, lab: str, real: str) -> Any:  # noqa: ANN401 -- as pydantic's own Field
+def _switch(default: object, lab: str, real: str) -> Any:  # noqa: ANN401 - as pydantic's own Field
     return Field(default=default, description=lab, json_schema_extra={"real": real})
 
 
@@ -166,7 +166,7 @@ def parse(values: object) -> Faults:
         raise FaultsError("; ".join(_mistake(problem) for problem in error.errors())) from error
 
 
-def _mistake(problem: Any) -> str:  # noqa: ANN401 -- pydantic's own dictionary
+def _mistake(problem: Any) -> str:  # noqa: ANN401 - pydantic's own dictionary
     name = str(problem["loc"][0]) if problem["loc"] else "the file"
     if problem["type"] == "extra_forbidden":
         return f"there is no switch {name}: one of {', '.join(Faults.model_fields)}"

@@ -19,13 +19,13 @@ class Run:
 
     context: Context
     stack: str
-    _engine: Engine | None = None
+    placed: Engine | None = None
 
     @property
     def engine(self) -> Engine:
         """The engine, once `place_engine` has run."""
-        assert self._engine is not None, "place_engine comes first"
-        return self._engine
+        assert self.placed is not None, "place_engine comes first"
+        return self.placed
 
 
 Phase = Callable[[Run], None]
@@ -48,7 +48,7 @@ def start_lab(run: Run) -> None:
 
 def place_engine(run: Run) -> None:
     """Have the engine and its plugins, where the lab's names resolve."""
-    run._engine = run.context.preparation.engine(resolving=True)
+    run.placed = run.context.preparation.engine(resolving=True)
 
 
 def make_stack(run: Run) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dnslib  # type: ignore[import-untyped]
+import dnslib
 
 from launcher.access import HostOutput
 from launcher.errors import LauncherError

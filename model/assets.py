@@ -13,7 +13,7 @@ _ENVIRONMENT = Environment(
     loader=FileSystemLoader(ASSETS),
     undefined=StrictUndefined,
     keep_trailing_newline=True,
-    autoescape=False,  # noqa: S701
+    autoescape=False,  # noqa: S701 - scripts and units, not HTML
 )
 
 

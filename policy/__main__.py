@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pulumi
-from pulumi_policy import (  # type: ignore[import-not-found]  # only in its own environment
+from pulumi_policy import (
     EnforcementLevel,
     PolicyPack,
     PolicyResource,
@@ -23,7 +23,7 @@ from pulumi_policy import (  # type: ignore[import-not-found]  # only in its own
     StackValidationArgs,
     StackValidationPolicy,
 )
-from pulumi_policy.proxy import UnknownValueError  # type: ignore[import-not-found]
+from pulumi_policy.proxy import UnknownValueError
 
 from policy.resource import UNKNOWN, Intent, Resource, Rule, StackRule
 from policy.rules import RULES, STACK_RULES

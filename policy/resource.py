@@ -102,7 +102,7 @@ class Resource:
     ignore_changes: tuple[str, ...] = ()
     """Properties whose later changes it does not follow."""
 
-    def get(self, name: str) -> Any:  # noqa: ANN401 (a property can be anything)
+    def get(self, name: str) -> Any:  # noqa: ANN401 - a property can be anything
         """A property without its secrecy; None where there is none."""
         return bare(self.properties.get(name))
 

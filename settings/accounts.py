@@ -25,18 +25,18 @@ class Provider:
 
 DIGITALOCEAN = Provider(
     name="DigitalOcean",
-    token_key="digitalocean:token",  # noqa: S106 (a setting's name)
+    token_key="digitalocean:token",
     token_variables=("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"),
-    token_pattern=r"(do[op]_v1_)?[0-9a-f]{64}",  # noqa: S106 (a pattern)
-    token_shape="dop_v1_ and 64 hex digits",  # noqa: S106 (a description)
+    token_pattern=r"(do[op]_v1_)?[0-9a-f]{64}",
+    token_shape="dop_v1_ and 64 hex digits",
     endpoint_key="digitalocean:apiEndpoint",
 )
 CLOUDFLARE = Provider(
     name="Cloudflare",
-    token_key="cloudflare:apiToken",  # noqa: S106 (a setting's name)
+    token_key="cloudflare:apiToken",
     token_variables=("CLOUDFLARE_API_TOKEN",),
-    token_pattern=r"[A-Za-z0-9_-]{40,80}",  # noqa: S106 (a pattern)
-    token_shape="40 or more letters, digits, - and _",  # noqa: S106 (a description)
+    token_pattern=r"[A-Za-z0-9_-]{40,80}",
+    token_shape="40 or more letters, digits, - and _",
     endpoint_key="cloudflare:baseUrl",
 )
 

@@ -36,7 +36,7 @@ def _offers() -> Offers:
     """
     try:
         sizes, regions = digitalocean.get_sizes(), digitalocean.get_regions()
-    except Exception as error:  # noqa: BLE001  (the SDK raises nothing narrower)
+    except Exception as error:  # noqa: BLE001 - the SDK raises nothing narrower
         pulumi.log.warn(
             "DigitalOcean could not be asked for its sizes and regions, so Triplane's own table, which may be older, "
             f"stands in: {_first_line(error)}"
@@ -49,7 +49,7 @@ def _droplets() -> list[Droplet]:
     """List the account's droplets; none where they cannot be listed."""
     try:
         found = digitalocean.get_droplets().droplets
-    except Exception as error:  # noqa: BLE001  (the SDK raises nothing narrower)
+    except Exception as error:  # noqa: BLE001 - the SDK raises nothing narrower
         pulumi.log.warn(f"DigitalOcean could not be asked which droplets exist: {_first_line(error)}")
         return []
     return [Droplet(name=each.name, size=each.size, region=each.region) for each in found]

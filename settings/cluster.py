@@ -23,7 +23,7 @@ def cluster_of(settings: Settings) -> Cluster:
         services=settings.service_cidr,
         api_port=settings.api_port,
         authorization_mode=settings.authorization_mode,
-        extra_flags=settings.extra_flags,
+        extra_flags={str(component): flags for component, flags in settings.extra_flags.items()},
         cloud_controller=settings.cloud_controller,
         pause=settings.images.pause,
         registry=mirror.registry if mirror else None,

@@ -65,7 +65,7 @@ def pool_taint(value: object) -> Taint:
     if isinstance(value, Taint):
         return value
     if not isinstance(value, str):
-        raise ValueError("is not a string. Write e.g. dedicated=gpu:NoSchedule.")  # noqa: TRY004 (pydantic wants ValueError)
+        raise ValueError("is not a string. Write e.g. dedicated=gpu:NoSchedule.")  # noqa: TRY004 - pydantic wants ValueError
     found = taint(value)
     _qualified(found.key, f"has the key {found.key}, which ")
     label_value(found.value, intro=f"has the value {found.value}, which ")

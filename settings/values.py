@@ -97,7 +97,7 @@ def network(value: object) -> IPv4Network:
     if isinstance(value, IPv4Network):
         return value
     if not isinstance(value, str):
-        raise ValueError("is not a CIDR. Write it as text, e.g. 10.240.0.0/20.")  # noqa: TRY004 (pydantic wants ValueError)
+        raise ValueError("is not a CIDR. Write it as text, e.g. 10.240.0.0/20.")  # noqa: TRY004 - pydantic wants ValueError
     if ":" in value:
         raise ValueError("is IPv6, but Triplane's droplets speak IPv4 only. Write an IPv4 range, e.g. 203.0.113.7/32.")
     try:

@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-class BesideEachOther(LoadScopeScheduling):
+class BesideEachOther(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Share work between processes by the file, and keep the end-to-end tests together: they share one cluster.
 
     pytest-xdist 3.8 has groups for this (`--dist loadgroup`), which do nothing under pytest 9.2.

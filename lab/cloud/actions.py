@@ -207,7 +207,7 @@ class Actions:
         """Write new values of a droplet's columns, whose names are ours, and tell the host."""
         with self._store.transaction() as db:
             for column, value in columns.items():
-                db.execute(f"UPDATE droplets SET {column} = ? WHERE id = ?", (value, droplet))  # noqa: S608
+                db.execute(f"UPDATE droplets SET {column} = ? WHERE id = ?", (value, droplet))  # noqa: S608 - the column is one of ours
         self._machines.update(self._machine(droplet))
 
     def _machine(self, droplet: int) -> Machine:

@@ -89,7 +89,7 @@ async def _serve(
 def _answer(handler: Handler, call: Call, refuse: Callable[[Exception], Answer]) -> Answer:
     try:
         return handler(call)
-    except Exception as error:  # noqa: BLE001 -- the family tells refusals from bugs, and logs the latter
+    except Exception as error:  # noqa: BLE001 - the family tells refusals from bugs, and logs the latter
         return refuse(error)
 
 

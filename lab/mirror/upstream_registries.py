@@ -27,13 +27,11 @@ VARIABLE = "TRIPLANE_REGISTRIES"
 """`none`, or where registries are asked instead of at their own names: REGISTRY=URL, separated by commas."""
 
 _URLS = {DOCKER_HUB: "https://registry-1.docker.io"}
-_MANIFESTS = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+_MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json, "
+    "application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.docker.distribution.manifest.v2+json"
 )
 _TOKEN_SECONDS = 60  # where a token does not say how long it holds (Docker's token specification)
 

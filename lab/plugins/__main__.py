@@ -12,14 +12,14 @@ def main(arguments: list[str]) -> None:
     root = Path(__file__).resolve().parents[2]
     sys.path.insert(0, str(root))
 
-    from lab.plugins import PLUGINS  # noqa: PLC0415  only now is the path set
-    from lab.plugins.protocol import import_lightly  # noqa: PLC0415
+    from lab.plugins import PLUGINS
+    from lab.plugins.protocol import import_lightly
 
     name, engine = arguments[0], arguments[1] if len(arguments) > 1 else None
     if name not in PLUGINS:
         sys.exit(f"no plugin {name!r}; there are {', '.join(PLUGINS)}")
     import_lightly()
-    from lab.plugins.server import run  # noqa: PLC0415
+    from lab.plugins.server import run
 
     run(import_module(f"lab.plugins.{name}").plugin(), engine)
 

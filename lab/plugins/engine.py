@@ -25,7 +25,7 @@ class EngineLog:
     def _send(self, urn: str, text: str, *, severity: str, ephemeral: bool) -> None:
         if self._address is None:
             return
-        from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc  # noqa: PLC0415  most runs log nothing
+        from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
         if self._stub is None:
             self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(self._address))

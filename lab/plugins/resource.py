@@ -71,11 +71,11 @@ class Resource:
     volatile: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update in place may change: unknown in its preview."""
 
-    def validate(self, inputs: Properties) -> list[Failure]:  # noqa: ARG002
+    def validate(self, inputs: Properties) -> list[Failure]:
         """Find what is wrong with the inputs as a whole; each one by itself is checked already."""
         return []
 
-    def differences(self, state: Properties) -> dict[str, Difference]:  # noqa: ARG002
+    def differences(self, state: Properties) -> dict[str, Difference]:
         """Find changes that come from the state alone, such as a certificate that has to be renewed."""
         return {}
 
@@ -83,7 +83,7 @@ class Resource:
         """Make it."""
         raise NotImplementedError
 
-    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:  # noqa: ARG002
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:
         """Look at it; None where it is gone. By default all there is to know is in the state."""
         return State(id_, state, inputs)
 

@@ -1,6 +1,6 @@
 """The plugin protocol's server: gRPC on loopback, one thread per call under way."""
 
-# ruff: noqa: ARG002, N802  the methods' names and arguments are the protocol's
+# ruff: noqa: N802 - the methods' names and arguments are the protocol's
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self.plugin.cancel()
         return Empty()
 
-    def _call(self, request: Any) -> Call:  # noqa: ANN401  four request types have these fields
+    def _call(self, request: Any) -> Call:  # noqa: ANN401 - four request types have these fields
         return Call(
             name=request.name,
             timeout=request.timeout or None,
@@ -205,7 +205,7 @@ def _errors(context: Context) -> Iterator[None]:
         _abort_with_state(context, error)
     except PluginError as error:
         context.abort(grpc.StatusCode.UNKNOWN, str(error))
-    except Exception as error:  # noqa: BLE001  nothing may leave this process with a value in its message
+    except Exception as error:  # noqa: BLE001 - nothing may leave this process with a value in its message
         frames = "".join(traceback.format_tb(error.__traceback__))  # no values in it: they could be secrets
         sys.stderr.write(f"{type(error).__name__}\n{frames}")
         context.abort(grpc.StatusCode.INTERNAL, f"an error of the stand-in plugin itself: {type(error).__name__}")
@@ -213,7 +213,7 @@ def _errors(context: Context) -> Iterator[None]:
 
 def _abort_with_state(context: Context, error: PartialError) -> None:
     """Fail, but hand over what exists by now, so that the engine does not lose track of it."""
-    from pulumi.runtime.proto import status_pb2  # noqa: PLC0415  rare
+    from pulumi.runtime.proto import status_pb2
 
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
     detail = provider_pb2.ErrorResourceInitFailed(id=error.id, properties=encode(error.outputs), reasons=[str(error)])

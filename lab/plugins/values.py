@@ -12,7 +12,7 @@ Properties = dict[str, Any]
 """A resource's inputs or outputs: None, bool, int, float, str, lists and dicts of these, UNKNOWN, Secret."""
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  a signature of the protocol, not a secret
+SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
 UNKNOWN_STRING: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 UNKNOWNS: Final = frozenset(
     {
@@ -78,7 +78,7 @@ def encode(properties: Mapping[str, object]) -> Struct:
     return Struct(fields={key: _encode(value) for key, value in properties.items()})
 
 
-def _encode(value: object) -> Value:  # noqa: PLR0911  one return per kind of value
+def _encode(value: object) -> Value:  # noqa: PLR0911 - one return per kind of value
     match value:
         case None:
             return Value(null_value=NULL_VALUE)

@@ -13,7 +13,7 @@ from launcher.stacks import stack_meant
 
 def doctor(context: Context, arguments: Sequence[str]) -> NoReturn:
     """Put the doctor in this process's place, with the lab for a cloud and this machine's address in it."""
-    from doctor.__main__ import parser  # noqa: PLC0415 - it brings the program's settings, and with them Pulumi's SDK
+    from doctor.__main__ import parser
 
     parser().parse_args(arguments)  # a wrong word is told before a lab is started
     workspace = context.workspace

@@ -44,7 +44,7 @@ def _labelled(item: Object, labels: Mapping[str, str]) -> dict[str, Any]:
 class _Dumper(yaml.SafeDumper):
     """Texts of several lines as such, and nothing by reference, so that a diff shows the line that changed."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's interface
         return True
 
 

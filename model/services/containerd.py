@@ -97,9 +97,8 @@ def service(cluster: Cluster, _host: HostSpec) -> Service:
         HostFile(path=CONFIGURATION, content=configuration(cluster)),
         unit(NAME, UNIT, installed=installed),
     )
-    mirror = ()
-    if cluster.registry is not None:
-        mirror = (HostFile(path=REGISTRY, content=registry_hosts(cluster.registry)),)
+    registries = [] if cluster.registry is None else [registry_hosts(cluster.registry)]
+    mirror = tuple(HostFile(path=REGISTRY, content=content) for content in registries)
     sysctls = HostFile(
         path="/etc/sysctl.d/80-triplane-containers.conf",
         # Pods of one host talk over a bridge: only so do kube-proxy's rules see what they say.

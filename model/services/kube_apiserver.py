@@ -303,7 +303,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
     """The API server's flags (docs/reference/command-line-tools-reference/kube-apiserver)."""
     result = {
         "advertise-address": "${PRIVATE_ADDRESS}",
-        "bind-address": "0.0.0.0",  # noqa: S104 -- people reach it on the public address, through the firewall
+        "bind-address": "0.0.0.0",  # noqa: S104 - people reach it on the public address, through the firewall
         "secure-port": str(cluster.api_port),
         "etcd-servers": "${ETCD_MEMBERS}",
         "etcd-cafile": ETCD_CA,

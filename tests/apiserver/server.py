@@ -128,7 +128,7 @@ def serving(folder: Path) -> Iterator[ApiServer]:
         key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     )
     (folder / "tokens").write_text(f"{TOKEN},admin,admin,system:masters\n")
-    commands = [
+    commands: list[list[str | Path]] = [
         [
             etcd.path("etcd"),
             f"--data-dir={folder}/etcd",

@@ -20,7 +20,7 @@ import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.settings import get_root_resource, reset_options, set_root_resource
-from pulumi.runtime.stack import wait_for_rpcs
+from pulumi.runtime.stack import Stack, wait_for_rpcs
 
 import preflight
 from model.digitalocean import REGIONS, SIZES
@@ -105,7 +105,7 @@ class Graph:
         return seen
 
 
-OFFERS = {
+OFFERS: dict[str, dict[str, Any]] = {
     "digitalocean:index/getSizes:getSizes": {
         "sizes": [
             {
@@ -144,16 +144,16 @@ class Engine(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         self.registered.append(args.name)
-        computed = COMPUTED.get(args.typ, lambda _: {})
-        return f"id-of-{args.name}", {**args.inputs, **computed(args.name)}
+        computed = COMPUTED.get(args.typ)
+        return f"id-of-{args.name}", {**args.inputs, **(computed(args.name) if computed else {})}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         if args.token not in OFFERS:
             msg = f"the program calls {args.token}: it should take everything else from its settings"
             raise AssertionError(msg)
         if args.token not in self.offers:
             raise Refused
-        return dict(self.offers[args.token])
+        return dict(self.offers[args.token]), []
 
 
 class RecordingMonitor(mocks.MockMonitor):
@@ -161,8 +161,8 @@ class RecordingMonitor(mocks.MockMonitor):
         super().__init__(engine)
         self.graph = graph
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        response = super().RegisterResource(request)
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - gRPC's name
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK's mocks have no types
         if request.type == "pulumi:pulumi:Stack":
             return response
         self.graph.resources.append(
@@ -231,7 +231,7 @@ def run_program(stack: str, engine: Engine, **changes: str) -> Graph:
     graph = Graph()
     asyncio.set_event_loop(asyncio.new_event_loop())
     reset_options()
-    set_root_resource(None)
+    set_root_resource(None)  # type: ignore[arg-type]  # the SDK's way to forget the last one
     monitor = RecordingMonitor(engine, graph)
     mocks.set_mocks(engine, project="triplane", stack=stack, preview=False, monitor=monitor)
     config = config_of(stack) | {f"triplane:{name}": value for name, value in changes.items()} | TOKENS
@@ -241,7 +241,9 @@ def run_program(stack: str, engine: Engine, **changes: str) -> Graph:
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
         await wait_for_rpcs()
         collected: dict[str, Any] = {}
-        for name, value in get_root_resource().outputs.items():
+        stack_itself = get_root_resource()
+        assert isinstance(stack_itself, Stack)
+        for name, value in stack_itself.outputs.items():
             output = pulumi.Output.from_input(value)
             resolved = await output.future(with_unknowns=True)
             collected[name] = Secret(resolved) if await output.is_secret() else resolved

@@ -19,6 +19,7 @@ def names(resources: list[Resource]) -> set[str]:
 
 def value(secret: object) -> str:
     assert isinstance(secret, Secret)
+    assert isinstance(secret.value, str)
     return secret.value
 
 
@@ -215,7 +216,7 @@ def test_a_host_that_boots_is_dialled_for_minutes_by_every_step(graph: Graph) ->
 
 @pytest.mark.parametrize("default", [True, False])
 def test_a_network_that_became_its_regions_default_is_told_with_the_way_out(
-    default: bool,  # noqa: FBT001
+    default: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[str] = []

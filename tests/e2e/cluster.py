@@ -309,7 +309,7 @@ class Load:
                 status, answer = self.api.request(method, path, body)
             if status != 200 or answer["data"]["n"] != str(number):
                 self.failures.append(f"{method} {number}: {status} {str(answer)[:300]}")
-        except Exception as error:  # noqa: BLE001 -- whatever a client sees is a failure
+        except Exception as error:  # noqa: BLE001 - whatever a client sees is a failure
             self.failures.append(f"{method} {number}: {error!r}")
 
 

@@ -19,6 +19,7 @@ from lab.config import ConfigError, LabConfig
 from lab.hosts import boot, commands, firewall, metadata, packages, requirements, rootfs, seed
 from lab.hosts.cgroups import Group
 from lab.hosts.containers import Shortfalls
+from lab.hosts.variants import VARIANTS
 from lab.interfaces import Firewall, Machine, MachineError, Rule
 from tests.lab.differences import untold
 
@@ -161,9 +162,9 @@ def test_the_clouds_resolver_stands_behind_an_images_own() -> None:
 
 
 def test_a_variant_is_made_anew_when_it_or_its_base_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (slug, variant), *_others = rootfs.VARIANTS.items()
+    (slug, variant), *_others = VARIANTS.items()
     before = rootfs.path(tmp_path, slug)
-    monkeypatch.setitem(rootfs.VARIANTS, slug, dataclasses.replace(variant, setup="true"))
+    monkeypatch.setitem(VARIANTS, slug, dataclasses.replace(variant, setup="true"))
     changed = rootfs.path(tmp_path, slug)
     monkeypatch.setattr(rootfs, "PACKAGES", (*rootfs.PACKAGES, "tree"))
     assert len({before, changed, rootfs.path(tmp_path, slug)}) == 3

@@ -76,7 +76,7 @@ def test_what_is_not_a_name_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_what_docker_save_writes_is_loaded_under_its_tags(stores: Stores, zipped: bool) -> None:  # noqa: FBT001
+def test_what_docker_save_writes_is_loaded_under_its_tags(stores: Stores, zipped: bool) -> None:
     layers = [layer("one"), layer("two")]
     made = load(stores, tar(saved((["web:1.0", "registry.example.com/x/y:tag"], layers), zipped=zipped)))
     assert [str(each.name) for each in made] == ["docker.io/library/web:1.0", "registry.example.com/x/y:tag"]

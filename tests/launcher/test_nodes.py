@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dnslib  # type: ignore[import-untyped]
+import dnslib
 import pytest
 
 from launcher import nodes

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from policy.resource import Intent, Resource, Secret
+from policy.resource import Intent, Resource, Rule, Secret, StackRule
 from policy.rules import RULES, STACK_RULES, violations
 from tests.components import graph as recorded
 
@@ -25,7 +26,7 @@ def seen(graph: recorded.Graph) -> list[Resource]:
     ]
 
 
-def marked(value):
+def marked(value: Any) -> Any:
     if isinstance(value, recorded.Secret):
         return Secret(marked(value.value))
     if isinstance(value, dict):
@@ -33,19 +34,19 @@ def marked(value):
     return [marked(item) for item in value] if isinstance(value, list) else value
 
 
-def intent(stack: str, **more) -> Intent:
+def intent(stack: str, **more: str) -> Intent:
     """What a stack's file asks for, as the pack reads it."""
     config = {key.removeprefix("triplane:"): value for key, value in recorded.config_of(stack).items()} | more
     return Intent.of(lambda name: json.loads(config[name]) if name in config else None)
 
 
 @pytest.mark.parametrize("stack", ["dev", "lab", "prod"])
-def test_a_stack_breaks_no_rule(stack):
+def test_a_stack_breaks_no_rule(stack: str) -> None:
     assert list(violations(seen(recorded.graph_of(stack)), intent(stack))) == []
 
 
 @pytest.mark.parametrize("rule", STACK_RULES, ids=lambda rule: rule.name)
-def test_a_rule_of_the_whole_stack_finds_what_it_looks_for_gone(rule):
+def test_a_rule_of_the_whole_stack_finds_what_it_looks_for_gone(rule: StackRule) -> None:
     """Each one is broken by taking away from the lab's graph what it holds."""
     broken = {
         "etcd-trust-domains": lambda each: replace(
@@ -61,17 +62,17 @@ def test_a_rule_of_the_whole_stack_finds_what_it_looks_for_gone(rule):
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.types], ids=lambda rule: rule.name)
-def test_a_rule_has_something_to_look_at_in_the_lab(rule):
+def test_a_rule_has_something_to_look_at_in_the_lab(rule: Rule) -> None:
     assert any(resource.type.endswith(rule.types) for resource in seen(recorded.graph_of("lab")))
 
 
-def test_a_stack_that_opens_ssh_to_the_world_breaks_the_rule_unless_it_says_so():
+def test_a_stack_that_opens_ssh_to_the_world_breaks_the_rule_unless_it_says_so() -> None:
     graph = seen(recorded.graph_of("lab", sshAllowed=json.dumps(["0.0.0.0/0"]), allowWorldSsh="true"))
     assert [line for line in violations(graph, intent("lab")) if "ssh-not-for-the-world" in line]
     assert list(violations(graph, intent("lab", allowWorldSsh="true"))) == []
 
 
-def test_node_ports_that_the_settings_do_not_name_break_the_rule():
+def test_node_ports_that_the_settings_do_not_name_break_the_rule() -> None:
     assert [line for line in violations(seen(recorded.graph_of("lab")), Intent()) if "(node-ports-as-asked)" in line]
 
 
@@ -89,11 +90,11 @@ HEARD_BY = dict(
 )
 
 
-def test_a_stack_that_asks_for_more_of_the_network_breaks_no_rule():
+def test_a_stack_that_asks_for_more_of_the_network_breaks_no_rule() -> None:
     assert list(violations(seen(recorded.graph_of("lab", **OPENED)), intent("lab", **OPENED))) == []
 
 
 @pytest.mark.parametrize("setting", OPENED)
-def test_what_is_open_without_being_asked_for_breaks_a_rule(setting):
+def test_what_is_open_without_being_asked_for_breaks_a_rule(setting: str) -> None:
     asked = intent("lab", **{name: value for name, value in OPENED.items() if name != setting})
     assert any(f"({HEARD_BY[setting]})" in line for line in violations(seen(recorded.graph_of("lab", **OPENED)), asked))

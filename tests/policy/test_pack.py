@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pulumi
 import pytest
@@ -15,42 +16,47 @@ from policy.rules import RULES, STACK_RULES
 
 PACK = Path(__file__).parents[2] / "policy" / "__main__.py"
 FIREWALL = "digitalocean:index/firewall:Firewall"
+Pack = dict[str, Any]
+"""What the pack registers: its own arguments, and its policies by name."""
 
 
 class UnknownValueError(Exception):
     """What the SDK raises when a policy looks at a value that a preview does not know."""
 
 
-class Proxy(Mapping):
+class Proxy(Mapping[str, Any]):
     """Properties as the SDK wraps them: None stands for what is unknown."""
 
-    def __init__(self, values):
+    def __init__(self, values: dict[str, Any]) -> None:
         self.values_ = values
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> Any:
         if self.values_[key] is None:
             raise UnknownValueError
         value = self.values_[key]
         return Proxy(value) if isinstance(value, dict) else value
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.values_)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.values_)
 
 
 @pytest.fixture
-def pack(monkeypatch) -> dict:
+def pack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pack]:
     """What the pack registers: its own arguments, and its policies by name."""
-    made: dict = {}
+    made: Pack = {}
     sdk, proxy = ModuleType("pulumi_policy"), ModuleType("pulumi_policy.proxy")
     for name in ("ReportViolation", "ResourceValidationArgs", "StackValidationArgs", "PolicyResource"):
         setattr(sdk, name, object)
-    sdk.EnforcementLevel = SimpleNamespace(MANDATORY="mandatory")
-    sdk.ResourceValidationPolicy = sdk.StackValidationPolicy = SimpleNamespace
-    sdk.PolicyPack = lambda **arguments: made.update(arguments)
-    proxy.UnknownValueError = UnknownValueError
+    vars(sdk).update(
+        EnforcementLevel=SimpleNamespace(MANDATORY="mandatory"),
+        ResourceValidationPolicy=SimpleNamespace,
+        StackValidationPolicy=SimpleNamespace,
+        PolicyPack=lambda **arguments: made.update(arguments),
+    )
+    vars(proxy).update(UnknownValueError=UnknownValueError)
     monkeypatch.setitem(sys.modules, "pulumi_policy", sdk)
     monkeypatch.setitem(sys.modules, "pulumi_policy.proxy", proxy)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -60,7 +66,7 @@ def pack(monkeypatch) -> dict:
     pulumi.runtime.set_all_config({}, [])
 
 
-def arguments(kind: str, name: str, **properties) -> SimpleNamespace:
+def arguments(kind: str, name: str, **properties: Any) -> SimpleNamespace:
     options = SimpleNamespace(ignore_changes=["create"])
     return SimpleNamespace(resource_type=kind, name=name, props=Proxy(properties), opts=options, urn=f"urn:{name}")
 
@@ -70,30 +76,30 @@ def ssh_from(*addresses: str) -> SimpleNamespace:
     return arguments(FIREWALL, "hosts", inboundRules=rules, tags=["lab-etcd"])
 
 
-def reports(policy, args) -> list[tuple]:
-    made: list[tuple] = []
+def reports(policy: SimpleNamespace, args: SimpleNamespace) -> list[tuple[str, ...]]:
+    made: list[tuple[str, ...]] = []
     policy.validate(args, lambda *told: made.append(told))
     return made
 
 
-def test_the_pack_has_every_rule_that_can_judge_without_seeing_secrecy_and_all_of_them_bind(pack):
+def test_the_pack_has_every_rule_that_can_judge_without_seeing_secrecy_and_all_of_them_bind(pack: Pack) -> None:
     wanted = {rule.name for rule in RULES if not rule.sees_secrecy} | {rule.name for rule in STACK_RULES}
     assert set(pack["by name"]) == wanted
     assert pack["enforcement_level"] == "mandatory"
 
 
-def test_a_violation_is_reported_with_the_resources_name(pack):
+def test_a_violation_is_reported_with_the_resources_name(pack: Pack) -> None:
     [(message,)] = reports(pack["by name"]["ssh-not-for-the-world"], ssh_from("0.0.0.0/0"))
     assert message.startswith("hosts opens SSH to 0.0.0.0/0")
     assert reports(pack["by name"]["ssh-not-for-the-world"], ssh_from("203.0.113.7/32")) == []
 
 
-def test_the_stacks_wish_for_open_ssh_is_heard(pack):
+def test_the_stacks_wish_for_open_ssh_is_heard(pack: Pack) -> None:
     pulumi.runtime.set_all_config({"triplane:allowWorldSsh": "true"}, [])
     assert reports(pack["by name"]["ssh-not-for-the-world"], ssh_from("0.0.0.0/0")) == []
 
 
-def test_a_value_that_the_preview_does_not_know_is_no_violation_and_no_error(pack):
+def test_a_value_that_the_preview_does_not_know_is_no_violation_and_no_error(pack: Pack) -> None:
     command = arguments(
         "command:remote:Command", "etcd-0-start", connection={"hostKey": None, "host": None}, create=None
     )
@@ -101,14 +107,14 @@ def test_a_value_that_the_preview_does_not_know_is_no_violation_and_no_error(pac
         assert reports(pack["by name"][name], command) == []
 
 
-def test_a_known_value_beside_an_unknown_one_is_still_judged(pack):
+def test_a_known_value_beside_an_unknown_one_is_still_judged(pack: Pack) -> None:
     command = arguments(
         "command:remote:Command", "etcd-0-start", connection={"host": None, "password": "x"}, create=None
     )
     assert len(reports(pack["by name"]["known-hosts-only"], command)) == 2
 
 
-def test_a_stack_violation_is_reported_at_the_resource_that_is_wrong(pack):
+def test_a_stack_violation_is_reported_at_the_resource_that_is_wrong(pack: Pack) -> None:
     leaf = "tls:index/locallySignedCert:LocallySignedCert"
     resources = [
         arguments(leaf, "etcd-peer-etcd-0", caCertPem="CA", allowedUses=["client_auth", "server_auth"]),

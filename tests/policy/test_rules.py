@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n"
 OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----\n"
 TOKEN = "dop_v1_" + "0123456789abcdef" * 4
 
-RIGHT = {
+RIGHT: dict[str, dict[str, Any]] = {
     "firewall": {
         "tags": ["lab-etcd"],
         "inboundRules": [
@@ -66,7 +67,7 @@ RIGHT = {
 }
 
 
-def resource(kind: str, *, name: str = "it", ignore_changes: tuple[str, ...] = (), **changes) -> Resource:
+def resource(kind: str, *, name: str = "it", ignore_changes: tuple[str, ...] = (), **changes: Any) -> Resource:
     properties = {key: value for key, value in (RIGHT[kind] | changes).items() if value is not None}
     return Resource(type=TYPES[kind], name=name, properties=properties, ignore_changes=ignore_changes)
 
@@ -81,11 +82,11 @@ def found(*resources: Resource, world_ssh: bool = False, **more: object) -> list
     return list(violations(resources, Intent.of((asked | more).get)))
 
 
-def inbound(port: str, *, protocol: str = "tcp", **peers) -> dict:
+def inbound(port: str, *, protocol: str = "tcp", **peers: Any) -> dict[str, Any]:
     return {"inboundRules": [{"protocol": protocol, "portRange": port, **peers}]}
 
 
-WORLD = {"sourceAddresses": ["0.0.0.0/0"]}
+WORLD: dict[str, Any] = {"sourceAddresses": ["0.0.0.0/0"]}
 # What is wrong, the resource, the rule that it breaks, and how the rule says so.
 WRONG = [
     (
@@ -387,39 +388,39 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "rule", "words"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
-def test_a_rule_tells_what_is_wrong(wrong, rule, words):
+def test_a_rule_tells_what_is_wrong(wrong: Resource, rule: str, words: str) -> None:
     [violation] = [each for each in found(wrong) if f"({rule})" in each]
     assert violation.startswith(f"it ({rule}) {words}")
     assert violation.endswith(".")
 
 
 @pytest.mark.parametrize("kind", RIGHT)
-def test_what_is_right_passes_every_rule(kind):
+def test_what_is_right_passes_every_rule(kind: str) -> None:
     assert found(resource(kind)) == []
 
 
 @pytest.mark.parametrize("rule", [rule.name for rule in RULES])
-def test_every_rule_has_a_row_above(rule):
+def test_every_rule_has_a_row_above(rule: str) -> None:
     assert rule in {row[2] for row in WRONG}
 
 
-def test_the_documents_have_every_rule_as_it_describes_itself():
+def test_the_documents_have_every_rule_as_it_describes_itself() -> None:
     text = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
     documented = re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", text, re.MULTILINE)
     assert documented == [(rule.name, rule.description) for rule in (*RULES, *STACK_RULES)]
 
 
-def test_the_world_may_reach_ssh_where_the_stack_asks_for_it():
+def test_the_world_may_reach_ssh_where_the_stack_asks_for_it() -> None:
     assert found(resource("firewall", **inbound("22", **WORLD)), world_ssh=True) == []
 
 
-def test_other_ports_and_private_ranges_are_no_matter_of_the_ssh_rule():
+def test_other_ports_and_private_ranges_are_no_matter_of_the_ssh_rule() -> None:
     assert found(resource("firewall", **inbound("6443", **WORLD))) == []
     assert found(resource("firewall", **inbound("22", sourceAddresses=["10.0.0.0/8"]))) == []
     assert found(resource("firewall", **inbound("", protocol="icmp", sourceAddresses=["203.0.113.0/24"]))) == []
 
 
-def test_what_a_preview_does_not_know_yet_is_not_wrong():
+def test_what_a_preview_does_not_know_yet_is_not_wrong() -> None:
     unknown = {"protocol": "tcp", "portRange": UNKNOWN, "sourceAddresses": UNKNOWN}
     resources = [
         resource("firewall", tags=UNKNOWN, inboundRules=[unknown], outboundRules=UNKNOWN),
@@ -433,11 +434,11 @@ def test_what_a_preview_does_not_know_yet_is_not_wrong():
     assert found(*resources) == []
 
 
-def test_a_command_that_never_runs_again_has_no_output_to_hand_on():
+def test_a_command_that_never_runs_again_has_no_output_to_hand_on() -> None:
     assert found(resource("command", addPreviousOutputInEnv=None, ignore_changes=("create", "stdin"))) == []
 
 
-def test_a_violation_shows_no_part_of_the_secret():
+def test_a_violation_shows_no_part_of_the_secret() -> None:
     violations_of_all = found(
         resource("command", create=PEM, stdin=None),
         resource("command", environment={"TOKEN": TOKEN}),
@@ -461,7 +462,7 @@ CONTROL = leaf("etcdctl-etcd-0", "client CA", "client_auth")
 ADMIN = leaf("admin", "kubernetes CA", "client_auth")
 
 
-def test_three_authorities_for_etcd_and_one_for_kubernetes_are_right():
+def test_three_authorities_for_etcd_and_one_for_kubernetes_are_right() -> None:
     assert found(PEER, SERVER, CLIENT, CONTROL, ADMIN) == []
 
 
@@ -476,7 +477,7 @@ def test_three_authorities_for_etcd_and_one_for_kubernetes_are_right():
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_a_certificate_in_another_trust_domain_is_found(stray, wronged):
+def test_a_certificate_in_another_trust_domain_is_found(stray: Resource, wronged: set[str]) -> None:
     lines = [line for line in found(PEER, SERVER, CONTROL, stray) if "(etcd-trust-domains)" in line]
     assert lines
     assert {line.split("is one of etcd's ")[1].split(",")[0] for line in lines} == wronged
@@ -494,12 +495,12 @@ STACKED = resource("droplet", name="s-0", tags=["kube-master", "kube-node", "lab
 TAINT = "kubectl taint node m-0 node-role.kubernetes.io/control-plane:NoSchedule"
 
 
-def test_a_master_with_its_taint_and_one_that_is_a_node_too_are_right():
+def test_a_master_with_its_taint_and_one_that_is_a_node_too_are_right() -> None:
     assert found(MASTER, registered("m-0", TAINT), STACKED, registered("s-0", "kubectl get nodes")) == []
 
 
 @pytest.mark.parametrize("script", ["kubectl get nodes", None])
-def test_a_master_that_any_pod_may_run_on_is_found(script):
+def test_a_master_that_any_pod_may_run_on_is_found(script: str | None) -> None:
     others = [registered("m-0", script)] if script else []
     [line] = found(MASTER, *others)
     assert line.startswith(
@@ -507,7 +508,7 @@ def test_a_master_that_any_pod_may_run_on_is_found(script):
     )
 
 
-def test_what_the_settings_ask_for_is_let_through():
+def test_what_the_settings_ask_for_is_let_through() -> None:
     every = [{"protocol": "tcp", "portRange": "all", "destinationAddresses": ["10.0.0.0/8"]}]
     kubelets = inbound("10250", sourceTags=["lab-kube-master", "lab-kube-node"])
     assert found(resource("firewall", **inbound("443", **WORLD))) == []
@@ -523,7 +524,7 @@ def test_what_the_settings_ask_for_is_let_through():
     )
 
 
-def test_no_setting_lets_kubelets_be_asked_by_members_of_etcd():
+def test_no_setting_lets_kubelets_be_asked_by_members_of_etcd() -> None:
     rule = inbound("10250", sourceTags=["lab-kube-node", "lab-etcd"])
     [message] = found(resource("firewall", **rule), nodesReachKubelets=True)
     assert "opens the kubelets' port to lab-etcd" in message

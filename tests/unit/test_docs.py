@@ -85,6 +85,7 @@ def allowance(allow: Allow) -> tuple[str, str]:
         return "icmp", ", ".join(peers)
     if allow in (INGRESS, OUTBOUND):
         return peers[0], peers[0]
+    assert isinstance(allow.port, Port)
     return f"{allow.port.range}/{allow.port.protocol} {PORT_NAMES[allow.port]}", ", ".join(peers)
 
 

@@ -145,7 +145,7 @@ def test_kube_proxy_tells_nobody_outside_its_host_how_it_is() -> None:
         ("6.1.0-28-amd64", False, "iptables"),
     ],
 )
-def test_the_proxys_mode_is_the_best_that_the_host_has(kernel: str, nft: bool, mode: str) -> None:  # noqa: FBT001
+def test_the_proxys_mode_is_the_best_that_the_host_has(kernel: str, nft: bool, mode: str) -> None:
     choice = re.search(r"^mode=iptables\n.*?^fi$", STEPS["kube-proxy.sh"], re.DOTALL | re.MULTILINE)
     assert choice
     host = f"uname() {{ echo {kernel}; }}; command() {{ {'true' if nft else 'false'}; }}"

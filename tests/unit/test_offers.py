@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -34,21 +36,28 @@ HOSTS = [
 ]
 
 
-def told(*, offers=API, region="fra1", of_stack="debian-12-x64", existing=(), **pool):
+def told(
+    *,
+    offers: Offers = API,
+    region: str = "fra1",
+    of_stack: str = "debian-12-x64",
+    existing: Sequence[Droplet] = (),
+    **pool: Any,
+) -> tuple[list[str], list[str]]:
     verdict = judge(offers=offers, region=region, image=of_stack, pools=[Pool(**pool)], hosts=HOSTS, existing=existing)
     return [str(each) for each in verdict.mistakes], [str(each) for each in verdict.warnings]
 
 
-def droplets(size="s-2vcpu-4gb", region="nyc3", count=3, internal=""):
+def droplets(size: str = "s-2vcpu-4gb", region: str = "nyc3", count: int = 3, internal: str = "") -> list[Droplet]:
     return [Droplet(name=f"k8s-{number}{internal}.example.com", size=size, region=region) for number in range(count)]
 
 
-def test_a_size_that_is_offered_is_fine():
+def test_a_size_that_is_offered_is_fine() -> None:
     assert told() == ([], [])
     assert told(offers=TABLE) == ([], [])
 
 
-def test_a_size_that_the_region_does_not_offer_is_refused_with_sizes_and_regions_that_do():
+def test_a_size_that_the_region_does_not_offer_is_refused_with_sizes_and_regions_that_do() -> None:
     assert told(region="nyc3") == (
         [
             (
@@ -60,14 +69,14 @@ def test_a_size_that_the_region_does_not_offer_is_refused_with_sizes_and_regions
     )
 
 
-def test_a_size_that_is_sold_out_everywhere_still_gets_other_sizes():
+def test_a_size_that_is_sold_out_everywhere_still_gets_other_sizes() -> None:
     sold_out = replace(API, regions={"fra1": [slug for slug in SIZES if slug != "s-2vcpu-4gb"]})
     [line], _ = told(offers=sold_out)
     assert line.endswith("is not offered in fra1 now. Write e.g. s-2vcpu-4gb-amd, s-2vcpu-4gb-intel or "
                          "s-2vcpu-4gb-120gb-intel.")  # fmt: skip
 
 
-def test_hosts_that_exist_need_no_offer():
+def test_hosts_that_exist_need_no_offer() -> None:
     mistakes, [warning] = told(region="nyc3", existing=droplets())
     assert mistakes == []
     assert warning.endswith("The hosts that exist stay as they are, but none of them could be made again.")
@@ -79,13 +88,13 @@ def test_hosts_that_exist_need_no_offer():
     [droplets(count=2), droplets(size="s-1vcpu-2gb"), droplets(region="ams3")],
     ids=["two", "size", "region"],
 )
-def test_a_host_that_is_new_or_of_another_size_or_elsewhere_needs_the_offer(existing):
+def test_a_host_that_is_new_or_of_another_size_or_elsewhere_needs_the_offer(existing: list[Droplet]) -> None:
     mistakes, warnings = told(region="nyc3", existing=existing)
     assert len(mistakes) == 1
     assert warnings == []
 
 
-def test_a_size_that_digitalocean_does_not_have_is_refused():
+def test_a_size_that_digitalocean_does_not_have_is_refused() -> None:
     assert told(size="s-2vpcu-4gb")[0] == [
         (
             'triplane:pools[0].size = "s-2vpcu-4gb" is not a size of DigitalOcean. Did you mean s-2vcpu-4gb? '
@@ -94,12 +103,12 @@ def test_a_size_that_digitalocean_does_not_have_is_refused():
     ]
 
 
-def test_a_new_size_that_the_api_has_is_taken_without_a_word():
+def test_a_new_size_that_the_api_has_is_taken_without_a_word() -> None:
     new = replace(API, sizes=SIZES | {"x-9vcpu-9gb": SIZES["c-4"]}, regions={"fra1": ["x-9vcpu-9gb"]})
     assert told(offers=new, size="x-9vcpu-9gb") == ([], [])
 
 
-def test_the_apis_own_memory_counts():
+def test_the_apis_own_memory_counts() -> None:
     small = replace(API, sizes=SIZES | {"x-tiny": SIZES["s-1vcpu-512mb-10gb"]}, regions={"fra1": [*SIZES, "x-tiny"]})
     assert told(offers=small, size="x-tiny")[0] == [
         (
@@ -109,13 +118,13 @@ def test_the_apis_own_memory_counts():
     ]
 
 
-def test_an_unknown_region_is_refused_with_those_that_take_droplets():
+def test_an_unknown_region_is_refused_with_those_that_take_droplets() -> None:
     assert told(region="fra2")[0] == [
         'triplane:region = "fra2" is not a region of DigitalOcean. Did you mean fra1? Write ams3, fra1 or nyc3.'
     ]
 
 
-def test_a_region_that_is_closed_to_the_account_is_refused_unless_all_hosts_are_there():
+def test_a_region_that_is_closed_to_the_account_is_refused_unless_all_hosts_are_there() -> None:
     [line], warnings = told(region="nyc2")
     assert line.startswith('triplane:region = "nyc2" takes no new droplets of this account.')
     assert warnings == []
@@ -124,7 +133,7 @@ def test_a_region_that_is_closed_to_the_account_is_refused_unless_all_hosts_are_
     assert len(warnings) == 1
 
 
-def test_without_the_api_nothing_is_refused_and_everything_doubtful_is_told():
+def test_without_the_api_nothing_is_refused_and_everything_doubtful_is_told() -> None:
     assert told(offers=TABLE, region="fra2") == (
         [],
         ['triplane:region = "fra2" is not in Triplane\'s table of regions. Did you mean fra1? DigitalOcean decides.'],
@@ -143,12 +152,12 @@ def test_without_the_api_nothing_is_refused_and_everything_doubtful_is_told():
     assert "was not offered in nyc3 when Triplane's table was written. Write e.g. s-2vcpu-4gb-amd" in warning
 
 
-def test_a_pool_without_hosts_needs_no_offer():
+def test_a_pool_without_hosts_needs_no_offer() -> None:
     verdict = judge(offers=API, region="fra1", image="debian-12-x64", pools=[Pool(size="gone")], hosts=[])
     assert (verdict.mistakes, verdict.warnings) == ((), ())
 
 
-def test_an_image_that_the_setup_was_not_written_for_is_warned_of():
+def test_an_image_that_the_setup_was_not_written_for_is_warned_of() -> None:
     assert told(of_stack="debian-13-x64", image="ubuntu-24-04-x64") == ([], [])
     advice = "is not an image that Triplane knows. Did you mean debian-13-x64? Hosts need systemd, cloud-init and apt."
     assert told(of_stack="debian-13") == ([], [f'triplane:image = "debian-13" {advice}'])

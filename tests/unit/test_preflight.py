@@ -17,7 +17,8 @@ def test_an_agent_that_is_gone_is_refused_in_one_line_with_the_way_out(tmp_path:
         preflight.check({"SSH_AUTH_SOCK": str(path)})
     assert str(absent.value).startswith(f"SSH_AUTH_SOCK names an SSH agent that does not answer ({path}: No such file")
     assert str(absent.value).endswith("env -u SSH_AUTH_SOCK pulumi …")
-    socket.socket(socket.AF_UNIX).bind(str(path))  # nobody listens any more
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(path))  # nobody listens any more
     with pytest.raises(pulumi.RunError, match="Connection refused"):
         preflight.check({"SSH_AUTH_SOCK": str(path)})
 

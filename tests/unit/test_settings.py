@@ -6,6 +6,7 @@ import base64
 import copy
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,7 +31,7 @@ DIGEST = "0" * 64
 ED25519 = "ssh-ed25519 " + base64.b64encode(b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + bytes(32)).decode()
 
 
-def wrong(**changes) -> list[str]:
+def wrong(**changes: Any) -> list[str]:
     """The lines of the error that these changes to a minimal stack file bring; None takes a setting out."""
     values = copy.deepcopy(MINIMAL) | changes
     with pytest.raises(SettingsError) as caught:
@@ -40,11 +41,11 @@ def wrong(**changes) -> list[str]:
     return [line.removeprefix("  - triplane:") for line in lines]
 
 
-def pool(**changes) -> dict:
+def pool(**changes: Any) -> dict[str, Any]:
     return {"name": "k8s", "roles": ["etcd", "kube-master"], "count": 3, "size": "s-2vcpu-4gb"} | changes
 
 
-def flags(component: str, **values) -> dict:
+def flags(component: str, **values: Any) -> dict[str, Any]:
     return {"extraFlags": {component: {name.replace("_", "-"): value for name, value in values.items()}}}
 
 
@@ -52,11 +53,11 @@ MISTAKES = yaml.safe_load((Path(__file__).parent / "settings_mistakes.yaml").rea
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake["when"] for mistake in MISTAKES])
-def test_a_mistake_gets_one_clear_error(mistake):
+def test_a_mistake_gets_one_clear_error(mistake: dict[str, Any]) -> None:
     assert wrong(**mistake["change"]) == [mistake["told"]]
 
 
-def test_mistakes_in_several_settings_are_told_together():
+def test_mistakes_in_several_settings_are_told_together() -> None:
     lines = wrong(domain="k8s.example.org", podCidr="10.240.0.0/16", apiPort=22)
     assert [line.split(" ", 1)[0] for line in lines] == ["domain", "podCidr", "apiPort"]
 
@@ -69,27 +70,27 @@ def test_mistakes_in_several_settings_are_told_together():
         "dop_v1_" + "a1" * 32,
     ],
 )
-def test_a_secret_in_a_flag_is_refused_and_not_shown(value):
+def test_a_secret_in_a_flag_is_refused_and_not_shown(value: str) -> None:
     lines = wrong(**flags("kube-apiserver", oidc_issuer_url=value))
     assert len(lines) == 1
     assert lines[0].startswith("extraFlags.kube-apiserver.oidc-issuer-url has a secret in its value, and flags stand")
     assert value not in lines[0]
 
 
-def test_a_private_key_in_the_place_of_the_ssh_cas_public_key_is_not_shown():
+def test_a_private_key_in_the_place_of_the_ssh_cas_public_key_is_not_shown() -> None:
     [line] = wrong(sshCaPublicKey="-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n")
     assert line.startswith("sshCaPublicKey is a private key")
     assert "b3Blbn" not in line
 
 
-def test_a_password_in_the_mirrors_address_is_not_shown():
+def test_a_password_in_the_mirrors_address_is_not_shown() -> None:
     [line] = wrong(mirror={"url": "https://me:hunter2@mirror.example.com"})
     assert line == (
         "mirror.url has a user name or password in it, and it lands on hosts in plain view. Write it without."
     )
 
 
-def test_a_setting_stored_as_a_secret_is_refused_before_any_other_check_could_show_it():
+def test_a_setting_stored_as_a_secret_is_refused_before_any_other_check_could_show_it() -> None:
     with pytest.raises(SettingsError) as caught:
         parse(MINIMAL | {"domain": "hush.example.org"}, secrets=["domain"])
     assert "triplane:domain is stored as a secret" in str(caught.value)
@@ -99,7 +100,7 @@ def test_a_setting_stored_as_a_secret_is_refused_before_any_other_check_could_sh
 # --- what is right ----------------------------------------------------------------------------------------------------
 
 
-def test_the_minimal_file_makes_three_etcd_members_and_three_masters():
+def test_the_minimal_file_makes_three_etcd_members_and_three_masters() -> None:
     settings = parse(MINIMAL)
     assert [(pool.name, pool.roles, pool.count) for pool in settings.pools] == [
         ("etcd", (Role.ETCD,), 3),
@@ -107,35 +108,35 @@ def test_the_minimal_file_makes_three_etcd_members_and_three_masters():
     ]
 
 
-def test_the_api_is_open_to_those_who_reach_ssh_unless_it_is_said():
+def test_the_api_is_open_to_those_who_reach_ssh_unless_it_is_said() -> None:
     assert parse(MINIMAL).api_allowed == (IPv4Network("203.0.113.7/32"),)
     assert parse(MINIMAL | {"apiAllowed": []}).api_allowed == ()
     assert parse(MINIMAL | {"apiAllowed": ["0.0.0.0/0"]}).api_allowed == (IPv4Network("0.0.0.0/0"),)
 
 
-def test_the_world_may_reach_ssh_when_it_is_asked_for():
+def test_the_world_may_reach_ssh_when_it_is_asked_for() -> None:
     settings = parse(MINIMAL | {"sshAllowed": ["0.0.0.0/0"], "allowWorldSsh": True})
     assert settings.ssh_allowed == (IPv4Network("0.0.0.0/0"),)
 
 
-def test_a_private_range_is_not_the_world_however_wide():
+def test_a_private_range_is_not_the_world_however_wide() -> None:
     assert parse(MINIMAL | {"sshAllowed": ["10.0.0.0/8"]}).ssh_allowed == (IPv4Network("10.0.0.0/8"),)
 
 
-def test_a_range_that_another_region_keeps_is_free():
+def test_a_range_that_another_region_keeps_is_free() -> None:
     assert parse(MINIMAL | {"region": "ams3", "vpcCidr": "10.19.0.0/20"}).vpc_cidr == IPv4Network("10.19.0.0/20")
 
 
-def test_the_zone_itself_can_be_the_domain():
+def test_the_zone_itself_can_be_the_domain() -> None:
     assert parse(MINIMAL | {"domain": "example.com"}).domain == "example.com"
 
 
-def test_a_flags_value_becomes_text_as_the_component_reads_it():
+def test_a_flags_value_becomes_text_as_the_component_reads_it() -> None:
     settings = parse(MINIMAL | flags("kube-apiserver", v=2, profiling=False, event_ttl="2h"))
     assert settings.extra_flags == {"kube-apiserver": {"v": "2", "profiling": "false", "event-ttl": "2h"}}
 
 
-def test_values_as_the_engine_hands_them_over_are_read_like_those_in_the_file():
+def test_values_as_the_engine_hands_them_over_are_read_like_those_in_the_file() -> None:
     encoded = {
         "cluster": "123",
         "domain": "k8s.example.com",
@@ -154,7 +155,7 @@ def test_values_as_the_engine_hands_them_over_are_read_like_those_in_the_file():
     assert settings.pools[0].count == 1
 
 
-def test_a_pool_of_nodes_has_the_labels_and_taints_that_it_is_given():
+def test_a_pool_of_nodes_has_the_labels_and_taints_that_it_is_given() -> None:
     labels = {
         "example.com/disk": "NVMe_0.5-a",
         "tier": "",
@@ -169,19 +170,19 @@ def test_a_pool_of_nodes_has_the_labels_and_taints_that_it_is_given():
     assert list(map(str, settings.pools[1].taints)) == taints
 
 
-def test_a_pool_of_nodes_may_be_empty_or_missing():
+def test_a_pool_of_nodes_may_be_empty_or_missing() -> None:
     empty = parse(MINIMAL | {"pools": [pool(), pool(name="n", roles=["kube-node"], count=0)]})
     assert [each.count for each in empty.pools] == [3, 0]
     assert parse(MINIMAL | {"pools": [pool()]})
 
 
-def test_sizes_regions_and_images_that_the_tables_do_not_have_are_taken():
+def test_sizes_regions_and_images_that_the_tables_do_not_have_are_taken() -> None:
     """What there is, is DigitalOcean's to say: settings/offers.py."""
     settings = parse(MINIMAL | {"region": "ric1", "image": "debian-14-x64", "pools": [pool(size="s-3vcpu-3gb")]})
     assert (settings.region, settings.image, settings.pools[0].size) == ("ric1", "debian-14-x64", "s-3vcpu-3gb")
 
 
-def test_more_rules_than_a_firewall_takes_are_refused():
+def test_more_rules_than_a_firewall_takes_are_refused() -> None:
     many = [{"ports": port, "ranges": ["0.0.0.0/0"]} for port in range(5000, 5044)]
     advice = "and DigitalOcean takes 50. Write ranges of ports, such as 8000-8999."
     assert wrong(outboundAllowed=many) == [f"outboundAllowed makes 51 rules in the firewall hosts, {advice}"]
@@ -191,21 +192,21 @@ def test_more_rules_than_a_firewall_takes_are_refused():
     assert wrong(ingressPorts=doors, **nodes) == [f"ingressPorts makes 51 rules in the firewall ingress, {advice}"]
 
 
-def test_ports_are_written_as_a_number_a_range_or_all():
+def test_ports_are_written_as_a_number_a_range_or_all() -> None:
     ways = [{"ports": ports, "ranges": ["0.0.0.0/0"]} for ports in (22, "25060-25061", "all", "1-65535")]
     settings = parse(MINIMAL | {"outboundAllowed": ways[:3]})
     assert [way.port.range for way in settings.outbound_allowed] == ["22", "25060-25061", "all"]
     assert parse(MINIMAL | {"outboundAllowed": ways[3:]}).outbound_allowed[0].port.range == "all"
 
 
-def test_nothing_more_is_open_until_it_is_said():
+def test_nothing_more_is_open_until_it_is_said() -> None:
     settings = parse(MINIMAL)
     assert (settings.ingress_ports, settings.outbound_allowed, settings.icmp_allowed) == ((), (), ())
     assert settings.nodes_reach_kubelets is False
     assert "ingress" not in {wall.name for wall in settings.firewalls}
 
 
-def test_node_ports_are_nobodys_until_it_is_said_and_may_be_the_worlds():
+def test_node_ports_are_nobodys_until_it_is_said_and_may_be_the_worlds() -> None:
     assert parse(MINIMAL).node_ports_allowed == ()
     assert parse(MINIMAL | {"nodePortsAllowed": ["0.0.0.0/0"]}).node_ports_allowed == (IPv4Network("0.0.0.0/0"),)
 
@@ -219,42 +220,42 @@ def test_node_ports_are_nobodys_until_it_is_said_and_may_be_the_worlds():
         "127.0.0.1:5000/pause@sha256:" + DIGEST,
     ],
 )
-def test_an_image_of_any_registry_is_taken_by_its_digest(image):
+def test_an_image_of_any_registry_is_taken_by_its_digest(image: str) -> None:
     assert parse(MINIMAL | {"images": {"pause": image}}).images.pause == image
 
 
-def test_the_catalog_has_every_version_under_its_components_name():
+def test_the_catalog_has_every_version_under_its_components_name() -> None:
     versions = parse(MINIMAL).versions.by_component()
     assert versions.keys() == releases.load().components.keys()
     assert versions["cni-plugins"] == "1.9.1"
 
 
-def test_a_registry_alone_is_a_mirror():
+def test_a_registry_alone_is_a_mirror() -> None:
     mirror = parse(MINIMAL | {"mirror": {"registry": "https://registry.example.com/"}}).mirror
     assert mirror
     assert (mirror.url, mirror.registry) == (None, "https://registry.example.com")
 
 
-def test_flags_of_kubelet_and_kube_proxy_that_they_heed_are_taken():
+def test_flags_of_kubelet_and_kube_proxy_that_they_heed_are_taken() -> None:
     settings = parse(MINIMAL | {"extraFlags": {"kubelet": {"max-pods": 200, "v": 4}, "kube-proxy": {"v": 4}}})
     assert settings.extra_flags == {"kubelet": {"max-pods": "200", "v": "4"}, "kube-proxy": {"v": "4"}}
 
 
-def test_the_mirrors_address_loses_its_last_slash():
+def test_the_mirrors_address_loses_its_last_slash() -> None:
     settings = parse(MINIMAL | {"mirror": {"url": "http://198.18.0.1:8001/"}})
     assert settings.mirror
     assert settings.mirror.url == "http://198.18.0.1:8001"
 
 
-def test_an_ssh_ca_key_loses_the_files_last_newline():
+def test_an_ssh_ca_key_loses_the_files_last_newline() -> None:
     assert parse(MINIMAL | {"sshCaPublicKey": f"{ED25519} people@example.com\n"}).ssh_ca_public_key == (
         f"{ED25519} people@example.com"
     )
 
 
-def test_settings_cannot_be_changed_after_they_were_checked():
+def test_settings_cannot_be_changed_after_they_were_checked() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        parse(MINIMAL).cluster = "other"
+        parse(MINIMAL).cluster = "other"  # type: ignore[misc]  # it is what the test refuses
 
 
 # --- properties of address plans --------------------------------------------------------------------------------------
@@ -277,7 +278,7 @@ def networks(shortest: int, longest: int) -> st.SearchStrategy[IPv4Network]:
     )
 
 
-def outcome(values: dict) -> tuple[Settings | None, str]:
+def outcome(values: dict[str, Any]) -> tuple[Settings | None, str]:
     """The settings, or the text of the error."""
     try:
         return parse(values), ""
@@ -290,7 +291,9 @@ VPCS, PODS, SERVICES = networks(16, 27), networks(10, 20), networks(12, 28)
 
 @unhurried
 @given(vpc=VPCS, pods=PODS, services=SERVICES)
-def test_a_plan_is_accepted_exactly_when_nothing_in_it_overlaps(vpc, pods, services):
+def test_a_plan_is_accepted_exactly_when_nothing_in_it_overlaps(
+    vpc: IPv4Network, pods: IPv4Network, services: IPv4Network
+) -> None:
     plan = MINIMAL | {"vpcCidr": str(vpc), "podCidr": str(pods), "serviceCidr": str(services)}
     clash = (
         vpc.overlaps(pods)
@@ -308,7 +311,7 @@ def test_a_plan_is_accepted_exactly_when_nothing_in_it_overlaps(vpc, pods, servi
 
 @unhurried
 @given(outer=networks(12, 16), data=st.data(), names=st.permutations(["vpcCidr", "podCidr", "serviceCidr"]))
-def test_a_range_inside_another_is_always_refused(outer, data, names):
+def test_a_range_inside_another_is_always_refused(outer: IPv4Network, data: st.DataObject, names: list[str]) -> None:
     outer_name, inner_name, _ = names
     if outer_name == "vpcCidr":
         outer = next(outer.subnets(new_prefix=16))
@@ -319,7 +322,7 @@ def test_a_range_inside_another_is_always_refused(outer, data, names):
 
 @unhurried
 @given(st.text(max_size=40))
-def test_no_text_breaks_the_reading_of_a_range(text):
+def test_no_text_breaks_the_reading_of_a_range(text: str) -> None:
     settings, error = outcome(MINIMAL | {"podCidr": text})
     assert settings or "triplane:podCidr" in error
 
@@ -330,6 +333,6 @@ def test_no_text_breaks_the_reading_of_a_range(text):
         st.text(max_size=12), st.one_of(st.none(), st.integers(), st.text(max_size=12)), min_size=1, max_size=4
     )
 )
-def test_whatever_stands_in_a_stack_file_ends_in_settings_or_in_lines_that_name_them(values):
+def test_whatever_stands_in_a_stack_file_ends_in_settings_or_in_lines_that_name_them(values: dict[str, Any]) -> None:
     settings, error = outcome(MINIMAL | values)
     assert settings or all(line.startswith("  - triplane:") for line in error.splitlines()[1:])

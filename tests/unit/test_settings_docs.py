@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
-from pydantic_core import PydanticUndefined
 
 from model.digitalocean import ANCHORS, IMAGES, REGIONS, SIZES, VPC_RESERVED, Size
-from settings.accounts import CLOUDFLARE, DIGITALOCEAN
+from settings.accounts import CLOUDFLARE, DIGITALOCEAN, Provider
 from settings.load import parse
 from settings.schema import Settings
 from settings.wording import section_in
@@ -28,7 +27,7 @@ WRITTEN = TypeAdapter(object)
 def table(first_heading: str) -> list[list[str]]:
     """The rows of the table whose first column is called this."""
     lines = iter(TEXT.splitlines())
-    rows = []
+    rows: list[list[str]] = []
     for line in lines:
         if line.startswith(f"| {first_heading} |"):
             next(lines)
@@ -51,7 +50,7 @@ def settings_in(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[st
         elif isinstance(field.default, BaseModel):
             yield name, AS_BELOW
         else:
-            default = field.default if field.default is not PydanticUndefined else field.default_factory()
+            default = field.get_default(call_default_factory=True)
             yield name, WRITTEN.dump_python(default, mode="json", by_alias=True, exclude_unset=True)
         if inner:
             yield from settings_in(inner, f"{name}[]." if "tuple" in str(field.annotation) else f"{name}.")
@@ -61,18 +60,18 @@ def value_of(cell: str) -> object:
     return cell if cell.startswith("*") else yaml.safe_load(cell.strip("`"))
 
 
-def test_the_table_has_every_setting_with_its_default_in_the_codes_order_and_no_other():
+def test_the_table_has_every_setting_with_its_default_in_the_codes_order_and_no_other() -> None:
     documented = [(name.strip("`"), value_of(default)) for name, _, default, *_ in table("Setting")]
     assert documented == list(settings_in(Settings))
 
 
-def test_every_setting_has_a_type_and_a_meaning():
+def test_every_setting_has_a_type_and_a_meaning() -> None:
     for name, kind, _, meaning, *_ in table("Setting"):
         assert kind, name
         assert meaning.endswith("."), name
 
 
-def test_the_table_of_sizes_is_the_codes():
+def test_the_table_of_sizes_is_the_codes() -> None:
     documented = {
         slug.strip("`"): Size(int(vcpus), float(memory), int(disk), float(price))
         for slug, vcpus, memory, disk, price in table("Size")
@@ -80,7 +79,7 @@ def test_the_table_of_sizes_is_the_codes():
     assert documented == SIZES
 
 
-def test_the_table_of_kept_ranges_is_the_codes():
+def test_the_table_of_kept_ranges_is_the_codes() -> None:
     documented = {region.strip("`"): IPv4Network(network) for region, network in table("Region")}
     assert documented == ANCHORS
     for network in VPC_RESERVED:
@@ -88,19 +87,19 @@ def test_the_table_of_kept_ranges_is_the_codes():
 
 
 @pytest.mark.parametrize("provider", [DIGITALOCEAN, CLOUDFLARE], ids=lambda provider: provider.name)
-def test_every_name_under_which_a_token_is_looked_for_is_told(provider):
+def test_every_name_under_which_a_token_is_looked_for_is_told(provider: Provider) -> None:
     for name in (provider.token_key, *provider.token_variables, provider.endpoint_key):
         assert f"`{name}`" in TEXT
 
 
 @pytest.mark.parametrize(("title", "known"), [("Regions", REGIONS), ("Images", IMAGES)])
-def test_regions_and_images_are_the_codes(title, known):
+def test_regions_and_images_are_the_codes(title: str, known: tuple[str, ...]) -> None:
     line = next(line for line in TEXT.splitlines() if line.startswith(f"{title}: "))
     assert tuple(re.findall(r"`([^`]+)`", line.split(". ")[0])) == known
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_a_stack_costs_what_is_said(stack):
+def test_a_stack_costs_what_is_said(stack: str) -> None:
     config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     settings = parse({key.removeprefix("triplane:"): value for key, value in config.items()})
     price = sum(pool.count * SIZES[pool.size].usd_a_month for pool in settings.pools)
@@ -108,7 +107,7 @@ def test_a_stack_costs_what_is_said(stack):
     assert f"about {price} US dollars a month" in (ROOT / f"Pulumi.{stack}.yaml").read_text()
 
 
-def test_the_smallest_stack_file_is_enough():
+def test_the_smallest_stack_file_is_enough() -> None:
     example, *_ = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     config = yaml.safe_load(example)["config"]
     assert parse({key.removeprefix("triplane:"): value for key, value in config.items()}).cluster == "dev"

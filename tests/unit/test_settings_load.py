@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -26,7 +28,7 @@ TOKENS = {"digitalocean:token": DIGITALOCEAN, "cloudflare:apiToken": CLOUDFLARE}
 
 
 @pytest.fixture(autouse=True)
-def _no_tokens_of_ours(monkeypatch):
+def _no_tokens_of_ours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN", "CLOUDFLARE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     yield
@@ -44,19 +46,19 @@ def mistakes() -> list[str]:
     return [line.removeprefix("  - ") for line in str(caught.value).splitlines()[1:]]
 
 
-def test_settings_are_read_from_the_engines_configuration():
+def test_settings_are_read_from_the_engines_configuration() -> None:
     configure(MINIMAL | TOKENS | {"triplane:apiPort": "7443"}, *TOKENS)
     settings = load()
     assert isinstance(settings, Settings)
     assert (settings.cluster, settings.api_port) == ("dev", 7443)
 
 
-def test_a_misspelt_setting_in_the_stacks_file_is_seen():
+def test_a_misspelt_setting_in_the_stacks_file_is_seen() -> None:
     configure(MINIMAL | TOKENS | {"triplane:podCdir": "10.0.0.0/16"}, *TOKENS)
     assert mistakes() == ["triplane:podCdir is not a setting. Did you mean podCidr?"]
 
 
-def test_both_missing_tokens_are_told_with_the_command_that_stores_them():
+def test_both_missing_tokens_are_told_with_the_command_that_stores_them() -> None:
     configure(MINIMAL)
     digitalocean, cloudflare = mistakes()
     assert digitalocean == (
@@ -70,14 +72,16 @@ def test_both_missing_tokens_are_told_with_the_command_that_stores_them():
 
 
 @pytest.mark.parametrize("variable", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])
-def test_tokens_may_stand_in_the_environment_variables_that_the_plugins_read(monkeypatch, variable):
+def test_tokens_may_stand_in_the_environment_variables_that_the_plugins_read(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     monkeypatch.setenv(variable, DIGITALOCEAN)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", CLOUDFLARE)
     configure(MINIMAL)
     assert load().cluster == "dev"
 
 
-def test_a_token_in_plain_text_is_refused_and_not_shown():
+def test_a_token_in_plain_text_is_refused_and_not_shown() -> None:
     configure(MINIMAL | TOKENS, "cloudflare:apiToken")
     [line] = mistakes()
     assert line == (
@@ -86,7 +90,7 @@ def test_a_token_in_plain_text_is_refused_and_not_shown():
     )
 
 
-def test_a_plain_token_is_refused_even_where_the_environment_has_one_too(monkeypatch):
+def test_a_plain_token_is_refused_even_where_the_environment_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", DIGITALOCEAN)
     configure(MINIMAL | TOKENS, "cloudflare:apiToken")
     assert len(mistakes()) == 1
@@ -102,21 +106,21 @@ def test_a_plain_token_is_refused_even_where_the_environment_has_one_too(monkeyp
         ("cloudflare:apiToken", f"Bearer {CLOUDFLARE}"),
     ],
 )
-def test_a_token_that_cannot_be_one_is_told_without_showing_it(key, token):
+def test_a_token_that_cannot_be_one_is_told_without_showing_it(key: str, token: str) -> None:
     configure(MINIMAL | TOKENS | {key: token}, *TOKENS)
     [line] = mistakes()
     assert line.startswith(f"{key} does not look like a ")
     assert token.strip() not in line
 
 
-def test_a_bad_token_from_the_environment_names_the_variable(monkeypatch):
+def test_a_bad_token_from_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "changeme")
     configure(MINIMAL | {"digitalocean:token": DIGITALOCEAN}, "digitalocean:token")
     [line] = mistakes()
     assert line.startswith("CLOUDFLARE_API_TOKEN does not look like a Cloudflare token")
 
 
-def test_an_api_address_that_is_none_is_refused():
+def test_an_api_address_that_is_none_is_refused() -> None:
     configure(MINIMAL | TOKENS | {"digitalocean:apiEndpoint": "198.18.0.1:8000"}, *TOKENS)
     [line] = mistakes()
     assert line == (
@@ -125,7 +129,7 @@ def test_an_api_address_that_is_none_is_refused():
     )
 
 
-def test_wrong_settings_and_missing_tokens_are_told_together():
+def test_wrong_settings_and_missing_tokens_are_told_together() -> None:
     configure(MINIMAL | {"triplane:domain": "k8s.example.org"})
     assert [line.split(" ", 1)[0] for line in mistakes()] == [
         "digitalocean:token",
@@ -137,9 +141,10 @@ def test_wrong_settings_and_missing_tokens_are_told_together():
 # --- the stack files --------------------------------------------------------------------------------------------------
 
 
-def stack(name: str) -> dict:
+def stack(name: str) -> dict[str, Any]:
     """A stack's configuration as its file has it."""
-    return yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    config: dict[str, Any] = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    return config
 
 
 def settings_of(name: str) -> Settings:
@@ -151,13 +156,13 @@ def hosts(name: str) -> dict[Role, int]:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
-def test_a_stack_file_that_comes_with_triplane_is_right_and_holds_no_token(path):
+def test_a_stack_file_that_comes_with_triplane_is_right_and_holds_no_token(path: Path) -> None:
     name = path.name.split(".")[1]
     assert settings_of(name).cluster == name
     assert not TOKENS.keys() & stack(name).keys()
 
 
-def test_lab_and_prod_keep_etcd_and_masters_apart_and_dev_stacks_them():
+def test_lab_and_prod_keep_etcd_and_masters_apart_and_dev_stacks_them() -> None:
     assert hosts("lab") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 2}
     assert hosts("prod") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 3}
     assert sum(pool.count for pool in settings_of("prod").pools) == 9
@@ -165,14 +170,14 @@ def test_lab_and_prod_keep_etcd_and_masters_apart_and_dev_stacks_them():
     assert sum(pool.count for pool in settings_of("dev").pools) == 3
 
 
-def test_dev_and_prod_can_live_in_one_account():
+def test_dev_and_prod_can_live_in_one_account() -> None:
     dev, prod = settings_of("dev"), settings_of("prod")
     assert not dev.vpc_cidr.overlaps(prod.vpc_cidr)
     assert dev.cluster != prod.cluster
     assert dev.domain != prod.domain
 
 
-def test_only_the_lab_talks_to_another_api_than_the_real_one():
+def test_only_the_lab_talks_to_another_api_than_the_real_one() -> None:
     for name in ("dev", "prod"):
         assert not {"digitalocean:apiEndpoint", "cloudflare:baseUrl"} & stack(name).keys()
     assert stack("lab")["cloudflare:baseUrl"] == stack("lab")["digitalocean:apiEndpoint"] + "/client/v4"

@@ -17,7 +17,7 @@ def topology(*pools: Pool) -> Topology:
     return Topology.of(cluster="dev", domain="k8s.example.com", pools=pools)
 
 
-def test_a_node_is_called_by_the_name_of_its_private_address():
+def test_a_node_is_called_by_the_name_of_its_private_address() -> None:
     [node] = topology(Pool("gpu", (Role.KUBE_NODE,), count=1)).nodes
     assert node.node_name == node.private_name == "gpu-0.internal.k8s.example.com"
 
@@ -31,25 +31,27 @@ def test_a_node_is_called_by_the_name_of_its_private_address():
         ((Role.KUBE_MASTER, Role.KUBE_NODE), {"control-plane", "node"}, []),
     ],
 )
-def test_roles_are_labels_and_keep_pods_off_masters_that_are_no_nodes(roles, labels, taints):
+def test_roles_are_labels_and_keep_pods_off_masters_that_are_no_nodes(
+    roles: tuple[Role, ...], labels: set[str], taints: list[str]
+) -> None:
     [node] = topology(Pool("a", roles, count=1)).nodes
     assert node.labels == {f"node-role.kubernetes.io/{name}": "" for name in labels}
     assert list(map(str, node.taints)) == taints
 
 
-def test_a_pools_own_labels_and_taints_come_beside_those_of_its_roles():
+def test_a_pools_own_labels_and_taints_come_beside_those_of_its_roles() -> None:
     dedicated = Taint(key="dedicated", value="ci", effect="NoExecute")
     [node] = topology(Pool("a", (Role.KUBE_MASTER,), count=1, labels={"disk": "nvme"}, taints=(dedicated,))).nodes
     assert node.labels == {"disk": "nvme", "node-role.kubernetes.io/control-plane": ""}
     assert list(map(str, node.taints)) == ["dedicated=ci:NoExecute", "node-role.kubernetes.io/control-plane:NoSchedule"]
 
 
-def test_hosts_of_etcd_alone_are_no_nodes_of_kubernetes():
+def test_hosts_of_etcd_alone_are_no_nodes_of_kubernetes() -> None:
     pools = Pool("etcd", (Role.ETCD,)), Pool("m", (Role.KUBE_MASTER,), count=2), Pool("n", (Role.KUBE_NODE,), count=1)
     assert [node.name for node in topology(*pools).nodes] == ["m-0", "m-1", "n-0"]
 
 
-def test_hosts_are_grouped_by_their_pools_in_order():
+def test_hosts_are_grouped_by_their_pools_in_order() -> None:
     found = topology(
         Pool("n", (Role.KUBE_NODE,), count=2), Pool("none", (Role.KUBE_NODE,), count=0), Pool("m", (Role.KUBE_MASTER,))
     )
@@ -60,21 +62,21 @@ def test_hosts_are_grouped_by_their_pools_in_order():
 
 
 @pytest.mark.parametrize("services", ["10.32.0.0/24", "10.32.0.0/28"])
-def test_the_api_and_dns_have_their_addresses_in_the_narrowest_range(services):
+def test_the_api_and_dns_have_their_addresses_in_the_narrowest_range(services: str) -> None:
     assert api_service_address(IPv4Network(services)) == IPv4Address("10.32.0.1")
     assert dns_service_address(IPv4Network(services)) == IPv4Address("10.32.0.10")
 
 
 @pytest.mark.parametrize("text", ["dedicated=gpu:NoSchedule", "example.com/spot:NoExecute", "a=b:PreferNoSchedule"])
-def test_a_taint_is_written_as_it_is_read(text):
+def test_a_taint_is_written_as_it_is_read(text: str) -> None:
     assert str(taint(text)) == text
 
 
-def test_a_value_may_be_left_empty():
+def test_a_value_may_be_left_empty() -> None:
     assert taint("spot=:NoExecute") == taint("spot:NoExecute") == Taint(key="spot", effect="NoExecute")
 
 
 @pytest.mark.parametrize("text", ["", ":", ":NoSchedule", "=a:NoSchedule", "spot", "spot:", "a=b:noschedule"])
-def test_what_is_no_taint_is_refused(text):
+def test_what_is_no_taint_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="Write "):
         taint(text)

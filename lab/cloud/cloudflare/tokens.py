@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.cloudflare.envelope import result
 
-TOKEN_ID = "1ab0000000004000800000000000c1f4"  # noqa: S105 -- names the token, opens nothing
+TOKEN_ID = "1ab0000000004000800000000000c1f4"  # noqa: S105 - names the token, opens nothing
 
 
 def _verify(_call: Call) -> Answer:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 from lab.plugins.cloudflare.client import Client
 from lab.plugins.cloudflare.dns_record import DnsRecord
 from lab.plugins.plugin import Plugin
-from lab.plugins.schema import Field
+from lab.plugins.schema import Field, Fields
 from lab.plugins.values import Properties
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -18,7 +19,7 @@ class CloudflarePlugin(Plugin):
 
     name = "cloudflare"
     version = "6.23.1"
-    config = {"apiToken": Field(secret=True), "baseUrl": Field()}  # noqa: RUF012
+    config: ClassVar[Fields] = {"apiToken": Field(secret=True), "baseUrl": Field()}
 
     def __init__(self, retry: float) -> None:
         self._client = Client(retry)

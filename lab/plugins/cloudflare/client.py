@@ -27,7 +27,7 @@ class Client:
             first_wait=self._retry,
         )
 
-    def request(self, method: str, path: str, call: Call, body: object = None) -> Any:  # noqa: ANN401  JSON
+    def request(self, method: str, path: str, call: Call, body: object = None) -> Any:  # noqa: ANN401 - JSON
         """Make a call and give its result, or an error of an answer that is one."""
         if self._api is None or not self._api.token:
             raise PluginError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from lab.plugins.api import ApiError
 from lab.plugins.bridge import Wrapped
@@ -11,7 +11,7 @@ from lab.plugins.cloudflare.client import Client
 from lab.plugins.diff import Differences
 from lab.plugins.refresh import refreshed
 from lab.plugins.resource import Call, PluginError, Resource, State
-from lab.plugins.schema import Failure, Field, Kind
+from lab.plugins.schema import Failure, Field, Fields, Kind
 from lab.plugins.values import Properties
 
 TYPES = (
@@ -40,9 +40,9 @@ def _type_rule(value: object) -> str | None:
 class DnsRecord(Resource):
     """One DNS record."""
 
-    token = "cloudflare:index/dnsRecord:DnsRecord"  # noqa: S105
+    token = "cloudflare:index/dnsRecord:DnsRecord"
     wrapped = Wrapped.FRAMEWORK
-    inputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {
         "zoneId": Field(required=True, replace=True),
         "name": Field(required=True),
         "type": Field(required=True, replace=True, rule=_type_rule),
@@ -56,7 +56,7 @@ class DnsRecord(Resource):
         "settings": Field(kind=Kind.OBJECT, fields=SETTINGS, computed=True),
         **{name: Field(kind=Kind.BOOLEAN, computed=True) for name in ABSENT_FLAGS},
     }
-    outputs = {  # noqa: RUF012
+    outputs: ClassVar[Fields] = {
         **{name: Field() for name in STAMPS},
         "meta": Field(),
         "proxiable": Field(kind=Kind.BOOLEAN),
@@ -98,7 +98,7 @@ class DnsRecord(Resource):
         outputs = _outputs(record, zone)
         return State(record["id"], outputs, refreshed(self.inputs, inputs, outputs))
 
-    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:  # noqa: ARG002
+    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
         """PUT the whole of it, with what the cloud had decided by itself."""
         body = _body(inputs)
         body["tags"] = inputs.get("tags") or state.get("tags") or []

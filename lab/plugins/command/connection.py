@@ -164,7 +164,7 @@ class Connection:
             found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
             family, kind, protocol, _, address = found[0]
             sock = socket.socket(family, kind, protocol)
-            sock.setblocking(False)  # noqa: FBT003  its only argument
+            sock.setblocking(False)  # noqa: FBT003 - its only argument
             try:
                 await loop.sock_connect(sock, address)
             except BaseException:

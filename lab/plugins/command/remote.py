@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from lab.plugins.bridge import Wrapped
 from lab.plugins.command.worker import Worker
 from lab.plugins.diff import Differences
 from lab.plugins.resource import Call, Resource, State
-from lab.plugins.schema import Field, Kind
+from lab.plugins.schema import Field, Fields, Kind
 from lab.plugins.values import Properties
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ ENDPOINT = {
 class RemoteCommand(Resource):
     """A command that runs on a host when it is created, updated or deleted."""
 
-    token = "command:remote:Command"  # noqa: S105
+    token = "command:remote:Command"
     wrapped = Wrapped.NOTHING
-    inputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {
         "connection": Field(
             kind=Kind.OBJECT,
             required=True,
@@ -52,7 +52,7 @@ class RemoteCommand(Resource):
         "logging": Field(choices=LOGGING),
         "addPreviousOutputInEnv": Field(kind=Kind.BOOLEAN),
     }
-    outputs = {"stdout": Field(), "stderr": Field()}  # noqa: RUF012
+    outputs: ClassVar[Fields] = {"stdout": Field(), "stderr": Field()}
     volatile = frozenset(outputs)
 
     def __init__(self, worker: Worker) -> None:
@@ -63,12 +63,12 @@ class RemoteCommand(Resource):
         written = self._run(inputs, inputs.get("create"), {}, call)
         return State(f"{call.name}{secrets.token_hex(4)}", inputs | written, inputs)
 
-    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:  # noqa: ARG002
+    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
         """Run `update`, or `create` where there is none; with neither, the last output stays."""
         command = inputs.get("update")
         return inputs | self._run(inputs, inputs.get("create") if command is None else command, state, call)
 
-    def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
+    def delete(self, id_: str, state: Properties, call: Call) -> None:
         """Run `delete`, if there is one."""
         self._run(state, state.get("delete"), state, call)
 
@@ -76,7 +76,7 @@ class RemoteCommand(Resource):
         before = {name: state.get(name) or "" for name in self.outputs}
         if command is None:
             return before
-        from lab.plugins.command.session import Job  # noqa: PLC0415  asyncssh takes 0.3 s: previews do without
+        from lab.plugins.command.session import Job
 
         logging = inputs.get("logging") or "stdoutAndStderr"
         hints = {f"PULUMI_COMMAND_{name.upper()}": text for name, text in before.items() if text}
@@ -94,8 +94,8 @@ class RemoteCommand(Resource):
 
 async def _dial_and_run(connection: Properties, job: Job, call: Call) -> Output:
     """Custom timeouts and Ctrl-C end the dialling alone: a command that has begun, ends by itself or never."""
-    from lab.plugins.command.connection import Connection, Dialling  # noqa: PLC0415  as above
-    from lab.plugins.command.session import run  # noqa: PLC0415
+    from lab.plugins.command.connection import Connection, Dialling
+    from lab.plugins.command.session import run
 
     dialling = Dialling(cancelled=call.cancelled, timeout=call.timeout, status=call.status)
     async with Connection.of(connection).open(dialling) as ssh:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 from lab.plugins.digitalocean.client import Client, Pace
 from lab.plugins.digitalocean.droplet import Droplet
@@ -12,7 +13,7 @@ from lab.plugins.digitalocean.ssh_key import SshKey
 from lab.plugins.digitalocean.tag import Tag
 from lab.plugins.digitalocean.vpc import Vpc
 from lab.plugins.plugin import Checked, Plugin
-from lab.plugins.schema import Field, Kind
+from lab.plugins.schema import Field, Fields, Kind
 from lab.plugins.values import Properties
 
 ENDPOINT = "https://api.digitalocean.com"
@@ -23,7 +24,7 @@ class DigitalOceanPlugin(Plugin):
 
     name = "digitalocean"
     version = "4.84.1"
-    config = {  # noqa: RUF012
+    config: ClassVar[Fields] = {
         "token": Field(secret=True),
         "apiEndpoint": Field(),
         "httpRetryMax": Field(kind=Kind.INTEGER),

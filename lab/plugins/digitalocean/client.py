@@ -53,11 +53,11 @@ class Client:
             first_wait=self.pace.retry,
         )
 
-    def get(self, path: str, call: Call) -> Any:  # noqa: ANN401  JSON
+    def get(self, path: str, call: Call) -> Any:  # noqa: ANN401 - JSON
         """GET."""
         return self.request("GET", path, None, call)
 
-    def find(self, path: str, call: Call) -> Any:  # noqa: ANN401  JSON
+    def find(self, path: str, call: Call) -> Any:  # noqa: ANN401 - JSON
         """GET, or None where there is no such thing."""
         try:
             return self.get(path, call)
@@ -66,11 +66,11 @@ class Client:
                 return None
             raise
 
-    def post(self, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+    def post(self, path: str, body: object, call: Call) -> Any:  # noqa: ANN401 - JSON
         """POST."""
         return self.request("POST", path, body, call)
 
-    def put(self, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+    def put(self, path: str, body: object, call: Call) -> Any:  # noqa: ANN401 - JSON
         """PUT."""
         return self.request("PUT", path, body, call)
 
@@ -85,7 +85,7 @@ class Client:
         except ApiError as error:
             raise ApiError(f"Error deleting {what}: {error}", error.status) from None
 
-    def request(self, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+    def request(self, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401 - JSON
         """Make a call, and an error of an answer that is one."""
         if self._api is None or not self._api.token:
             raise PluginError(
@@ -95,7 +95,7 @@ class Client:
         return self._ask(self._api, method, path, body, call)
 
     @staticmethod
-    def _ask(api: Api, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401  JSON
+    def _ask(api: Api, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401 - JSON
         reply = api.request(method, path, body, cancelled=call.cancelled)
         if reply.status < 400:
             return reply.body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from lab.plugins.api import ApiError
 from lab.plugins.bridge import Wrapped, bookkeeping
@@ -14,7 +14,7 @@ from lab.plugins.digitalocean.client import Client, OverdueError, UnexpectedErro
 from lab.plugins.digitalocean.tag import TAGS
 from lab.plugins.refresh import refreshed
 from lab.plugins.resource import Call, CancelledError, PartialError, PluginError, Resource, State
-from lab.plugins.schema import Failure, Field, Kind
+from lab.plugins.schema import Failure, Field, Fields, Kind
 from lab.plugins.values import Properties
 
 CREATE_TIMEOUT: Final = 3600.0
@@ -57,11 +57,11 @@ BACKUP_POLICY = {
 class Droplet(Resource):
     """A virtual machine."""
 
-    token = "digitalocean:index/droplet:Droplet"  # noqa: S105
+    token = "digitalocean:index/droplet:Droplet"
     wrapped = Wrapped.SDK
     meta = bookkeeping(schema_version=1, create=CREATE_TIMEOUT, update=UPDATE_TIMEOUT, delete=DELETE_TIMEOUT)
     autoname = True
-    inputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {
         "name": Field(required=True, rule=_not_empty),
         "image": Field(required=True, replace=True, rule=_not_empty),
         "size": Field(required=True, canonical=_lower, rule=_not_empty),
@@ -83,7 +83,7 @@ class Droplet(Resource):
         "gpuPartitionMode": Field(replace=True),
         "resizeDisk": Field(kind=Kind.BOOLEAN, default=True),
     }
-    outputs = {  # noqa: RUF012
+    outputs: ClassVar[Fields] = {
         "createdAt": Field(),
         "disk": INTEGER,
         "dropletUrn": Field(),
@@ -121,7 +121,7 @@ class Droplet(Resource):
         droplet = self._client.post("/v2/droplets", _body(inputs), call)["droplet"]
         id_ = str(droplet["id"])
         try:
-            droplet = self._wait(id_, "status", "active", ("new",), CREATE_TIMEOUT, call)
+            droplet = self._wait(id_, "status", "active", pending=("new",), timeout=CREATE_TIMEOUT, call=call)
         except PluginError as error:
             outputs = _outputs(droplet, _asked(inputs))
             raise PartialError(
@@ -150,7 +150,7 @@ class Droplet(Resource):
             self._resize(id_, inputs, call)
         if "name" in changed:
             self._act(id_, {"type": "rename", "name": inputs["name"]}, "renaming", call)
-            self._wait(id_, "name", inputs["name"], ("", str(state["name"])), UPDATE_TIMEOUT, call)
+            self._wait(id_, "name", inputs["name"], pending=("", str(state["name"])), timeout=UPDATE_TIMEOUT, call=call)
         if any(path.startswith("tags") for path in changed):
             self._retag(id_, state.get("tags") or [], inputs.get("tags") or [], call)
         found = self.read(id_, _asked(inputs), inputs, call)
@@ -182,7 +182,7 @@ class Droplet(Resource):
         if status == "off":  # it did not boot
             self._act(id_, {"type": "power_on"}, "powering on", call)
         if status != "active":
-            self._wait(id_, "status", "active", ("new", "off"), CREATE_TIMEOUT, call)
+            self._wait(id_, "status", "active", pending=("new", "off"), timeout=CREATE_TIMEOUT, call=call)
 
     def _resize(self, id_: str, inputs: Properties, call: Call) -> None:
         try:
@@ -190,13 +190,13 @@ class Droplet(Resource):
         except ApiError as error:
             if "already powered off" not in str(error):
                 raise
-        self._wait(id_, "status", "off", ("active",), UPDATE_TIMEOUT, call)
+        self._wait(id_, "status", "off", pending=("active",), timeout=UPDATE_TIMEOUT, call=call)
         try:
             resize = {"type": "resize", "disk": inputs.get("resizeDisk", True), "size": inputs["size"]}
             self._finish(self._act(id_, resize, "resizing", call), call)
         finally:  # whatever became of the new size: the droplet is to run
             self._act(id_, {"type": "power_on"}, "powering on", call)
-            self._wait(id_, "status", "active", ("off",), UPDATE_TIMEOUT, call)
+            self._wait(id_, "status", "active", pending=("off",), timeout=UPDATE_TIMEOUT, call=call)
 
     def _retag(self, id_: str, old: list[str], new: list[str], call: Call) -> None:
         resources = {"resources": [{"resource_id": id_, "resource_type": "droplet"}]}
@@ -223,8 +223,8 @@ class Droplet(Resource):
             call=call,
         )
 
-    def _wait(  # noqa: PLR0917
-        self, id_: str, attribute: str, target: str, pending: Collection[str], timeout: float, call: Call
+    def _wait(
+        self, id_: str, attribute: str, target: str, *, pending: Collection[str], timeout: float, call: Call
     ) -> dict[str, Any]:
         droplet: dict[str, Any] = {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from lab.plugins.bridge import Wrapped
 from lab.plugins.diff import Differences
@@ -11,7 +11,7 @@ from lab.plugins.digitalocean.client import Client
 from lab.plugins.digitalocean.tag import TAGS
 from lab.plugins.refresh import refreshed
 from lab.plugins.resource import Call, PluginError, Resource, State
-from lab.plugins.schema import Failure, Field, Kind
+from lab.plugins.schema import Failure, Field, Fields, Kind
 from lab.plugins.values import Properties
 
 STRINGS = Field(kind=Kind.SET, items=Field())
@@ -43,17 +43,17 @@ def _rules(prefix: str) -> Field:
 class Firewall(Resource):
     """A cloud firewall, applied by tag or droplet id."""
 
-    token = "digitalocean:index/firewall:Firewall"  # noqa: S105
+    token = "digitalocean:index/firewall:Firewall"
     wrapped = Wrapped.SDK
     autoname = True
-    inputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {
         "name": Field(required=True),
         "inboundRules": _rules("source"),
         "outboundRules": _rules("destination"),
         "tags": TAGS,
         "dropletIds": NUMBERS,
     }
-    outputs = {  # noqa: RUF012
+    outputs: ClassVar[Fields] = {
         "createdAt": Field(),
         "status": Field(),
         "pendingChanges": Field(kind=Kind.LIST),
@@ -80,7 +80,7 @@ class Firewall(Resource):
         id_ = self._client.post("/v2/firewalls", _body(inputs), call)["firewall"]["id"]
         return self._look(id_, inputs, call)
 
-    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:  # noqa: ARG002
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:
         """GET it."""
         found = self._client.find(f"/v2/firewalls/{id_}", call)
         if found is None:
@@ -101,12 +101,12 @@ class Firewall(Resource):
             outputs[name] = [_read_rule(rule, prefix, peers) for rule in firewall.get(key) or []]
         return State(id_, outputs, refreshed(self.inputs, inputs, outputs))
 
-    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:  # noqa: ARG002
+    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
         """PUT the whole of it, and look."""
         self._client.put(f"/v2/firewalls/{id_}", _body(inputs), call)
         return self._look(id_, inputs, call).outputs
 
-    def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
+    def delete(self, id_: str, state: Properties, call: Call) -> None:
         """DELETE it."""
         self._client.remove("firewall", f"/v2/firewalls/{id_}", call)
 

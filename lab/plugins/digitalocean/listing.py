@@ -83,9 +83,9 @@ class _Listing(Function):
 class GetSizes(_Listing):
     """The kinds of droplet."""
 
-    token = "digitalocean:index/getSizes:getSizes"  # noqa: S105
+    token = "digitalocean:index/getSizes:getSizes"
     key = "sizes"
-    columns = {  # noqa: RUF012
+    columns: ClassVar[Fields] = {
         "slug": TEXT,
         "available": FLAG,
         "transfer": NUMBER,
@@ -117,9 +117,9 @@ class GetSizes(_Listing):
 class GetRegions(_Listing):
     """The data centres, and which sizes each one has."""
 
-    token = "digitalocean:index/getRegions:getRegions"  # noqa: S105
+    token = "digitalocean:index/getRegions:getRegions"
     key = "regions"
-    columns = {"slug": TEXT, "name": TEXT, "sizes": TEXTS, "features": TEXTS, "available": FLAG}  # noqa: RUF012
+    columns: ClassVar[Fields] = {"slug": TEXT, "name": TEXT, "sizes": TEXTS, "features": TEXTS, "available": FLAG}
     inputs = _arguments(columns)
 
     def render(self, row: Mapping[str, Any]) -> Properties:
@@ -130,9 +130,9 @@ class GetRegions(_Listing):
 class GetDroplets(_Listing):
     """The account's droplets. Those with GPUs (`gpus`) are not among them, and the lab has none."""
 
-    token = "digitalocean:index/getDroplets:getDroplets"  # noqa: S105
+    token = "digitalocean:index/getDroplets:getDroplets"
     key = "droplets"
-    columns = {  # noqa: RUF012
+    columns: ClassVar[Fields] = {
         "id": INTEGER,
         "name": TEXT,
         "created_at": TEXT,
@@ -218,7 +218,7 @@ def _test(column: Field, wanted: Properties) -> Callable[[Any], bool]:
     tests = [_one(kind, value, wanted["matchBy"]) for value in wanted["values"]]
     decide = all if wanted["all"] else any
 
-    def test(value: Any) -> bool:  # noqa: ANN401  a row's value may be of any kind
+    def test(value: Any) -> bool:  # noqa: ANN401 - a row's value may be of any kind
         values = value if column.kind is Kind.SET else [value]
         return decide(any(one(each) for each in values) for one in tests)
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from lab.plugins.bridge import Wrapped
 from lab.plugins.diff import Differences
 from lab.plugins.digitalocean.client import Client
 from lab.plugins.refresh import refreshed
 from lab.plugins.resource import Call, PluginError, Resource, State
-from lab.plugins.schema import Field
+from lab.plugins.schema import Field, Fields
 from lab.plugins.values import Properties
 
 
 class SshKey(Resource):
     """A public key of the account's, to be put on new droplets."""
 
-    token = "digitalocean:index/sshKey:SshKey"  # noqa: S105
+    token = "digitalocean:index/sshKey:SshKey"
     wrapped = Wrapped.SDK
     autoname = True
-    inputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {
         "name": Field(required=True),
         "publicKey": Field(required=True, replace=True, canonical=lambda key: str(key).strip()),
     }
-    outputs = {"fingerprint": Field()}  # noqa: RUF012
+    outputs: ClassVar[Fields] = {"fingerprint": Field()}
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -33,7 +35,7 @@ class SshKey(Resource):
         self._look(id_, inputs, call)
         return self._look(id_, inputs, call)
 
-    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:  # noqa: ARG002
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:
         """GET it."""
         found = self._client.find(f"/v2/account/keys/{id_}", call)
         if found is None:
@@ -42,12 +44,12 @@ class SshKey(Resource):
         outputs = {"name": key["name"], "publicKey": key["public_key"], "fingerprint": key["fingerprint"]}
         return State(id_, outputs, refreshed(self.inputs, inputs, outputs))
 
-    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:  # noqa: ARG002
+    def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
         """PUT the name, and look."""
         self._client.put(f"/v2/account/keys/{id_}", {"name": inputs["name"]}, call)
         return self._look(id_, inputs, call).outputs
 
-    def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
+    def delete(self, id_: str, state: Properties, call: Call) -> None:
         """DELETE it."""
         self._client.remove("SSH key", f"/v2/account/keys/{id_}", call)
 

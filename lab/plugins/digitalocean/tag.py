@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from lab.plugins.bridge import Wrapped
 from lab.plugins.digitalocean.client import Client, segment
 from lab.plugins.refresh import refreshed
 from lab.plugins.resource import Call, Resource, State
-from lab.plugins.schema import Field, Kind
+from lab.plugins.schema import Field, Fields, Kind
 from lab.plugins.values import Properties
 
 COUNT = Field(kind=Kind.INTEGER)
@@ -28,11 +29,11 @@ TAGS = Field(kind=Kind.SET, items=Field(rule=tag_rule, canonical=lambda tag: str
 class Tag(Resource):
     """A tag; its id is its name."""
 
-    token = "digitalocean:index/tag:Tag"  # noqa: S105
+    token = "digitalocean:index/tag:Tag"
     wrapped = Wrapped.SDK
     autoname = True
-    inputs = {"name": Field(required=True, replace=True, rule=tag_rule)}  # noqa: RUF012
-    outputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {"name": Field(required=True, replace=True, rule=tag_rule)}
+    outputs: ClassVar[Fields] = {
         "totalResourceCount": COUNT,
         "dropletsCount": COUNT,
         "imagesCount": COUNT,
@@ -49,7 +50,7 @@ class Tag(Resource):
         name = self._client.post("/v2/tags", {"name": inputs["name"]}, call)["tag"]["name"]
         return self.read(name, {}, inputs, call) or State(name, dict(inputs), inputs)
 
-    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:  # noqa: ARG002
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:
         """GET it."""
         found = self._client.find(f"/v2/tags/{segment(id_)}", call)
         if found is None:
@@ -67,6 +68,6 @@ class Tag(Resource):
             outputs[output] = (counts.get(kind) or {}).get("count", 0)
         return State(tag["name"], outputs, refreshed(self.inputs, inputs, outputs))
 
-    def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
+    def delete(self, id_: str, state: Properties, call: Call) -> None:
         """DELETE it."""
         self._client.remove("tag", f"/v2/tags/{segment(id_)}", call)

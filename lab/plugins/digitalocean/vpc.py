@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from threading import Lock
+from typing import ClassVar
 
 from lab.plugins.api import ApiError
 from lab.plugins.bridge import Wrapped, bookkeeping
@@ -13,7 +14,7 @@ from lab.plugins.diff import Differences
 from lab.plugins.digitalocean.client import Client, deadline
 from lab.plugins.refresh import refreshed
 from lab.plugins.resource import Call, CancelledError, PluginError, Resource, State
-from lab.plugins.schema import Field, Kind
+from lab.plugins.schema import Field, Fields, Kind
 from lab.plugins.values import Properties
 
 DELETE_TIMEOUT = 120.0
@@ -37,17 +38,17 @@ def _description_rule(text: object) -> str | None:
 class Vpc(Resource):
     """A private network of a region."""
 
-    token = "digitalocean:index/vpc:Vpc"  # noqa: S105
+    token = "digitalocean:index/vpc:Vpc"
     wrapped = Wrapped.SDK
     meta = bookkeeping(delete=DELETE_TIMEOUT)
     autoname = True
-    inputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {
         "name": Field(required=True),
         "region": Field(required=True, replace=True),
         "description": Field(rule=_description_rule),
         "ipRange": Field(computed=True, replace=True, rule=_cidr_rule),
     }
-    outputs = {"createdAt": Field(), "default": Field(kind=Kind.BOOLEAN), "vpcUrn": Field()}  # noqa: RUF012
+    outputs: ClassVar[Fields] = {"createdAt": Field(), "default": Field(kind=Kind.BOOLEAN), "vpcUrn": Field()}
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -63,7 +64,7 @@ class Vpc(Resource):
             id_ = self._client.post("/v2/vpcs", body, call)["vpc"]["id"]
         return self._look(id_, inputs, call)
 
-    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:  # noqa: ARG002
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:
         """GET it."""
         found = self._client.find(f"/v2/vpcs/{id_}", call)
         if found is None:
@@ -92,7 +93,7 @@ class Vpc(Resource):
             self._client.put(f"/v2/vpcs/{id_}", body, call)
         return self._look(id_, inputs, call).outputs
 
-    def delete(self, id_: str, state: Properties, call: Call) -> None:  # noqa: ARG002
+    def delete(self, id_: str, state: Properties, call: Call) -> None:
         """DELETE it, again and again while it has members, or the API has not noticed yet that they are gone."""
         last, pause = deadline(call, DELETE_TIMEOUT), self._client.pace.busy
         while True:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from lab.plugins.bridge import Wrapped, bookkeeping
 from lab.plugins.resource import Call, Resource, State
-from lab.plugins.schema import Field, Kind
+from lab.plugins.schema import Field, Fields, Kind
 from lab.plugins.tls import keys
 from lab.plugins.values import Properties
 
@@ -12,15 +14,15 @@ from lab.plugins.values import Properties
 class PrivateKey(Resource):
     """A key pair. Every change makes a new one; refresh has nothing to look at."""
 
-    token = "tls:index/privateKey:PrivateKey"  # noqa: S105
+    token = "tls:index/privateKey:PrivateKey"
     wrapped = Wrapped.FRAMEWORK
     meta = bookkeeping(schema_version=1)
-    inputs = {  # noqa: RUF012
+    inputs: ClassVar[Fields] = {
         "algorithm": Field(required=True, replace=True, choices=keys.ALGORITHMS),
         "ecdsaCurve": Field(implied="P224", replace=True, choices=tuple(keys.CURVES)),
         "rsaBits": Field(kind=Kind.INTEGER, implied=2048, replace=True),
     }
-    outputs = {  # noqa: RUF012
+    outputs: ClassVar[Fields] = {
         "privateKeyPem": Field(secret=True),
         "privateKeyPemPkcs8": Field(secret=True),
         "privateKeyOpenssh": Field(secret=True),
@@ -30,7 +32,7 @@ class PrivateKey(Resource):
         "publicKeyFingerprintSha256": Field(),
     }
 
-    def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+    def create(self, inputs: Properties, call: Call) -> State:
         """Make a key pair; its id is the SHA-1 of the public key."""
         curve, bits = inputs.get("ecdsaCurve", "P224"), inputs.get("rsaBits", 2048)
         key = keys.generate(inputs["algorithm"], curve=curve, bits=bits)

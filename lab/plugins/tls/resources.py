@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from lab.plugins.bridge import Wrapped
 from lab.plugins.diff import Change, Difference
@@ -77,16 +78,16 @@ def now() -> datetime:
 class CertRequest(Resource):
     """A certificate request. Every change makes a new one."""
 
-    token = "tls:index/certRequest:CertRequest"  # noqa: S105
+    token = "tls:index/certRequest:CertRequest"
     wrapped = Wrapped.FRAMEWORK
-    inputs = {**NAMES, **_key("privateKeyPem")}  # noqa: RUF012
-    outputs = {"certRequestPem": Field(), "keyAlgorithm": Field()}  # noqa: RUF012
+    inputs: ClassVar[Fields] = {**NAMES, **_key("privateKeyPem")}
+    outputs: ClassVar[Fields] = {"certRequestPem": Field(), "keyAlgorithm": Field()}
 
     def validate(self, inputs: Properties) -> list[Failure]:
         """Find a key that is missing, or that comes in a way that this stand-in does not know."""
         return _key_failures(inputs, "privateKeyPem")
 
-    def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+    def create(self, inputs: Properties, call: Call) -> State:
         """Make a request; its id is its SHA-1."""
         key = keys.load(inputs["privateKeyPem"], "privateKeyPem")
         id_, pem = certificates.request(inputs, key)
@@ -106,7 +107,7 @@ class _Certificate(Resource):
         """Replace the certificate once it is in its renewal window."""
         return {"readyForRenewal": Difference(Change.UPDATE, replace=True)} if self._is_due(state) else {}
 
-    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+    def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State:
         """Tell whether it has to be renewed by now; all else is in the state."""
         if not state:
             raise PluginError("a certificate cannot be imported")
@@ -133,15 +134,15 @@ class _Certificate(Resource):
 class SelfSignedCert(_Certificate):
     """A certificate signed by its own key; a certificate authority's, mostly."""
 
-    token = "tls:index/selfSignedCert:SelfSignedCert"  # noqa: S105
-    inputs = {**NAMES, **VALIDITY, "setAuthorityKeyId": FLAG, **_key("privateKeyPem")}  # noqa: RUF012
-    outputs = {**ISSUED, "keyAlgorithm": Field()}  # noqa: RUF012
+    token = "tls:index/selfSignedCert:SelfSignedCert"
+    inputs: ClassVar[Fields] = {**NAMES, **VALIDITY, "setAuthorityKeyId": FLAG, **_key("privateKeyPem")}
+    outputs: ClassVar[Fields] = {**ISSUED, "keyAlgorithm": Field()}
 
     def validate(self, inputs: Properties) -> list[Failure]:
         """Find a key that is missing, or that comes in a way that this stand-in does not know."""
         return _key_failures(inputs, "privateKeyPem")
 
-    def create(self, inputs: Properties, call: Call) -> State:  # noqa: ARG002
+    def create(self, inputs: Properties, call: Call) -> State:
         """Sign one; its id is its serial number."""
         key = keys.load(inputs["privateKeyPem"], "privateKeyPem")
         template = Template(
@@ -156,14 +157,14 @@ class SelfSignedCert(_Certificate):
 class LocallySignedCert(_Certificate):
     """A certificate signed by an authority's key, for a request."""
 
-    token = "tls:index/locallySignedCert:LocallySignedCert"  # noqa: S105
-    inputs = {  # noqa: RUF012
+    token = "tls:index/locallySignedCert:LocallySignedCert"
+    inputs: ClassVar[Fields] = {
         **VALIDITY,
         "certRequestPem": PEM,
         "caCertPem": PEM,
         **_key("caPrivateKeyPem"),
     }
-    outputs = {**ISSUED, "caKeyAlgorithm": Field()}  # noqa: RUF012
+    outputs: ClassVar[Fields] = {**ISSUED, "caKeyAlgorithm": Field()}
 
     def validate(self, inputs: Properties) -> list[Failure]:
         """Find a key that is missing, or that comes in a way that this stand-in does not know."""

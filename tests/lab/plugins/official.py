@@ -29,7 +29,7 @@ SECRETS = {
 }
 """Which outputs are encrypted, by the plugin or by the SDK's wish; a secret within a secret is one too."""
 
-EMPTY = (None, "", [], {})
+EMPTY: tuple[object, ...] = (None, "", [], {})
 
 SETS = ("tags", "inboundRules", "outboundRules")
 """Outputs that the official plugins put in the order of a hash, and the API in its own."""
