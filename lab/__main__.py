@@ -18,7 +18,7 @@ from rich.table import Table
 
 from lab import faults, instances, lifecycle
 from lab.config import DEFAULT_BLOCK, ConfigError, LabConfig
-from lab.hosts import inotify, remains
+from lab.hosts import cleanup, inotify
 from lab.interfaces import MachineError
 
 app = typer.Typer(
@@ -107,7 +107,7 @@ def stop(
 def clear(context: typer.Context) -> None:
     """Remove what a killed lab left in the kernel: processes, namespaces, interfaces. Refused while it runs."""
     with _explained(), instances.changing(context.obj, _say), instances.as_daemon(context.obj):
-        remains.clear(context.obj)
+        cleanup.clear(context.obj)
         inotify.put_back(context.obj.name)
         instances.forget(context.obj.name)
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from lab import cloud, faults, instances, mirror
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, PACKAGES_PORT, LabConfig
-from lab.hosts import commands, dns, inotify, metadata, network, operator, packages, remains, requirements
+from lab.hosts import cleanup, commands, dns, inotify, metadata, network, operator, packages, requirements
 from lab.hosts.nspawn import LocalMachines
 from lab.interfaces import Machine, MachineError, Power
 
@@ -58,7 +58,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
     before = instances.read(config.name)
     if before is not None and before.directory != str(config.directory):
         say(f"clearing what a lab of this name left behind (it ran from {before.directory})")
-        remains.clear(config)
+        cleanup.clear(config)
     instances.write(config)
     inotify.ensure()
     network.Network(config).up()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab import instances
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, LabConfig
-from lab.hosts import inotify, remains, requirements
+from lab.hosts import cleanup, inotify, requirements
 from lab.hosts.cgroups import Group
 from lab.hosts.network import Network, namespace_lives
 from lab.hosts.nspawn import LocalMachines
@@ -112,7 +112,7 @@ def stop(config: LabConfig, say: Say, *, purge: bool = False) -> None:
         with instances.as_daemon(config):
             if not purge:  # a disk that is removed right after needs no goodbye
                 _shut_down_hosts(config, say)
-            remains.clear(config)
+            cleanup.clear(config)
             if purge and config.directory.exists():
                 say(f"removing {config.directory}")
                 shutil.rmtree(config.directory)

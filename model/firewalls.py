@@ -68,7 +68,7 @@ def firewalls(
     everywhere = dict.fromkeys((*ALWAYS_OUTBOUND, _download_port(mirror), _download_port(registry)))
     pings, kubelet_clients = tuple(icmp_allowed), overlay if nodes_reach_kubelets else (Role.KUBE_MASTER,)
     doors = tuple(ingress)
-    walls = (
+    wanted = (
         Firewall(
             name="hosts",
             roles=tuple(Role),
@@ -128,7 +128,7 @@ def firewalls(
         ),
         Firewall(name="ingress", roles=(Role.KUBE_NODE,), inbound=doors),
     )
-    return tuple(wall for wall in walls if wall.inbound or wall.outbound)  # an empty one is refused by the API
+    return tuple(each for each in wanted if each.inbound or each.outbound)  # an empty one is refused by the API
 
 
 def _download_port(source: str | None) -> Port:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab import instances
 from lab.config import REGISTRY, LabConfig
-from lab.hosts import inotify, remains, requirements
+from lab.hosts import cleanup, inotify, requirements
 from lab.hosts.network import Network
 from lab.hosts.nspawn import LocalMachines
 from lab.interfaces import Machine
@@ -162,7 +162,7 @@ def hosts_lab(directory: Path, name: str, block: str) -> Iterator[Bench]:
     config = LabConfig(directory=directory, name=name, block=IPv4Network(block))
     directory.mkdir(parents=True, exist_ok=True)
     requirements.check(config)
-    remains.clear(config)  # of a run that was killed
+    cleanup.clear(config)  # of a run that was killed
     REGISTRY.mkdir(exist_ok=True)
     try:
         instances.write(config)
@@ -172,7 +172,7 @@ def hosts_lab(directory: Path, name: str, block: str) -> Iterator[Bench]:
         bench.machines.set_firewalls({})
         yield bench
     finally:
-        remains.clear(config)
+        cleanup.clear(config)
         inotify.put_back(config.name)
         instances.forget(config.name)
 

@@ -18,7 +18,7 @@ from lab.cloud.addresses import PublicNetwork
 from lab.cloud.app import application
 from lab.cloud.backend import Backend
 from lab.cloud.clock import precise_now
-from lab.cloud.families import Cloudflare, DigitalOcean
+from lab.cloud.dialects import Cloudflare, DigitalOcean
 from lab.cloud.names import ZoneRecords
 from lab.cloud.resolved_firewalls import Firewalls
 from lab.cloud.state import Store
@@ -80,11 +80,11 @@ def build(directory: Path, machines: Machines, network: PublicNetwork) -> Cloud:
         store=store, machines=machines, network=network, firewalls=firewalls, actions=actions, switches=switches
     )
     shown = tokens.load(directory / "tokens.yaml")
-    families = (
+    dialects = (
         Cloudflare(Grants(directory, Account.CLOUDFLARE, shown.cloudflare), switches),
         DigitalOcean(Grants(directory, Account.DIGITALOCEAN, shown.digitalocean), switches),
     )
-    app = application(backend, families, _api_log(directory / "api.log"))
+    app = application(backend, dialects, _api_log(directory / "api.log"))
     return Cloud(app=app, records=ZoneRecords(store, switches), tokens=shown, backend=backend)
 
 

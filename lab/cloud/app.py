@@ -16,38 +16,38 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lab.cloud.backend import Backend
-from lab.cloud.calls import Answer, Call, Handler
-from lab.cloud.families import Family
+from lab.cloud.dialects import ApiDialect
+from lab.cloud.messages import ApiRequest, ApiResponse, Handler
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def application(backend: Backend, families: Sequence[Family], log: logging.Logger) -> Starlette:
-    """Put the families behind one application; special prefixes must come before the empty one."""
+def application(backend: Backend, dialects: Sequence[ApiDialect], log: logging.Logger) -> Starlette:
+    """Put the dialects behind one application; special prefixes must come before the empty one."""
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(backend.actions.resume)
         yield
 
-    routes = [route for family in families for route in _routes(backend, family, log)]
+    routes = [route for dialect in dialects for route in _routes(backend, dialect, log)]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
     return app
 
 
-def _routes(backend: Backend, family: Family, log: logging.Logger) -> list[Route]:
-    serve = partial(_serve, backend=backend, family=family, log=log)
+def _routes(backend: Backend, dialect: ApiDialect, log: logging.Logger) -> list[Route]:
+    serve = partial(_serve, backend=backend, dialect=dialect, log=log)
     known = [
         Route(
-            family.prefix + path,
-            partial(serve, handler=handler, scopes=family.scopes(method, path)),
+            dialect.prefix + path,
+            partial(serve, handler=handler, scopes=dialect.scopes(method, path)),
             methods=[method],
         )
-        for (method, path), handler in family.routes.items()
+        for (method, path), handler in dialect.routes.items()
     ]
     # Whatever is left under the prefix gets this API's own words for it, after the same checks.
-    rest = Route(family.prefix + "/{rest:path}", partial(serve, strays=known), methods=METHODS)
+    rest = Route(dialect.prefix + "/{rest:path}", partial(serve, known_methods=known), methods=METHODS)
     return [*known, rest]
 
 
@@ -55,23 +55,23 @@ async def _serve(
     request: Request,
     *,
     backend: Backend,
-    family: Family,
+    dialect: ApiDialect,
     log: logging.Logger,
     handler: Handler | None = None,
     scopes: Collection[str] = (),
-    strays: Sequence[Route] = (),
+    known_methods: Sequence[Route] = (),
 ) -> Response:
     started, request_id, path = time.monotonic(), str(uuid.uuid4()), request.url.path
-    admission = family.admit(request.headers.get("authorization"), path, request_id)
+    admission = dialect.admit(request.headers.get("authorization"), path, request_id)
     if admission.refusal is not None:
         answer = admission.refusal
     elif handler is None:
-        known = any(route.path_regex.match(path) for route in strays)
-        answer = family.stray(405 if known else 404, path, request_id)
+        known = any(route.path_regex.match(path) for route in known_methods)
+        answer = dialect.unmatched(405 if known else 404, path, request_id)
     elif not all(admission.allowed(scope) for scope in scopes):
-        answer = family.forbidden(request_id)
+        answer = dialect.forbidden(request_id)
     else:
-        call = Call(
+        call = ApiRequest(
             backend=backend,
             path=request.path_params,
             query=request.query_params,
@@ -80,20 +80,20 @@ async def _serve(
             url_path=path,
             allowed=admission.allowed,
         )
-        answer = await run_in_threadpool(_answer, handler, call, partial(family.refuse, request_id=request_id))
+        answer = await run_in_threadpool(_answer, handler, call, partial(dialect.refuse, request_id=request_id))
     # Neither body nor query nor headers: names and times are what a log is read for, and they hold no secret.
     log.info("%s %s %s %.0f ms", request.method, path, answer.status, (time.monotonic() - started) * 1000)
     return _response(answer, {**admission.headers, "x-request-id": request_id})
 
 
-def _answer(handler: Handler, call: Call, refuse: Callable[[Exception], Answer]) -> Answer:
+def _answer(handler: Handler, call: ApiRequest, refuse: Callable[[Exception], ApiResponse]) -> ApiResponse:
     try:
         return handler(call)
-    except Exception as error:  # noqa: BLE001 - the family tells refusals from bugs, and logs the latter
+    except Exception as error:  # noqa: BLE001 - the dialect tells refusals from bugs, and logs the latter
         return refuse(error)
 
 
-def _response(answer: Answer, headers: Mapping[str, str]) -> Response:
+def _response(answer: ApiResponse, headers: Mapping[str, str]) -> Response:
     if answer.body is None:
         return Response(status_code=answer.status, headers=dict(headers), media_type="application/json")
     return JSONResponse(answer.body, status_code=answer.status, headers=dict(headers))

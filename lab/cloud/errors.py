@@ -1,4 +1,4 @@
-"""Refusals of the APIs: one exception per family, rendered by `lab.cloud.app` in that family's shape."""
+"""Refusals of the APIs: one exception per dialect, rendered by `lab.cloud.app` in that dialect's shape."""
 
 from __future__ import annotations
 

@@ -6,21 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from lab.cloud.calls import Answer, Call
 from lab.cloud.errors import ApiError
+from lab.cloud.messages import ApiRequest, ApiResponse
 
 Item = TypeVar("Item")
 
 PER_PAGE, MOST_PER_PAGE = 20, 200
 
 
-def paged(call: Call, key: str, items: Sequence[Item], render: Callable[[Item], Mapping[str, Any]]) -> Answer:
+def paged(
+    call: ApiRequest, key: str, items: Sequence[Item], render: Callable[[Item], Mapping[str, Any]]
+) -> ApiResponse:
     """Answer with the page that was asked for; only its items are rendered."""
     page = whole_number(call.query, "page", 1)
     size = min(whole_number(call.query, "per_page", PER_PAGE), MOST_PER_PAGE)
     last = max(1, -(-len(items) // size))
     shown = items[(page - 1) * size : page * size]
-    return Answer(
+    return ApiResponse(
         body={
             key: [render(item) for item in shown],
             "links": _links(call, page, last),
@@ -37,7 +39,7 @@ def whole_number(query: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _links(call: Call, page: int, last: int) -> dict[str, dict[str, str]]:
+def _links(call: ApiRequest, page: int, last: int) -> dict[str, dict[str, str]]:
     pages: dict[str, int] = {}
     if page > 1:
         pages |= {"first": 1, "prev": min(page - 1, last)}

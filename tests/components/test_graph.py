@@ -175,9 +175,9 @@ def test_hosts_of_a_quorum_are_resized_one_at_a_time(graph: Graph) -> None:
 
 
 def test_every_firewall_is_there_before_any_droplet(graph: Graph) -> None:
-    walls = {r.urn for r in graph.of(":Firewall")}
+    firewalls = {r.urn for r in graph.of(":Firewall")}
     for droplet in graph.of(":Droplet"):
-        assert walls <= graph.before(droplet), droplet.name
+        assert firewalls <= graph.before(droplet), droplet.name
 
 
 def test_api_servers_wait_for_the_whole_etcd_cluster(graph: Graph) -> None:

@@ -15,7 +15,7 @@ from doctor.findings import State
 from doctor.reading import Reader
 from doctor.stack import Stack
 from lab.cloud import ZONE_ID, ZONE_NAME
-from lab.cloud.tokens import Account as Family
+from lab.cloud.tokens import Account as Api
 from lab.cloud.tokens import grant
 from tests.doctor.altered import Altered
 from tests.doctor.conftest import MakeStack
@@ -110,7 +110,7 @@ def test_a_zone_that_is_not_as_it_should_be_is_told(
 
 
 def test_a_token_for_records_alone_is_enough(make_stack: MakeStack, service: Service) -> None:
-    stack = make_stack(flare=grant(service.directory, Family.CLOUDFLARE, ["dns_records:edit"]))
+    stack = make_stack(flare=grant(service.directory, Api.CLOUDFLARE, ["dns_records:edit"]))
     flare = reader(stack.cloudflare)
     assert cloudflare.zone(stack, flare).state is State.NOTE
     assert cloudflare.token(stack, flare).state is State.OK
@@ -187,7 +187,7 @@ def test_a_zone_of_many_pages_is_read_to_its_end(
 
 
 def test_records_that_may_not_be_read_are_told(make_stack: MakeStack, service: Service) -> None:
-    stack = make_stack(flare=grant(service.directory, Family.CLOUDFLARE, ["zone:read"]))
+    stack = make_stack(flare=grant(service.directory, Api.CLOUDFLARE, ["zone:read"]))
     found = cloudflare.records(stack, reader(stack.cloudflare))
     assert found.state is State.WRONG
     assert "Zone / DNS / Edit" in found.advice

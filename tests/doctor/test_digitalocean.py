@@ -13,7 +13,7 @@ from doctor.digitalocean import DROPLET, READ_SCOPES, VPC, reader
 from doctor.findings import State
 from doctor.reading import Reader
 from doctor.stack import Stack
-from lab.cloud.tokens import Account as Family
+from lab.cloud.tokens import Account as Api
 from lab.cloud.tokens import grant
 from settings.accounts import DIGITALOCEAN, Account
 from tests.doctor.altered import Altered
@@ -55,7 +55,7 @@ def test_a_token_with_all_rights_reads_every_kind(stack: Stack, ocean: Reader) -
 
 @pytest.mark.parametrize("scope", READ_SCOPES)
 def test_each_right_that_lacks_is_named(make_stack: MakeStack, service: Service, scope: str) -> None:
-    stack = make_stack(ocean=grant(service.directory, Family.DIGITALOCEAN, [*{*READ_SCOPES} - {scope}]))
+    stack = make_stack(ocean=grant(service.directory, Api.DIGITALOCEAN, [*{*READ_SCOPES} - {scope}]))
     ocean = reader(stack.digitalocean)
     found = digitalocean.rights(stack, ocean)
     assert found.state is State.WRONG

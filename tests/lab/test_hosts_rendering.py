@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> LabConfig:
 
 
 @pytest.fixture
-def walls() -> dict[int, Firewall | None]:
+def firewalls() -> dict[int, Firewall | None]:
     peers = (IPv4Network("10.10.0.3/32"), IPv4Network("10.10.0.2/32"), IPv4Network("198.19.0.10/32"))
     return {
         100: Firewall(
@@ -68,23 +68,23 @@ def walls() -> dict[int, Firewall | None]:
 
 
 def test_the_firewall_table_is_the_one_that_was_reviewed(
-    config: LabConfig, walls: dict[int, Firewall | None], request: pytest.FixtureRequest
+    config: LabConfig, firewalls: dict[int, Firewall | None], request: pytest.FixtureRequest
 ) -> None:
     machines = [machine(2, vpc="two"), machine(1), machine(0), machine(3, vpc=None)]
-    table = firewall.render(config, machines, walls)
+    table = firewall.render(config, machines, firewalls)
     if request.config.getoption("--update-golden"):
         GOLDEN.write_text(table)
     assert table == GOLDEN.read_text()
 
 
-def test_a_rule_that_admits_nobody_is_no_rule(config: LabConfig, walls: dict[int, Firewall | None]) -> None:
-    assert "8472" not in firewall.render(config, [machine(0)], walls)
+def test_a_rule_that_admits_nobody_is_no_rule(config: LabConfig, firewalls: dict[int, Firewall | None]) -> None:
+    assert "8472" not in firewall.render(config, [machine(0)], firewalls)
 
 
 def test_a_wall_for_a_host_that_is_not_there_yet_names_no_interface(
-    config: LabConfig, walls: dict[int, Firewall | None]
+    config: LabConfig, firewalls: dict[int, Firewall | None]
 ) -> None:
-    assert "p102" not in firewall.render(config, [machine(0)], walls)
+    assert "p102" not in firewall.render(config, [machine(0)], firewalls)
 
 
 @pytest.mark.parametrize("seconds", [0, 45])

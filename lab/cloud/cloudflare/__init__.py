@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lab.cloud.calls import Routes
 from lab.cloud.cloudflare import records, tokens, zones
 from lab.cloud.cloudflare.permissions import EDIT_RECORDS, READ_RECORDS, READ_ZONES
+from lab.cloud.messages import Routes
 
 __all__ = ["EDIT_RECORDS", "READ_RECORDS", "READ_ZONES", "ROUTES"]
 

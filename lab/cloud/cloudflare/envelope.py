@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from lab.cloud.calls import Answer, Call
 from lab.cloud.errors import CloudflareError
+from lab.cloud.messages import ApiRequest, ApiResponse
 
 Item = TypeVar("Item")
 
 
-def result(value: object, *, messages: Sequence[Mapping[str, Any]] = (), **more: object) -> Answer:
+def result(value: object, *, messages: Sequence[Mapping[str, Any]] = (), **more: object) -> ApiResponse:
     """Answer with one thing."""
-    return Answer(body={"result": value, "success": True, "errors": [], "messages": list(messages), **more})
+    return ApiResponse(body={"result": value, "success": True, "errors": [], "messages": list(messages), **more})
 
 
-def failure(status: int, code: int, message: str, chain: Sequence[tuple[int, str]] = ()) -> Answer:
+def failure(status: int, code: int, message: str, chain: Sequence[tuple[int, str]] = ()) -> ApiResponse:
     """Answer with an error."""
     error: dict[str, Any] = {"code": code, "message": message}
     if chain:
         error["error_chain"] = [{"code": number, "message": text} for number, text in chain]
-    return Answer(status=status, body={"result": None, "success": False, "errors": [error], "messages": []})
+    return ApiResponse(status=status, body={"result": None, "success": False, "errors": [error], "messages": []})
 
 
-def paged(call: Call, items: Sequence[Item], render: Callable[[Item], object], *, default: int, most: int) -> Answer:
+def paged(
+    call: ApiRequest, items: Sequence[Item], render: Callable[[Item], object], *, default: int, most: int
+) -> ApiResponse:
     """Answer with a page of a list; Cloudflare refuses page sizes it does not give."""
     page, size = _number(call, "page", 1, 1_000_000), _number(call, "per_page", default, most)
     shown = items[(page - 1) * size : page * size]
@@ -38,7 +40,7 @@ def paged(call: Call, items: Sequence[Item], render: Callable[[Item], object], *
     return result([render(item) for item in shown], result_info=info)
 
 
-def _number(call: Call, name: str, default: int, most: int) -> int:
+def _number(call: ApiRequest, name: str, default: int, most: int) -> int:
     text = call.query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
         raise CloudflareError(400, 1004, f"Invalid {name}: a whole number from 1 to {most}, not {text!r}")

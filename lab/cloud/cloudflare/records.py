@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.clock import precise_now
 from lab.cloud.cloudflare import zones
 from lab.cloud.cloudflare.envelope import paged, result
 from lab.cloud.errors import CloudflareError
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 
 LABEL = re.compile(r"(?!-)[a-z0-9_\-]{1,63}(?<!-)")
 TYPES = ("A", "CNAME")
@@ -130,7 +130,7 @@ def _refuse_clash(db: sqlite3.Connection, zone: str, new: NewRecord, own: str = 
         raise CloudflareError(400, 81054, f"A CNAME record with that host already exists. {SAME_HOST}")
 
 
-def _existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
+def _existing(call: ApiRequest, db: sqlite3.Connection) -> sqlite3.Row:
     zone = zones.existing(call, db)["id"]
     query = "SELECT * FROM records WHERE zone = ? AND id = ?"
     row: sqlite3.Row | None = db.execute(query, (zone, call.path["record"])).fetchone()
@@ -139,7 +139,7 @@ def _existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
     return row
 
 
-def _create(call: Call) -> Answer:
+def _create(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewRecord)
     with call.backend.store.transaction() as db:
         zone = zones.existing(call, db)
@@ -153,23 +153,23 @@ def _create(call: Call) -> Answer:
         return result(_json(db.execute("SELECT * FROM records WHERE id = ?", (record,)).fetchone()))
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         return result(_json(_existing(call, db)))
 
 
-def _put(call: Call) -> Answer:
+def _put(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewRecord)
     return _write(call, lambda _row: new)
 
 
-def _patch(call: Call) -> Answer:
+def _patch(call: ApiRequest) -> ApiResponse:
     change = call.parse(RecordChange).model_dump(exclude_unset=True)
     columns = ("name", "type", "content", "ttl", "comment")
     return _write(call, lambda row: NewRecord.model_validate({name: row[name] for name in columns} | change))
 
 
-def _write(call: Call, become: Callable[[sqlite3.Row], NewRecord]) -> Answer:
+def _write(call: ApiRequest, become: Callable[[sqlite3.Row], NewRecord]) -> ApiResponse:
     with call.backend.store.transaction() as db:
         row, zone = _existing(call, db), zones.existing(call, db)
         new = _checked(zone["name"], become(row))
@@ -181,14 +181,14 @@ def _write(call: Call, become: Callable[[sqlite3.Row], NewRecord]) -> Answer:
         return result(_json(_existing(call, db)))
 
 
-def _delete(call: Call) -> Answer:
+def _delete(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         row = _existing(call, db)
         db.execute("DELETE FROM records WHERE id = ?", (row["id"],))
     return result({"id": row["id"]})
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         zone = zones.existing(call, db)["id"]
         rows = db.execute("SELECT * FROM records WHERE zone = ? ORDER BY name, type, content", (zone,)).fetchall()
@@ -214,7 +214,7 @@ COMPARISONS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def _filters(call: Call) -> list[Callable[[sqlite3.Row], bool]]:
+def _filters(call: ApiRequest) -> list[Callable[[sqlite3.Row], bool]]:
     """Read the filters of a list: `name=…` is short for `name.exact=…`."""
     found: list[Callable[[sqlite3.Row], bool]] = []
     for key, value in call.query.items():

@@ -6,17 +6,17 @@ import re
 import sqlite3
 from typing import Any
 
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.cloudflare.envelope import paged, result
 from lab.cloud.cloudflare.permissions import READ_ZONES
 from lab.cloud.errors import CloudflareError
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 
 ID = re.compile(r"[0-9a-f]{32}")
 ACCOUNT = {"id": "1ab0000000004000800000000000acc7", "name": "Triplane Lab"}
 PERMISSIONS = ["#dns_records:edit", "#dns_records:read", "#zone:read"]
 
 
-def existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
+def existing(call: ApiRequest, db: sqlite3.Connection) -> sqlite3.Row:
     """Find the zone the path names."""
     zone = call.path["zone"]
     if not ID.fullmatch(zone):
@@ -63,7 +63,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     if not call.allowed(READ_ZONES):
         raise CloudflareError(
             403, 0, "The token requires permission 'com.cloudflare.api.account.zone.list' to list zones"
@@ -75,7 +75,7 @@ def _list(call: Call) -> Answer:
     return paged(call, rows, _json, default=20, most=50)
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     if not call.allowed(READ_ZONES):
         raise CloudflareError(403, 9109, "Unauthorized to access requested resource")
     with call.backend.store.transaction() as db:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lab.cloud.calls import Routes
 from lab.cloud.digitalocean import actions, droplets, firewalls, keys, offerings, scopes, tags, vpcs
+from lab.cloud.messages import Routes
 
 __all__ = ["ROUTES", "scopes"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.digitalocean import droplets, offerings
 from lab.cloud.errors import not_found, unprocessable
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 from lab.cloud.paging import paged
 
 REFUSED = {
@@ -51,7 +51,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
     return action if row["reason"] is None else {**action, "message": row["reason"]}
 
 
-def _begin(call: Call, db: sqlite3.Connection, droplet: sqlite3.Row, new: NewAction) -> sqlite3.Row:
+def _begin(call: ApiRequest, db: sqlite3.Connection, droplet: sqlite3.Row, new: NewAction) -> sqlite3.Row:
     """Check and record one action."""
     arguments = _arguments(call, droplet, new)
     if droplets.busy(db, droplet):
@@ -62,7 +62,7 @@ def _begin(call: Call, db: sqlite3.Connection, droplet: sqlite3.Row, new: NewAct
     return _find(db, call.backend.actions.record(droplet, new.type, **arguments))
 
 
-def _arguments(call: Call, droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
+def _arguments(call: ApiRequest, droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
     """Check what an action is asked with; the result names the columns it changes."""
     if new.type == "rename":
         droplets.check_name(new.name or "")
@@ -84,15 +84,15 @@ def _arguments(call: Call, droplet: sqlite3.Row, new: NewAction) -> dict[str, st
     raise unprocessable(f"the lab does not support action {new.type!r}")
 
 
-def _post(call: Call) -> Answer:
+def _post(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewAction)
     with call.backend.store.transaction() as db:
         action = _begin(call, db, droplets.existing(call, db), new)
     call.backend.actions.start(action["id"])
-    return Answer(status=201, body={"action": _json(action)})
+    return ApiResponse(status=201, body={"action": _json(action)})
 
 
-def _post_tagged(call: Call) -> Answer:
+def _post_tagged(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewAction)
     if new.type not in BY_TAG:
         raise unprocessable(f"by tag go {', '.join(BY_TAG)}, not {new.type!r}")
@@ -100,7 +100,7 @@ def _post_tagged(call: Call) -> Answer:
         # All or none: where one droplet refuses, nothing is begun on the others.
         actions = [_begin(call, db, droplet, new) for droplet in droplets.tagged(call, db)]
     call.backend.actions.start(*(action["id"] for action in actions))
-    return Answer(status=201, body={"actions": [_json(action) for action in actions]})
+    return ApiResponse(status=201, body={"actions": [_json(action) for action in actions]})
 
 
 def _find(db: sqlite3.Connection, action: str | int) -> sqlite3.Row:
@@ -110,20 +110,20 @@ def _find(db: sqlite3.Connection, action: str | int) -> sqlite3.Row:
     return row
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         row = _find(db, call.path["action"])
     if "droplet" in call.path and str(row["droplet"]) != call.path["droplet"]:
         raise not_found()
-    return Answer(body={"action": _json(row)})
+    return ApiResponse(body={"action": _json(row)})
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         return paged(call, "actions", db.execute("SELECT * FROM actions ORDER BY id DESC").fetchall(), _json)
 
 
-def _list_of_droplet(call: Call) -> Answer:
+def _list_of_droplet(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         droplet = droplets.existing(call, db)["id"]
         rows = db.execute("SELECT * FROM actions WHERE droplet = ? ORDER BY id DESC", (droplet,)).fetchall()

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from lab.cloud import inventory
 from lab.cloud.addresses import private_address, public_address, vpc_gateway
-from lab.cloud.calls import Answer, Call, Handler, Routes
 from lab.cloud.clock import now
 from lab.cloud.digitalocean import keys, offerings, tags, vpcs
 from lab.cloud.digitalocean.scopes import NOT_AUTHORIZED
 from lab.cloud.errors import ApiError, forbidden, not_found, unprocessable
+from lab.cloud.messages import ApiRequest, ApiResponse, Handler, Routes
 from lab.cloud.paging import paged
 from lab.interfaces import Power
 
@@ -50,7 +50,7 @@ def check_name(name: str) -> None:
         raise unprocessable(f"Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -): {name!r}")
 
 
-def droplet_json(call: Call, row: sqlite3.Row) -> dict[str, Any]:
+def droplet_json(call: ApiRequest, row: sqlite3.Row) -> dict[str, Any]:
     """Render a droplet; outside a transaction, since it asks the host's process how it is."""
     with call.backend.store.transaction() as db:
         labels, locked = inventory.tags(db, row["id"]), busy(db, row)
@@ -82,7 +82,7 @@ def droplet_json(call: Call, row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def status(call: Call, row: sqlite3.Row) -> str:
+def status(call: ApiRequest, row: sqlite3.Row) -> str:
     """Say `new` until the host runs; after that what its process says, whatever was asked of it."""
     if row["state"] == "new":
         return "new"
@@ -97,7 +97,7 @@ def busy(db: sqlite3.Connection, row: sqlite3.Row) -> bool:
     return bool(row["deleting"] or db.execute(running, (row["id"],)).fetchone())
 
 
-def existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
+def existing(call: ApiRequest, db: sqlite3.Connection) -> sqlite3.Row:
     """Find the droplet the path names."""
     text = call.path["droplet"]
     row = inventory.droplet(db, int(text)) if text.isascii() and text.isdigit() else None
@@ -106,7 +106,7 @@ def existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
     return row
 
 
-def tagged(call: Call, db: sqlite3.Connection) -> list[sqlite3.Row]:
+def tagged(call: ApiRequest, db: sqlite3.Connection) -> list[sqlite3.Row]:
     """List the droplets with the tag the query names."""
     tag = call.query.get("tag_name")
     if not tag:
@@ -114,7 +114,7 @@ def tagged(call: Call, db: sqlite3.Connection) -> list[sqlite3.Row]:
     return inventory.droplets(db, "droplets.id IN (SELECT droplet FROM droplet_tags WHERE tag = ?)", tag)
 
 
-def _networks(call: Call, row: sqlite3.Row) -> list[dict[str, str]]:
+def _networks(call: ApiRequest, row: sqlite3.Row) -> list[dict[str, str]]:
     if row["state"] == "new":
         return []  # as on DigitalOcean: a droplet's addresses show once it runs
     vpc, network = IPv4Network(row["ip_range"]), call.backend.network
@@ -134,7 +134,7 @@ def _networks(call: Call, row: sqlite3.Row) -> list[dict[str, str]]:
     ]
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         if "tag_name" in call.query:
             rows = tagged(call, db)
@@ -147,13 +147,13 @@ def _list(call: Call) -> Answer:
     return paged(call, "droplets", rows, lambda row: droplet_json(call, row))
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         row = existing(call, db)
-    return Answer(body={"droplet": droplet_json(call, row)})
+    return ApiResponse(body={"droplet": droplet_json(call, row)})
 
 
-def _create(call: Call) -> Answer:
+def _create(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewDroplets)
     _check_scopes(call, new)
     if (new.name is None) == (new.names is None):
@@ -165,17 +165,17 @@ def _create(call: Call) -> Answer:
     call.backend.actions.start(*started.values())
     links = [{"id": action, "rel": "create", "href": f"{call.base}/v2/actions/{action}"} for action in started.values()]
     droplets = {"droplet": bodies[0]} if new.names is None else {"droplets": bodies}
-    return Answer(status=202, body={**droplets, "links": {"actions": links}})
+    return ApiResponse(status=202, body={**droplets, "links": {"actions": links}})
 
 
-def _check_scopes(call: Call, new: NewDroplets) -> None:
+def _check_scopes(call: ApiRequest, new: NewDroplets) -> None:
     """Hold what a droplet is made with to the token: tagging creates tags, keys and VPC are read."""
     asked = {"tag:create": new.tags, "ssh_key:read": new.ssh_keys, "vpc:read": new.vpc_uuid}
     if not all(call.allowed(scope) for scope, value in asked.items() if value):
         raise forbidden(NOT_AUTHORIZED)
 
 
-def _insert(call: Call, db: sqlite3.Connection, new: NewDroplets) -> list[sqlite3.Row]:
+def _insert(call: ApiRequest, db: sqlite3.Connection, new: NewDroplets) -> list[sqlite3.Row]:
     names = [new.name] if new.name is not None else new.names or []
     _check_names(call, db, names)
     _refuse_what_the_lab_lacks(new)
@@ -211,7 +211,7 @@ def _insert(call: Call, db: sqlite3.Connection, new: NewDroplets) -> list[sqlite
     return created
 
 
-def _check_names(call: Call, db: sqlite3.Connection, names: list[str]) -> None:
+def _check_names(call: ApiRequest, db: sqlite3.Connection, names: list[str]) -> None:
     if not 1 <= len(names) <= MOST_AT_ONCE:
         raise unprocessable(f"between 1 and {MOST_AT_ONCE} droplets can be created at once, not {len(names)}")
     for name in names:
@@ -233,7 +233,7 @@ def _refuse_what_the_lab_lacks(new: NewDroplets) -> None:
             raise unprocessable(f"the lab does not support {name}: leave it out")
 
 
-def _choices(call: Call, new: NewDroplets) -> tuple[str, offerings.Size, offerings.Image]:
+def _choices(call: ApiRequest, new: NewDroplets) -> tuple[str, offerings.Size, offerings.Image]:
     region = new.region or offerings.DEFAULT_REGION
     if region not in offerings.REGIONS:
         raise unprocessable(f"You specified an invalid region for Droplet creation: {region!r}")
@@ -249,7 +249,7 @@ def _choices(call: Call, new: NewDroplets) -> tuple[str, offerings.Size, offerin
     return region, size, image
 
 
-def _vpc(call: Call, db: sqlite3.Connection, vpc_uuid: str | None, region: str) -> sqlite3.Row:
+def _vpc(call: ApiRequest, db: sqlite3.Connection, vpc_uuid: str | None, region: str) -> sqlite3.Row:
     row = vpcs.find(db, vpc_uuid or vpcs.default(call, db, region))
     if row is None:
         raise unprocessable(f"You specified an invalid VPC for Droplet creation: there is no VPC {vpc_uuid!r}")
@@ -266,15 +266,15 @@ def _public_keys(db: sqlite3.Connection, references: list[str | int]) -> list[st
     return [row["public_key"] for row in found.values() if row]
 
 
-def _delete(call: Call) -> Answer:
+def _delete(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         droplet = existing(call, db)["id"]
     if not _destroy(call, droplet):
         raise not_found()
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def _destroy(call: Call, droplet: int) -> bool:
+def _destroy(call: ApiRequest, droplet: int) -> bool:
     """Remove a droplet, now or later; False where another call was quicker."""
     seconds = call.faults.droplet_deletion_seconds
     if not seconds:
@@ -283,16 +283,16 @@ def _destroy(call: Call, droplet: int) -> bool:
     return True
 
 
-def _delete_tagged(call: Call) -> Answer:
+def _delete_tagged(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         droplets = [row["id"] for row in tagged(call, db)]
     for droplet in droplets:
         _destroy(call, droplet)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
 def _nothing(key: str) -> Handler:
-    def handler(call: Call) -> Answer:
+    def handler(call: ApiRequest) -> ApiResponse:
         with call.backend.store.transaction() as db:
             existing(call, db)
         return paged(call, key, (), dict)

@@ -13,10 +13,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from lab.cloud import inventory
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.clock import now
 from lab.cloud.digitalocean import droplets, tags
 from lab.cloud.errors import conflict, not_found, unprocessable
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 from lab.cloud.paging import paged
 from lab.cloud.resolved_firewalls import ALL_PORTS, ports
 
@@ -179,7 +179,7 @@ def _find(db: sqlite3.Connection, firewall: str) -> sqlite3.Row:
     return row
 
 
-def _json(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+def _json(call: ApiRequest, db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     pending = call.backend.firewalls.pending(db, row["id"])
     return {
         "id": row["id"],
@@ -194,13 +194,13 @@ def _json(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any
     }
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         rows = db.execute("SELECT * FROM firewalls ORDER BY rowid").fetchall()
         return paged(call, "firewalls", rows, lambda row: _json(call, db, row))
 
 
-def _list_of_droplet(call: Call) -> Answer:
+def _list_of_droplet(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         droplet = droplets.existing(call, db)["id"]
         rows = db.execute(
@@ -212,16 +212,16 @@ def _list_of_droplet(call: Call) -> Answer:
         return paged(call, "firewalls", rows, lambda row: _json(call, db, row))
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
-        return Answer(body=_body(call, db, call.path["firewall"]))
+        return ApiResponse(body=_body(call, db, call.path["firewall"]))
 
 
-def _body(call: Call, db: sqlite3.Connection, firewall: str) -> dict[str, Any]:
+def _body(call: ApiRequest, db: sqlite3.Connection, firewall: str) -> dict[str, Any]:
     return {"firewall": _json(call, db, _find(db, firewall))}
 
 
-def _create(call: Call) -> Answer:
+def _create(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewFirewall)
     firewall = str(uuid.uuid4())
     with call.backend.store.transaction() as db:
@@ -231,7 +231,7 @@ def _create(call: Call) -> Answer:
     return _applied(call, firewall, 202)
 
 
-def _put(call: Call) -> Answer:
+def _put(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewFirewall)
     with call.backend.store.transaction() as db:
         firewall = _find(db, call.path["firewall"])["id"]
@@ -243,11 +243,11 @@ def _put(call: Call) -> Answer:
     return _applied(call, firewall, 200)
 
 
-def _applied(call: Call, firewall: str, status: int) -> Answer:
+def _applied(call: ApiRequest, firewall: str, status: int) -> ApiResponse:
     """Bring a changed firewall to the machines, and show how far that is."""
     call.backend.firewalls.apply()
     with call.backend.store.transaction() as db:
-        return Answer(status=status, body=_body(call, db, firewall))
+        return ApiResponse(status=status, body=_body(call, db, firewall))
 
 
 def _write(db: sqlite3.Connection, firewall: str, new: NewFirewall) -> None:
@@ -259,46 +259,46 @@ def _write(db: sqlite3.Connection, firewall: str, new: NewFirewall) -> None:
     _check(db, firewall)
 
 
-def _delete(call: Call) -> Answer:
+def _delete(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         db.execute("DELETE FROM firewalls WHERE id = ?", (_find(db, call.path["firewall"])["id"],))
     call.backend.firewalls.apply()
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def _part(change: Callable[[Call, sqlite3.Connection, sqlite3.Row], None]) -> Callable[[Call], Answer]:
+def _part(change: Callable[[ApiRequest, sqlite3.Connection, sqlite3.Row], None]) -> Callable[[ApiRequest], ApiResponse]:
     """Make a handler that changes a part of a firewall."""
 
-    def handler(call: Call) -> Answer:
+    def handler(call: ApiRequest) -> ApiResponse:
         with call.backend.store.transaction() as db:
             row = _find(db, call.path["firewall"])
             change(call, db, row)
             _check(db, row["id"])
         call.backend.firewalls.apply()
-        return Answer(status=204)
+        return ApiResponse(status=204)
 
     return handler
 
 
-def _add_tags(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+def _add_tags(call: ApiRequest, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     _assign(db, row["id"], call.parse(Tags).tags, [])
 
 
-def _remove_tags(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+def _remove_tags(call: ApiRequest, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     names = [(row["id"], name) for name in call.parse(Tags).tags]
     db.executemany("DELETE FROM firewall_tags WHERE firewall = ? AND tag = ?", names)
 
 
-def _add_droplets(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+def _add_droplets(call: ApiRequest, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     _assign(db, row["id"], [], call.parse(Droplets).droplet_ids)
 
 
-def _remove_droplets(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+def _remove_droplets(call: ApiRequest, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     ids = [(row["id"], droplet) for droplet in call.parse(Droplets).droplet_ids]
     db.executemany("DELETE FROM firewall_droplets WHERE firewall = ? AND droplet = ?", ids)
 
 
-def _add_rules(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+def _add_rules(call: ApiRequest, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     rules = call.parse(Rules)
     inbound, outbound = json.loads(row["inbound"]), json.loads(row["outbound"])
     inbound += [rule for rule in _inbound(db, rules) if rule not in inbound]
@@ -306,7 +306,7 @@ def _add_rules(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     _store_rules(db, row, inbound, outbound)
 
 
-def _remove_rules(call: Call, db: sqlite3.Connection, row: sqlite3.Row) -> None:
+def _remove_rules(call: ApiRequest, db: sqlite3.Connection, row: sqlite3.Row) -> None:
     rules = call.parse(Rules)
     inbound, outbound = json.loads(row["inbound"]), json.loads(row["outbound"])
     for kept, gone in ((inbound, _inbound(db, rules)), (outbound, _outbound(db, rules))):

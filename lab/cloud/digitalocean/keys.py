@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.errors import not_found, unprocessable
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 from lab.cloud.paging import paged
 
 TYPES = (
@@ -65,19 +65,19 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "fingerprint", "public_key", "name")}
 
 
-def _existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
+def _existing(call: ApiRequest, db: sqlite3.Connection) -> sqlite3.Row:
     row = find(db, call.path["key"])
     if row is None:
         raise not_found()
     return row
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         return paged(call, "ssh_keys", db.execute("SELECT * FROM ssh_keys ORDER BY id").fetchall(), _json)
 
 
-def _create(call: Call) -> Answer:
+def _create(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewKey)
     mark = fingerprint(new.public_key)
     with call.backend.store.transaction() as db:
@@ -89,26 +89,26 @@ def _create(call: Call) -> Answer:
         )
         row = find(db, mark)
         assert row
-        return Answer(status=201, body={"ssh_key": _json(row)})
+        return ApiResponse(status=201, body={"ssh_key": _json(row)})
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
-        return Answer(body={"ssh_key": _json(_existing(call, db))})
+        return ApiResponse(body={"ssh_key": _json(_existing(call, db))})
 
 
-def _rename(call: Call) -> Answer:
+def _rename(call: ApiRequest) -> ApiResponse:
     name = call.parse(KeyName).name
     with call.backend.store.transaction() as db:
         row = _existing(call, db)
         db.execute("UPDATE ssh_keys SET name = ? WHERE id = ?", (name, row["id"]))
-        return Answer(body={"ssh_key": _json(_existing(call, db))})
+        return ApiResponse(body={"ssh_key": _json(_existing(call, db))})
 
 
-def _delete(call: Call) -> Answer:
+def _delete(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         db.execute("DELETE FROM ssh_keys WHERE id = ?", (_existing(call, db)["id"],))
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
 ROUTES: Routes = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.errors import not_found, unprocessable
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 from lab.cloud.paging import paged
 from lab.faults import Faults
 
@@ -168,7 +168,7 @@ def image_json(image: Image) -> dict[str, Any]:
     }
 
 
-def _account(call: Call) -> Answer:
+def _account(call: ApiRequest) -> ApiResponse:
     account = {
         "droplet_limit": call.faults.droplet_limit,
         "floating_ip_limit": 0,
@@ -180,18 +180,18 @@ def _account(call: Call) -> Answer:
         "status_message": "",
         "team": {"uuid": "1ab00000000040008000000000000002", "name": "Lab"},
     }
-    return Answer(body={"account": account})
+    return ApiResponse(body={"account": account})
 
 
-def _regions(call: Call) -> Answer:
+def _regions(call: ApiRequest) -> ApiResponse:
     return paged(call, "regions", list(REGIONS), region_json)
 
 
-def _sizes(call: Call) -> Answer:
+def _sizes(call: ApiRequest) -> ApiResponse:
     return paged(call, "sizes", list(SIZES.values()), size_json)
 
 
-def _images(call: Call) -> Answer:
+def _images(call: ApiRequest) -> ApiResponse:
     # The lab's images are distributions, public, and carry no tags.
     none = (
         call.query.get("type", "distribution") != "distribution"
@@ -201,11 +201,11 @@ def _images(call: Call) -> Answer:
     return paged(call, "images", () if none else IMAGES, image_json)
 
 
-def _image(call: Call) -> Answer:
+def _image(call: ApiRequest) -> ApiResponse:
     image = find_image(call.path["image"])
     if image is None:
         raise not_found()
-    return Answer(body={"image": image_json(image)})
+    return ApiResponse(body={"image": image_json(image)})
 
 
 ROUTES: Routes = {

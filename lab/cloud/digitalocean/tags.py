@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from lab.cloud import inventory
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.errors import ApiError, not_found, unprocessable
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 from lab.cloud.paging import paged
 
 NAME = re.compile(r"[a-zA-Z0-9_\-:]{1,255}")
@@ -57,7 +57,7 @@ def missing(db: sqlite3.Connection, names: Iterable[str]) -> list[str]:
     return [name for name in names if not db.execute("SELECT 1 FROM tags WHERE name = ?", (name,)).fetchone()]
 
 
-def _json(call: Call, db: sqlite3.Connection, name: str) -> dict[str, Any]:
+def _json(call: ApiRequest, db: sqlite3.Connection, name: str) -> dict[str, Any]:
     rows = db.execute("SELECT droplet FROM droplet_tags WHERE tag = ? ORDER BY rowid", (name,)).fetchall()
     droplets: dict[str, Any] = {"count": len(rows)}
     if rows:
@@ -67,49 +67,49 @@ def _json(call: Call, db: sqlite3.Connection, name: str) -> dict[str, Any]:
     return {"name": name, "resources": {**droplets, "droplets": droplets, **others}}
 
 
-def _existing(call: Call, db: sqlite3.Connection) -> str:
+def _existing(call: ApiRequest, db: sqlite3.Connection) -> str:
     row = db.execute("SELECT name FROM tags WHERE name = ?", (call.path["tag"],)).fetchone()
     if row is None:
         raise not_found()
     return str(row["name"])
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         names = [row["name"] for row in db.execute("SELECT name FROM tags ORDER BY name")]
         return paged(call, "tags", names, lambda name: _json(call, db, name))
 
 
-def _create(call: Call) -> Answer:
+def _create(call: ApiRequest) -> ApiResponse:
     # Creating a tag that exists is not a error: the official plugin does so before it tags a droplet.
     with call.backend.store.transaction() as db:
         (name,) = ensure(db, [call.parse(NewTag).name])
-        return Answer(status=201, body={"tag": _json(call, db, name)})
+        return ApiResponse(status=201, body={"tag": _json(call, db, name)})
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
-        return Answer(body={"tag": _json(call, db, _existing(call, db))})
+        return ApiResponse(body={"tag": _json(call, db, _existing(call, db))})
 
 
-def _delete(call: Call) -> Answer:
+def _delete(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         name = _existing(call, db)
         carriers = [row["droplet"] for row in db.execute("SELECT droplet FROM droplet_tags WHERE tag = ?", (name,))]
         db.execute("DELETE FROM tags WHERE name = ?", (name,))
     _changed(call, carriers)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def _assign(call: Call) -> Answer:
+def _assign(call: ApiRequest) -> ApiResponse:
     return _change(call, "INSERT OR IGNORE INTO droplet_tags (droplet, tag) VALUES (?, ?)")
 
 
-def _unassign(call: Call) -> Answer:
+def _unassign(call: ApiRequest) -> ApiResponse:
     return _change(call, "DELETE FROM droplet_tags WHERE droplet = ? AND tag = ?")
 
 
-def _change(call: Call, statement: str) -> Answer:
+def _change(call: ApiRequest, statement: str) -> ApiResponse:
     resources = call.parse(Resources).resources
     with call.backend.store.transaction() as db:
         name = _existing(call, db)
@@ -117,7 +117,7 @@ def _change(call: Call, statement: str) -> Answer:
         for droplet in droplets:
             db.execute(statement, (droplet, name))
     _changed(call, droplets)
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
 def _droplet(db: sqlite3.Connection, resource: Resource) -> int:
@@ -129,7 +129,7 @@ def _droplet(db: sqlite3.Connection, resource: Resource) -> int:
     return int(row["id"])
 
 
-def _changed(call: Call, droplets: Iterable[int]) -> None:
+def _changed(call: ApiRequest, droplets: Iterable[int]) -> None:
     """Bring a change of tags to the firewalls, and to the hosts' metadata."""
     backend = call.backend
     backend.firewalls.apply()

@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 
 from lab.cloud import inventory
 from lab.cloud.addresses import checked_range, free_range
-from lab.cloud.calls import Answer, Call, Routes
 from lab.cloud.clock import now
 from lab.cloud.digitalocean.offerings import REGIONS
 from lab.cloud.errors import conflict, forbidden, not_found, unprocessable
+from lab.cloud.messages import ApiRequest, ApiResponse, Routes
 from lab.cloud.paging import paged
 
 NAME = re.compile(r"[a-zA-Z0-9.\-]+")
@@ -54,7 +54,7 @@ def find(db: sqlite3.Connection, vpc: str) -> sqlite3.Row | None:
     return row
 
 
-def default(call: Call, db: sqlite3.Connection, region: str) -> str:
+def default(call: ApiRequest, db: sqlite3.Connection, region: str) -> str:
     """Name the region's default VPC, where droplets go that name none; it is made when first needed."""
     _settle(call, db)
     return _default(db, region) or _make_default(db, region)
@@ -70,7 +70,7 @@ def _make_default(db: sqlite3.Connection, region: str) -> str:
     return _insert(db, f"default-{region}", "", region, network, is_default=True)
 
 
-def _settle(call: Call, db: sqlite3.Connection) -> None:
+def _settle(call: ApiRequest, db: sqlite3.Connection) -> None:
     """Give each region that the account has used its default VPC, and take the lab's own from those it has not."""
     faults = call.faults
     settled = {row["region"] for row in db.execute("SELECT region FROM vpcs WHERE is_default")}
@@ -89,7 +89,7 @@ def _settle(call: Call, db: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _account(call: Call) -> Iterator[sqlite3.Connection]:
+def _account(call: ApiRequest) -> Iterator[sqlite3.Connection]:
     """Open the account, with the default VPCs that it has."""
     with call.backend.store.transaction() as db:
         _settle(call, db)
@@ -124,7 +124,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _existing(call: Call, db: sqlite3.Connection) -> sqlite3.Row:
+def _existing(call: ApiRequest, db: sqlite3.Connection) -> sqlite3.Row:
     row = find(db, call.path["vpc"])
     if row is None:
         raise not_found()
@@ -138,12 +138,12 @@ def _check_name(db: sqlite3.Connection, name: str, own: str = "") -> None:
         raise unprocessable(f"name {name!r} is taken: a VPC of that name exists already")
 
 
-def _list(call: Call) -> Answer:
+def _list(call: ApiRequest) -> ApiResponse:
     with _account(call) as db:
         return paged(call, "vpcs", db.execute("SELECT * FROM vpcs ORDER BY rowid").fetchall(), _json)
 
 
-def _create(call: Call) -> Answer:
+def _create(call: ApiRequest) -> ApiResponse:
     new = call.parse(NewVpc)
     with _account(call) as db:
         _check_name(db, new.name)
@@ -157,23 +157,23 @@ def _create(call: Call) -> Answer:
         vpc = _insert(db, new.name, new.description, new.region, network, is_default=_default(db, new.region) is None)
         row = find(db, vpc)
         assert row
-        return Answer(status=201, body={"vpc": _json(row)})
+        return ApiResponse(status=201, body={"vpc": _json(row)})
 
 
-def _get(call: Call) -> Answer:
+def _get(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
-        return Answer(body={"vpc": _json(_existing(call, db))})
+        return ApiResponse(body={"vpc": _json(_existing(call, db))})
 
 
-def _put(call: Call) -> Answer:
+def _put(call: ApiRequest) -> ApiResponse:
     return _update(call, call.parse(ChangedVpc))
 
 
-def _patch(call: Call) -> Answer:
+def _patch(call: ApiRequest) -> ApiResponse:
     return _update(call, call.parse(PatchedVpc))
 
 
-def _update(call: Call, change: ChangedVpc | PatchedVpc) -> Answer:
+def _update(call: ApiRequest, change: ChangedVpc | PatchedVpc) -> ApiResponse:
     with call.backend.store.transaction() as db:
         row = _existing(call, db)
         if change.name is not None:
@@ -185,10 +185,10 @@ def _update(call: Call, change: ChangedVpc | PatchedVpc) -> Answer:
             raise unprocessable("a default VPC cannot be unset: make another one of its region the default")
         if change.default:
             db.execute("UPDATE vpcs SET is_default = (id = ?) WHERE region = ?", (row["id"], row["region"]))
-        return Answer(body={"vpc": _json(_existing(call, db))})
+        return ApiResponse(body={"vpc": _json(_existing(call, db))})
 
 
-def _delete(call: Call) -> Answer:
+def _delete(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         row = _existing(call, db)
         if row["is_default"]:
@@ -197,10 +197,10 @@ def _delete(call: Call) -> Answer:
             raise conflict("Can not delete VPC with members")
         db.execute("DELETE FROM vpcs WHERE id = ?", (row["id"],))
         db.execute("DELETE FROM address_pools WHERE name = ?", (row["id"],))
-    return Answer(status=204)
+    return ApiResponse(status=204)
 
 
-def _members(call: Call) -> Answer:
+def _members(call: ApiRequest) -> ApiResponse:
     with call.backend.store.transaction() as db:
         row = _existing(call, db)
         droplets = call.query.get("resource_type", "droplet") == "droplet"

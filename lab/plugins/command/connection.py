@@ -140,6 +140,8 @@ class Connection:
         writer.close()
 
     async def _dial_once(self, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
+        keys = [_private_key(self.private_key, self.private_key_password)] if self.private_key else None
+        known_hosts = ([_host_key(self.host_key)], [], []) if self.host_key else None
         return await asyncssh.connect(
             self.host,
             self.port,
@@ -148,8 +150,8 @@ class Connection:
             config=None,  # what stands in the operator's ~/.ssh is not part of the program
             username=self.user,
             password=self.password,
-            client_keys=[_private_key(self.private_key, self.private_key_password)] if self.private_key else None,
-            known_hosts=([_host_key(self.host_key)], [], []) if self.host_key else None,
+            client_keys=keys,
+            known_hosts=known_hosts,
             agent_path=self.agent_socket,
             kex_algs="^curve25519-sha256",
             compression_algs=None,

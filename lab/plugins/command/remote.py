@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from lab.plugins.bridge import Wrapped
 from lab.plugins.command.worker import Worker
 from lab.plugins.diff import Differences
-from lab.plugins.resource import Call, Resource, State
+from lab.plugins.resource import Call, PluginError, Resource, State
 from lab.plugins.schema import Field, Fields, Kind
 from lab.plugins.values import Properties
 
@@ -29,6 +29,12 @@ ENDPOINT = {
     "dialErrorLimit": Field(kind=Kind.INTEGER, default=10),
     "perDialTimeout": Field(kind=Kind.INTEGER, default=15),
 }
+
+NOT_ACCEPTED: Final = (
+    "Unable to set '{}'. This only works if your SSH server is configured to accept these variables via AcceptEnv. "
+    "Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command itself "
+    "with the variables in the form 'VAR=value command'"
+)
 
 
 class RemoteCommand(Resource):
@@ -78,13 +84,17 @@ class RemoteCommand(Resource):
             return before
         from lab.plugins.command.session import Job
 
+        # Droplets and lab hosts accept only the locale's variables (AcceptEnv in Debian's sshd_config).
+        # The official plugin fails at any other of `environment`, and warns of the last output's.
+        for name in inputs.get("environment") or ():
+            raise PluginError(NOT_ACCEPTED.format(name))
+        if inputs.get("addPreviousOutputInEnv", True):
+            for name in [name for name, text in before.items() if text]:
+                call.warn(NOT_ACCEPTED.format(f"PULUMI_COMMAND_{name.upper()}"))
         logging = inputs.get("logging") or "stdoutAndStderr"
-        hints = {f"PULUMI_COMMAND_{name.upper()}": text for name, text in before.items() if text}
         job = Job(
             command=command,
             stdin=inputs.get("stdin") or "",
-            environment=inputs.get("environment") or {},
-            hints=hints if inputs.get("addPreviousOutputInEnv", True) else {},
             show_stdout=logging in ("stdout", "stdoutAndStderr"),
             show_stderr=logging in ("stderr", "stdoutAndStderr"),
         )
@@ -99,4 +109,4 @@ async def _dial_and_run(connection: Properties, job: Job, call: Call) -> Output:
 
     dialling = Dialling(cancelled=call.cancelled, timeout=call.timeout, status=call.status)
     async with Connection.of(connection).open(dialling) as ssh:
-        return await run(ssh, job, status=call.status, warn=call.warn)
+        return await run(ssh, job, status=call.status)

@@ -1,19 +1,15 @@
-"""One command on a host: its input and environment, its output line by line, and its end."""
+"""One command on a host: its input, its output line by line, and its end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 import asyncssh
-from asyncssh.channel import SSHClientChannel
-from asyncssh.connection import SSHClientConnection
-from asyncssh.constants import EXTENDED_DATA_STDERR
-from asyncssh.packet import String
 
 from lab.plugins.resource import PluginError
 
@@ -26,12 +22,6 @@ LONGEST_LINE: Final = 64 * 1024
 """Bytes. The official plugin reads what it shows with Go's bufio.Scanner, which gives up at a longer line; nobody takes
 the output from there on, and the command never comes to its end. So it is here: what runs in the lab must cut lines."""
 
-NOT_ACCEPTED: Final = (
-    "Unable to set '{}'. This only works if your SSH server is configured to accept these variables via AcceptEnv. "
-    "Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command itself "
-    "with the variables in the form 'VAR=value command'"
-)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
@@ -39,10 +29,6 @@ class Job:
 
     command: str
     stdin: str = field(default="", repr=False)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that the host must accept."""
-    hints: Mapping[str, str] = field(default_factory=dict)
-    """Variables that the host may refuse, with a warning."""
     show_stdout: bool = True
     show_stderr: bool = True
 
@@ -55,12 +41,14 @@ class Output:
     stderr: str
 
 
-async def run(connection: SSHClientConnection, job: Job, *, status: Log, warn: Log) -> Output:
+async def run(connection: asyncssh.SSHClientConnection, job: Job, *, status: Log) -> Output:
     """Run one command to its end; another exit status than 0 is an error that shows the command and its output."""
-    channel = _Channel(connection, job, warn)
     session = _Session(job, status)
+    channel: asyncssh.SSHClientChannel[bytes] | None = None
     try:
-        await channel.start(session)
+        channel, _ = await connection.create_session(
+            lambda: session, job.command, encoding=None, window=WINDOW, max_pktsize=PACKET
+        )
         with suppress(BrokenPipeError):  # a command may end before it has read its input
             channel.write(job.stdin.encode())
             channel.write_eof()
@@ -71,7 +59,8 @@ async def run(connection: SSHClientConnection, job: Job, *, status: Log, warn: L
     except asyncssh.Error as error:
         raise PluginError(f"{error.reason}: {session.report(job.command)}") from None
     except asyncio.CancelledError:
-        channel.terminate()
+        if channel is not None:
+            channel.terminate()
         raise
     if session.ending:
         raise PluginError(f"{session.ending}: {session.report(job.command)}")
@@ -80,34 +69,6 @@ async def run(connection: SSHClientConnection, job: Job, *, status: Log, warn: L
 
 def _text(data: bytearray) -> str:
     return data.decode(errors="replace").removesuffix("\n")
-
-
-class _Channel(SSHClientChannel[bytes]):
-    """A session's channel that asks for the environment before the command, and hears whether it was accepted."""
-
-    def __init__(self, connection: SSHClientConnection, job: Job, warn: Log) -> None:
-        super().__init__(connection, asyncio.get_running_loop(), "strict", None, "strict", WINDOW, PACKET)
-        self._job = job
-        self._warn = warn
-
-    async def start(self, session: _Session) -> None:
-        """Open the channel and start the command."""
-        no = False
-        await self.create(lambda: session, self._job.command, None, {}, no, None, None, {}, no, None, None, no, no)
-
-    async def _make_request(self, request: bytes, *args: bytes) -> bool | None:
-        if request == b"exec":
-            for name, value in self._job.environment.items():
-                if not await self._set(name, value):
-                    self.abort()
-                    raise PluginError(NOT_ACCEPTED.format(name))
-            for name, value in self._job.hints.items():
-                if not await self._set(name, value):
-                    self._warn(NOT_ACCEPTED.format(name))
-        return await super()._make_request(request, *args)
-
-    async def _set(self, name: str, value: str) -> bool | None:
-        return await super()._make_request(b"env", String(name), String(value))
 
 
 class _Session(asyncssh.SSHClientSession[bytes]):
@@ -128,7 +89,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         return f"running {json.dumps(command, ensure_ascii=False)}:\n{self.both.decode(errors='replace')}"
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        is_error = datatype == EXTENDED_DATA_STDERR
+        is_error = datatype == asyncssh.EXTENDED_DATA_STDERR
         (self.stderr if is_error else self.stdout).extend(data)
         self.both.extend(data)
         if self._shown[is_error] and not self.stuck:

@@ -31,20 +31,24 @@ class Worker:
             raise CancelledError("cut off before it was done") from None
 
     def close(self) -> None:
-        """End all that is running."""
+        """End all that is running, and the thread."""
         with self._lock:
-            if self._loop:
-                self._loop.call_soon_threadsafe(self._cancel_tasks)
+            loop, self._loop = self._loop, None
+        if loop:
+            asyncio.run_coroutine_threadsafe(self._end(), loop)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="ssh", daemon=True).start()
+            threading.Thread(target=_serve, args=(self._loop,), name="ssh", daemon=True).start()
         return self._loop
 
-    def _cancel_tasks(self) -> None:
-        for task in self._tasks:
+    async def _end(self) -> None:
+        tasks = [*self._tasks]
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        asyncio.get_running_loop().stop()
 
     async def _kept(self, work: Coroutine[object, object, T]) -> T:
         task = asyncio.current_task()
@@ -54,3 +58,10 @@ class Worker:
             return await work
         finally:
             self._tasks.discard(task)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()

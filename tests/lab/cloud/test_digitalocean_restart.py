@@ -44,12 +44,12 @@ def test_all_of_the_account_survives(server: Server, tmp_path: Path) -> None:
         with service.cloudflare() as cloudflare:
             zone = cloudflare.get("/zones").json()["result"][0]["id"]
             cloudflare.post(f"/zones/{zone}/dns_records", json={"name": "a", "type": "A", "content": "198.19.0.10"})
-        before, tokens, walls = everything(service), service.cloud.tokens, dict(machines.firewalls)
+        before, tokens, firewalls = everything(service), service.cloud.tokens, dict(machines.firewalls)
     machines.firewalls.clear()
     with server.serving(tmp_path, machines) as service:
         assert service.cloud.tokens == tokens
         assert everything(service) == before
-        assert machines.firewalls == walls  # in force before the first call is answered
+        assert machines.firewalls == firewalls  # in force before the first call is answered
 
 
 def test_the_daemon_is_told_which_machines_should_run(server: Server, tmp_path: Path) -> None:

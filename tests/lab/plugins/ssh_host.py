@@ -64,6 +64,7 @@ class Host:
             asyncio.run_coroutine_threadsafe(close(), loop).result(10)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(10)
+            loop.close()
 
         return stop
 

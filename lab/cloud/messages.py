@@ -1,4 +1,4 @@
-"""One API call as a handler sees it: a handler takes a `Call`, gives an `Answer`, and knows nothing of HTTP."""
+"""One API call as a handler sees it: it takes an `ApiRequest`, gives an `ApiResponse`, and knows no HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class ApiRequest:
     """A request with a valid token, routed."""
 
     backend: Backend
@@ -55,13 +55,13 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class ApiResponse:
     """Status and JSON body; no body at all where `body` is None."""
 
     status: int = 200
     body: Mapping[str, Any] | None = None
 
 
-Handler = Callable[[Call], Answer]
+Handler = Callable[[ApiRequest], ApiResponse]
 Routes = Mapping[tuple[str, str], Handler]
 """(method, path template) → handler."""

@@ -11,9 +11,9 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from lab.cloud import cloudflare, digitalocean
-from lab.cloud.calls import Answer, Routes
 from lab.cloud.cloudflare.envelope import failure
 from lab.cloud.errors import ApiError, CloudflareError, MalformedBodyError
+from lab.cloud.messages import ApiResponse, Routes
 from lab.cloud.rate_limit import RateLimit, Throttle
 from lab.cloud.tokens import Grants, bearer
 from lab.faults import Switches
@@ -30,7 +30,7 @@ def _everything(_scope: str) -> bool:
 class Admission:
     """Result of the checks before a call is routed."""
 
-    refusal: Answer | None = None
+    refusal: ApiResponse | None = None
     """Reason for a refusal."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers of its answer in any case."""
@@ -38,7 +38,7 @@ class Admission:
     """True if its token has a scope."""
 
 
-class Family(Protocol):
+class ApiDialect(Protocol):
     """One of the two APIs."""
 
     prefix: str
@@ -50,13 +50,13 @@ class Family(Protocol):
     def scopes(self, method: str, path: str) -> Collection[str]:
         """Name the scopes that a route asks for, by its template."""
 
-    def forbidden(self, request_id: str) -> Answer:
+    def forbidden(self, request_id: str) -> ApiResponse:
         """Answer a call whose token lacks a scope."""
 
-    def refuse(self, error: Exception, request_id: str) -> Answer:
+    def refuse(self, error: Exception, request_id: str) -> ApiResponse:
         """Put a failure into this API's words."""
 
-    def stray(self, status: int, path: str, request_id: str) -> Answer:
+    def unmatched(self, status: int, path: str, request_id: str) -> ApiResponse:
         """Answer a call to a path (404) or with a method (405) that this API does not have."""
 
 
@@ -93,16 +93,16 @@ class DigitalOcean:
         """Name a route's scopes, as the published description has them."""
         return digitalocean.scopes.needed(method, path)
 
-    def forbidden(self, request_id: str) -> Answer:
+    def forbidden(self, request_id: str) -> ApiResponse:
         """Answer a call whose token lacks a scope."""
         return _error(403, "forbidden", digitalocean.scopes.NOT_AUTHORIZED, request_id)
 
-    def refuse(self, error: Exception, request_id: str) -> Answer:
+    def refuse(self, error: Exception, request_id: str) -> ApiResponse:
         """Put a failure into DigitalOcean's words."""
         match error:
             case ApiError():
                 answer = _error(error.status, error.kind, str(error), request_id)
-                return Answer(status=answer.status, body={**(answer.body or {}), **error.extra})
+                return ApiResponse(status=answer.status, body={**(answer.body or {}), **error.extra})
             case MalformedBodyError():
                 return _error(400, "bad_request", str(error), request_id)
             case ValidationError():
@@ -113,7 +113,7 @@ class DigitalOcean:
         LOG.error("unexpected", exc_info=error)
         return _error(500, "server_error", "Unexpected server-side error: see the lab's log", request_id)
 
-    def stray(self, status: int, path: str, request_id: str) -> Answer:
+    def unmatched(self, status: int, path: str, request_id: str) -> ApiResponse:
         """Answer what there is no route for."""
         if status == 405:
             return _error(405, "method_not_allowed", f"{path} does not take this method", request_id)
@@ -156,12 +156,12 @@ class Cloudflare:
             return ()
         return (cloudflare.READ_RECORDS,) if method == "GET" else (cloudflare.EDIT_RECORDS,)
 
-    def forbidden(self, request_id: str) -> Answer:
+    def forbidden(self, request_id: str) -> ApiResponse:
         """Answer a call whose token lacks a permission."""
         del request_id
         return failure(403, 10000, "Authentication error")
 
-    def refuse(self, error: Exception, request_id: str) -> Answer:
+    def refuse(self, error: Exception, request_id: str) -> ApiResponse:
         """Put a failure into Cloudflare's words."""
         del request_id
         match error:
@@ -174,7 +174,7 @@ class Cloudflare:
         LOG.error("unexpected", exc_info=error)
         return failure(500, 7500, "Unexpected server-side error: see the lab's log")
 
-    def stray(self, status: int, path: str, request_id: str) -> Answer:
+    def unmatched(self, status: int, path: str, request_id: str) -> ApiResponse:
         """Answer what there is no route for."""
         del request_id
         if status == 405:
@@ -182,8 +182,8 @@ class Cloudflare:
         return failure(404, 7000, f"No route for that URI: {path}")
 
 
-def _error(status: int, kind: str, message: str, request_id: str) -> Answer:
-    return Answer(status=status, body={"id": kind, "message": message, "request_id": request_id})
+def _error(status: int, kind: str, message: str, request_id: str) -> ApiResponse:
+    return ApiResponse(status=status, body={"id": kind, "message": message, "request_id": request_id})
 
 
 def _fields(error: ValidationError) -> str:
