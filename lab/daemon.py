@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from lab import cloud, faults, instances, mirror
 from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, PACKAGES_PORT, LabConfig
-from lab.hosts import cleanup, commands, dns, inotify, metadata, network, operator, packages, requirements
+from lab.hosts import cleanup, commands, inotify, metadata, name_server, network, operator, packages, requirements
 from lab.hosts.nspawn import LocalMachines
 from lab.interfaces import Machine, MachineError, Power
 
@@ -68,9 +68,9 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
     try:
         machines.set_firewalls(account.resolved_firewalls())
         adopt(machines, account.machines_wanted(), say)
-        resolver = dns.Resolver(
+        resolver = name_server.Resolver(
             account.records,
-            lambda: dns.machine_resolvers(config.services),
+            lambda: name_server.machine_resolvers(config.services),
             lambda: account.backend.switches.now().nxdomain_seconds,
         )
         with ExitStack() as services:
@@ -85,7 +85,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
             )
             names.close()
             inner = network.listener(config.router_namespace, network.METADATA, 80)
-            services.enter_context(dns.NameServer(resolver, config.services, DNS_PORT))
+            services.enter_context(name_server.NameServer(resolver, config.services, DNS_PORT))
             services.enter_context(WebServer(metadata.app(config, machines.known), inner, "metadata"))
             services.enter_context(WebServer(mirror.app(config.mirror, registries), releases, "mirror"))
             services.enter_context(WebServer(packages.app(config.rootfs_dir), archive, "package archive"))

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dnslib
+import dns.exception
+import dns.message
+import dns.rcode
 
 from launcher.access import HostOutput
 from launcher.errors import LauncherError
@@ -22,12 +24,12 @@ from model.services import kubelet
 KUBELETS = frozenset({"kube-master", "kube-node"})
 """Roles of the hosts that are Kubernetes nodes."""
 
-QUESTION = dnslib.DNSRecord.question(f"kubernetes.default.svc.{CLUSTER_DOMAIN}")
+QUESTION = dns.message.make_query(f"kubernetes.default.svc.{CLUSTER_DOMAIN}", "A")
 """Every cluster has this service."""
 
 DNS_PROBE = rf"""
 server=$(sed -n '/^clusterDNS:/{{n;s/^[ "-]*//;s/".*//;p}}' {kubelet.CONFIGURATION} 2>/dev/null)
-answer=$(exec 3<>"/dev/udp/$server/53" && printf %s {base64.b64encode(QUESTION.pack()).decode()} | base64 -d >&3 &&
+answer=$(exec 3<>"/dev/udp/$server/53" && printf %s {base64.b64encode(QUESTION.to_wire()).decode()} | base64 -d >&3 &&
   timeout 4 dd bs=512 count=1 <&3 2>/dev/null | base64 -w 0) 2>/dev/null
 echo "cluster-dns ${{answer:--}}"
 """
@@ -87,11 +89,11 @@ def parse_dns(output: str) -> str | None:
                 return "no answer"
             case ["cluster-dns", answer]:
                 try:
-                    record = dnslib.DNSRecord.parse(base64.b64decode(answer, validate=True))
-                except (dnslib.DNSError, binascii.Error):
+                    record = dns.message.from_wire(base64.b64decode(answer, validate=True))
+                except (dns.exception.DNSException, binascii.Error):
                     return "no DNS answer"
-                code = str(dnslib.RCODE.get(record.header.rcode))
-                return "" if record.rr else "an empty answer" if code == "NOERROR" else code
+                code = dns.rcode.to_text(record.rcode())
+                return "" if record.answer else "an empty answer" if code == "NOERROR" else code
     return None
 
 

@@ -22,7 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import dnslib
+import dns.message
+import dns.query
 import httpx
 import yaml
 
@@ -205,9 +206,8 @@ class Cluster:
 
 def resolve(name: str) -> list[str]:
     """The addresses that the lab's name server gives for a name."""
-    question = dnslib.DNSRecord.question(name)
-    answer = dnslib.DNSRecord.parse(question.send(SERVICES, 53, timeout=5))
-    return [str(record.rdata) for record in answer.rr]
+    answer = dns.query.udp(dns.message.make_query(name, "A"), SERVICES, timeout=5)
+    return [str(data) for records in answer.answer for data in records]
 
 
 class Api:

@@ -13,7 +13,7 @@ import pytest
 
 from lab.config import PACKAGES_PORT
 from lab.daemon import WebServer
-from lab.hosts import dns, metadata, network, packages
+from lab.hosts import metadata, name_server, network, packages
 from lab.hosts.cgroups import Group
 from lab.interfaces import Machine
 from model import paths, ports
@@ -46,7 +46,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         archive = socket.create_server((str(config.services), PACKAGES_PORT))
         inner = network.listener(config.router_namespace, network.METADATA, 80)
         with (
-            dns.NameServer(dns.Resolver(Zone(), tuple, lambda: 0), config.services, 53),
+            name_server.NameServer(name_server.Resolver(Zone(), tuple, lambda: 0), config.services, 53),
             WebServer(packages.app(config.rootfs_dir), archive, "package archive"),
             WebServer(metadata.app(config, bench.machines.known), inner, "metadata"),
         ):

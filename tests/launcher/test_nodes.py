@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dnslib
+import dns.message
+import dns.rcode
+import dns.rrset
 import pytest
 
 from launcher import nodes
@@ -39,7 +41,7 @@ def pod(on: str, phase: str = "Running") -> dict[str, Any]:
     return {"kind": "Pod", "spec": {"nodeName": f"{on}.{DOMAIN}"} if on else {}, "status": {"phase": phase}}
 
 
-def dns(ready: int) -> dict[str, Any]:
+def coredns(ready: int) -> dict[str, Any]:
     metadata = {"namespace": "kube-system", "name": "coredns"}
     return {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": 2}, "status": {"readyReplicas": ready}}
 
@@ -50,7 +52,7 @@ PODS = [pod("k8s-node-0"), pod("k8s-node-0"), pod("k8s-node-0", "Pending"), pod(
 
 
 def test_ready_nodes_with_a_complete_name_service_are_well() -> None:
-    found = nodes.read([MASTER, NODE, *PODS, dns(2)], HOSTS)
+    found = nodes.read([MASTER, NODE, *PODS, coredns(2)], HOSTS)
     assert found.well
     master, worker = found.nodes
     assert (master.host, master.state, master.roles, master.version) == (
@@ -61,7 +63,7 @@ def test_ready_nodes_with_a_complete_name_service_are_well() -> None:
 
 
 def test_a_host_that_is_no_node_is_missed() -> None:
-    found = nodes.read([MASTER, dns(2)], HOSTS)
+    found = nodes.read([MASTER, coredns(2)], HOSTS)
     assert [(entry.host, entry.state) for entry in found.nodes] == [
         ("k8s-master-0", "Ready"),
         ("k8s-node-0", "not registered"),
@@ -70,7 +72,7 @@ def test_a_host_that_is_no_node_is_missed() -> None:
 
 
 def test_a_node_that_is_no_host_is_told_with_what_to_do() -> None:
-    found = nodes.read([MASTER, NODE, node("k8s-node-1", "node"), dns(2)], HOSTS)
+    found = nodes.read([MASTER, NODE, node("k8s-node-1", "node"), coredns(2)], HOSTS)
     assert (found.nodes[-1].name, found.nodes[-1].host) == (f"k8s-node-1.{DOMAIN}", "")
     assert "kubectl delete node" in found.nodes[-1].state
     assert not found.well
@@ -89,18 +91,18 @@ def test_a_node_that_is_no_host_is_told_with_what_to_do() -> None:
     ],
 )
 def test_what_is_amiss_with_a_node_is_said(conditions: list[dict[str, str]], state: str) -> None:
-    found = nodes.read([MASTER, node("k8s-node-0", "node", *conditions), dns(2)], HOSTS)
+    found = nodes.read([MASTER, node("k8s-node-0", "node", *conditions), coredns(2)], HOSTS)
     assert found.nodes[-1].state == state
     assert not found.well
 
 
 def test_a_cordoned_node_is_the_operators_wish() -> None:
-    found = nodes.read([MASTER, node("k8s-node-0", "node", unschedulable=True), dns(2)], HOSTS)
+    found = nodes.read([MASTER, node("k8s-node-0", "node", unschedulable=True), coredns(2)], HOSTS)
     assert found.nodes[-1].state == "Ready, cordoned"
     assert found.well
 
 
-@pytest.mark.parametrize(("objects", "well"), [([dns(1)], False), ([], False), ([dns(3)], True)])
+@pytest.mark.parametrize(("objects", "well"), [([coredns(1)], False), ([], False), ([coredns(3)], True)])
 def test_the_name_service_has_all_its_replicas(objects: list[dict[str, Any]], well: Any) -> None:
     assert nodes.read([MASTER, NODE, *objects], HOSTS).well is well
 
@@ -112,12 +114,16 @@ def test_what_the_api_answers_instead_is_handed_on(tmp_path: Path) -> None:
     assert not found.well
 
 
+def reply(query: dns.message.Message, rcode: str, *addresses: str) -> bytes:
+    made = dns.message.make_response(query)
+    made.set_rcode(dns.rcode.from_text(rcode))
+    if addresses:
+        made.answer.append(dns.rrset.from_text(query.question[0].name, 5, "IN", "A", *addresses))
+    return made.to_wire()
+
+
 def answer(rcode: str = "NOERROR", *addresses: str) -> str:
-    reply = nodes.QUESTION.reply()
-    reply.header.rcode = getattr(dnslib.RCODE, rcode)
-    for address in addresses:
-        reply.add_answer(dnslib.RR(reply.q.qname, rdata=dnslib.A(address)))
-    return base64.b64encode(reply.pack()).decode()
+    return base64.b64encode(reply(nodes.QUESTION, rcode, *addresses)).decode()
 
 
 @pytest.mark.parametrize(
@@ -146,9 +152,7 @@ def server() -> Iterator[tuple[socket.socket, threading.Thread]]:
 
         def serve() -> None:
             asked, client = listening.recvfrom(512)
-            reply = dnslib.DNSRecord.parse(asked).reply()
-            reply.add_answer(dnslib.RR(reply.q.qname, rdata=dnslib.A("10.32.0.1")))
-            listening.sendto(reply.pack(), client)
+            listening.sendto(reply(dns.message.from_wire(asked), "NOERROR", "10.32.0.1"), client)
 
         thread = threading.Thread(target=serve)
         thread.start()

@@ -141,7 +141,7 @@ class Connection:
 
     async def _dial_once(self, tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHClientConnection:
         keys = [_private_key(self.private_key, self.private_key_password)] if self.private_key else None
-        known_hosts = ([_host_key(self.host_key)], [], []) if self.host_key else None
+        trusted: list[asyncssh.SSHKey] = [_host_key(self.host_key)] if self.host_key else []
         return await asyncssh.connect(
             self.host,
             self.port,
@@ -151,7 +151,7 @@ class Connection:
             username=self.user,
             password=self.password,
             client_keys=keys,
-            known_hosts=known_hosts,
+            known_hosts=(trusted, [], []) if trusted else None,
             agent_path=self.agent_socket,
             kex_algs="^curve25519-sha256",
             compression_algs=None,

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
-import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Protocol, Self
 
-from dnslib import QTYPE, RCODE, RR, SOA, A, DNSRecord
-from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer
+import dns.exception
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
 
 from lab.interfaces import Records
 
@@ -23,6 +30,8 @@ TTL = 1
 FORWARD_SECONDS = 2.0
 UPSTREAM_PORT = 53
 _FORWARDS_AT_ONCE = 32
+_IDLE_SECONDS = 30.0
+"""A TCP connection without a query is closed after these."""
 _LONGEST = 65535
 _log = logging.getLogger(__name__)
 
@@ -37,7 +46,14 @@ def machine_resolvers(own: IPv4Address, path: Path = Path("/etc/resolv.conf")) -
     return tuple(server for server in servers if server != str(own))[:3]
 
 
-class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
+class Answering(Protocol):
+    """Something that answers queries."""
+
+    def answer(self, query: dns.message.Message, *, tcp: bool) -> dns.message.Message:
+        """Answer a query that came over UDP or TCP."""
+
+
+class Resolver:
     """Answers one query: with authority below the zones, by asking on elsewhere."""
 
     def __init__(
@@ -52,50 +68,46 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
         self._absence = _Absence(absence)
         self._forwards = threading.BoundedSemaphore(_FORWARDS_AT_ONCE)
 
-    def resolve(self, request: DNSRecord, handler: DNSHandler | None) -> DNSRecord:
+    def answer(self, query: dns.message.Message, *, tcp: bool) -> dns.message.Message:
         """Answer a query; whatever goes wrong is SERVFAIL to the one who asked."""
         try:
-            return self._resolve(request, tcp=handler is not None and handler.protocol == "tcp")
+            return self._answer(query, tcp=tcp)
         except Exception:  # noqa: BLE001 - a resolver that raises leaves the asker waiting
             _log.exception("a query was not answered")
-            return _failure(request)
+            return _failure(query)
 
-    def _resolve(self, request: DNSRecord, *, tcp: bool) -> DNSRecord:
-        name = str(request.q.qname).rstrip(".").lower()
+    def _answer(self, query: dns.message.Message, *, tcp: bool) -> dns.message.Message:
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True).lower()
         zone = next((zone for zone in self._records.zones() if name == zone or name.endswith(f".{zone}")), None)
         if zone is None:
-            return self._forward(request, tcp=tcp)
-        reply = request.reply()
-        reply.header.aa = 1
-        reply.header.ra = 1
+            return self._forward(query, tcp=tcp)
+        reply = dns.message.make_response(query, recursion_available=True)
+        reply.flags |= dns.flags.AA
         absent = self._absence.left(name)
         addresses = None if absent else self._records.addresses(name)
-        if addresses and request.q.qtype in (QTYPE.A, QTYPE.ANY):
-            for address in addresses:
-                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(str(address)), ttl=TTL))
+        if addresses and question.rdtype in (dns.rdatatype.A, dns.rdatatype.ANY):
+            reply.answer.append(dns.rrset.from_text(question.name, TTL, "IN", "A", *map(str, addresses)))
             return reply
         kept = TTL
         if addresses is None and name != zone:
-            reply.header.rcode = RCODE.NXDOMAIN
+            reply.set_rcode(dns.rcode.NXDOMAIN)
             kept = max(TTL, round(absent or self._absence.begins(name)))
-        reply.add_auth(
-            RR(zone, QTYPE.SOA, rdata=SOA(f"ns.{zone}", f"hostmaster.{zone}", (1, 60, 60, 60, kept)), ttl=kept)
-        )
+        soa = f"ns.{zone}. hostmaster.{zone}. 1 60 60 60 {kept}"
+        reply.authority.append(dns.rrset.from_text(f"{zone}.", kept, "IN", "SOA", soa))
         return reply
 
-    def _forward(self, request: DNSRecord, *, tcp: bool) -> DNSRecord:
+    def _forward(self, query: dns.message.Message, *, tcp: bool) -> dns.message.Message:
         if not self._forwards.acquire(blocking=False):
-            return _failure(request)
+            return _failure(query)
+        ask = dns.query.tcp if tcp else dns.query.udp
         try:
             for server in self._upstream():
                 try:
-                    reply = DNSRecord.parse(_ask(server, request.pack(), tcp=tcp))
-                except (OSError, ValueError) as error:
-                    _log.info("resolver %s did not answer: %s", server, error)
-                    continue
-                if reply.header.id == request.header.id:
-                    return reply
-            return _failure(request)
+                    return ask(query, server, timeout=FORWARD_SECONDS, port=UPSTREAM_PORT)
+                except (OSError, EOFError, dns.exception.DNSException) as error:
+                    _log.info("resolver %s did not answer: %r", server, error)
+            return _failure(query)
         finally:
             self._forwards.release()
 
@@ -125,61 +137,64 @@ class _Absence:
         return seconds
 
 
-def _ask(server: str, message: bytes, *, tcp: bool) -> bytes:
-    """Send a message to another name server and return its answer.
-
-    Not dnslib's own `send`, which reads for ever where a server closes the connection within its answer.
-    """
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
-        sock.settimeout(FORWARD_SECONDS)
-        sock.connect((server, UPSTREAM_PORT))
-        if not tcp:
-            sock.send(message)
-            return sock.recv(_LONGEST)
-        # Each message after its length in two bytes (RFC 1035, 4.2.2).
-        sock.sendall(len(message).to_bytes(2, "big") + message)
-        with sock.makefile("rb") as stream:
-            return _exactly(stream, int.from_bytes(_exactly(stream, 2), "big"))
-
-
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    read = stream.read(size)
-    if len(read) < size:
-        raise ConnectionError("it closed the connection within its answer")
-    return read
-
-
-def _failure(request: DNSRecord) -> DNSRecord:
-    reply = request.reply()
-    reply.header.rcode = RCODE.SERVFAIL
+def _failure(query: dns.message.Message) -> dns.message.Message:
+    reply = dns.message.make_response(query, recursion_available=True)
+    reply.set_rcode(dns.rcode.SERVFAIL)
     return reply
-
-
-def quiet() -> DNSLogger:
-    """Keep dnslib from writing a line per query."""
-    return DNSLogger(log="-request,-reply,-truncated,-data,-error", logf=_log.info)
 
 
 class NameServer:
     """The resolver on UDP and TCP, as a context: open inside, closed after."""
 
-    def __init__(self, resolver: BaseResolver, address: IPv4Address, port: int) -> None:
-        # A server of dnslib would share a UDP port that is in use: ask for it alone first.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), port))
-        self._servers = [DNSServer(resolver, str(address), port, tcp=tcp, logger=quiet()) for tcp in (False, True)]
+    def __init__(self, resolver: Answering, address: IPv4Address, port: int) -> None:
+        """Take the port; OSError where another process has it."""
+
+        class Datagrams(socketserver.BaseRequestHandler):
+            """One query, and its answer."""
+
+            def handle(self) -> None:
+                message, sock = self.request
+                with suppress(dns.exception.DNSException):  # what is no query gets no answer
+                    reply = resolver.answer(dns.message.from_wire(message), tcp=False)
+                    sock.sendto(reply.to_wire(max_size=_LONGEST), self.client_address)
+
+        class Streams(socketserver.BaseRequestHandler):
+            """Queries one after the other, until the asker hangs up."""
+
+            def handle(self) -> None:
+                self.request.settimeout(_IDLE_SECONDS)
+                with suppress(OSError, EOFError, dns.exception.DNSException):
+                    while True:
+                        query, _ = dns.query.receive_tcp(self.request)
+                        dns.query.send_tcp(self.request, resolver.answer(query, tcp=True))
+
+        self._servers: list[socketserver.BaseServer] = [_Udp((str(address), port), Datagrams)]
+        try:
+            self._servers.append(_Tcp((str(address), port), Streams))
+        except OSError:
+            self._servers[0].server_close()
+            raise
 
     def __enter__(self) -> Self:
         for server in self._servers:
             # Asked often whether to stop, or stopping takes half a second.
-            serve = threading.Thread(target=server.server.serve_forever, args=(0.05,), name="name server", daemon=True)
-            serve.start()
+            threading.Thread(target=server.serve_forever, args=(0.05,), name="name server", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for server in self._servers:
-            server.stop()
-            server.server.server_close()
+            server.shutdown()
+            server.server_close()
+
+
+class _Udp(socketserver.ThreadingUDPServer):
+    daemon_threads = True
+    max_packet_size = _LONGEST
+
+
+class _Tcp(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
