@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+
+from toolchain.build_cache import cache_directory
 
 API_PORT = 8000
 MIRROR_PORT = 8001
@@ -23,14 +24,6 @@ _NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
 
 class ConfigError(ValueError):
     """A lab was asked for that cannot be; the message names the value and what to write instead."""
-
-
-def cache_directory() -> Path:
-    """Directory of things that are costly to make and outlive a checkout: `$TRIPLANE_CACHE`, else the user's cache."""
-    if chosen := os.environ.get("TRIPLANE_CACHE"):
-        return Path(chosen).absolute()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "triplane"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

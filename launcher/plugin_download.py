@@ -15,9 +15,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from lab import plugins
-from lab.toolchain import Upstream, host_arch
 from launcher.engine import FOREIGN
 from launcher.errors import LauncherError
+from toolchain import Upstream, host_arch
 
 _SERVER = "https://get.pulumi.com/releases/plugins"
 _MB = 1_000_000

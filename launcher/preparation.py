@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import cloud, mirror, oci, plugins, toolchain
+import toolchain
+from lab import cloud, mirror, oci, plugins
 from lab.hosts import operator, rootfs
 from lab.interfaces import MachineError
-from lab.release_catalog import CatalogError
 from launcher import lab_daemon, plugin_choice, plugin_download, stacks
 from launcher.access import ca_public_key
 from launcher.engine import Engine, make_passphrase
@@ -23,6 +23,7 @@ from launcher.plugin_download import plugin_folder
 from launcher.report import Progress, Report
 from launcher.workspace import Workspace
 from model.digitalocean import DEFAULT_IMAGE
+from toolchain.release_catalog import CatalogError
 
 ENGINE = ("pulumi", "pulumi-language-python")
 RELEASES = ("etcd", "kubernetes", "flannel", "containerd", "runc", "cni-plugins")

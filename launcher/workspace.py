@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 from lab.config import ConfigError, LabConfig
-from lab.locks import locked
 from launcher.errors import MistakeError
 from launcher.report import Report
+from toolchain.locks import locked
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

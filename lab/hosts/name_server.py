@@ -154,7 +154,7 @@ class NameServer:
 
             def handle(self) -> None:
                 message, sock = self.request
-                with suppress(dns.exception.DNSException):  # what is no query gets no answer
+                with suppress(dns.exception.DNSException):  # only a query gets an answer
                     reply = resolver.answer(dns.message.from_wire(message), tcp=False)
                     sock.sendto(reply.to_wire(max_size=_LONGEST), self.client_address)
 

@@ -19,7 +19,7 @@ from lab.hosts import commands, packages
 from lab.hosts.commands import missing, remedy
 from lab.hosts.variants import VARIANTS
 from lab.interfaces import MachineError
-from lab.locks import locked
+from toolchain.locks import locked
 
 RELEASES = {"debian-12-x64": "bookworm", "debian-13-x64": "trixie"}
 """The images that are Debian's, and the release behind each."""
@@ -244,7 +244,7 @@ def apt_options() -> list[str]:
 
 
 if __name__ == "__main__":
-    from lab.config import cache_directory
+    from toolchain.build_cache import cache_directory
 
     try:
         for slug in sys.argv[1:] or IMAGES:

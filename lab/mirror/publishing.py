@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lab import release_catalog
 from lab.archive import pack
-from lab.locks import locked
-from lab.toolchain.build_cache import Build, digest, link
-from lab.toolchain.programs import PROGRAMS, Download
+from toolchain import release_catalog
+from toolchain.build_cache import Build, digest, link
+from toolchain.locks import locked
+from toolchain.programs import PROGRAMS, Download
 
 CATALOG = "catalog.yaml"
 

@@ -8,7 +8,7 @@ from lab.oci.building import Image, build
 from lab.oci.layers import Content, File, Folder, Link, Tree
 from lab.oci.store import Store
 from lab.oci.userland import Userland
-from lab.toolchain import PROGRAMS, Build
+from toolchain import PROGRAMS, Build
 
 PAUSE = "registry.k8s.io/pause"
 COREDNS = "registry.k8s.io/coredns/coredns"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.locks import locked
 from lab.oci.names import REPOSITORY, TAG
+from toolchain.locks import locked
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 

@@ -16,7 +16,7 @@ from lab.oci.building import Image, build
 from lab.oci.layers import Content, File, Folder, Link, Tree
 from lab.oci.store import Store
 from lab.oci.userland import Userland
-from lab.toolchain import Build
+from toolchain import Build
 
 _REGISTRY = "registry.k8s.io/e2e-test-images"
 # the release that has the version which upstream's tag names

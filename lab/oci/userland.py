@@ -13,7 +13,7 @@ from pathlib import Path
 from lab.hosts import commands, rootfs
 from lab.hosts.commands import missing, remedy
 from lab.interfaces import MachineError
-from lab.locks import locked
+from toolchain.locks import locked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,8 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab import oci, toolchain
+import toolchain
+from lab import oci
 from lab.hosts import operator
 from lab.interfaces import MachineError
 from lab.oci.testing import Workshop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab import toolchain
+import toolchain
 from launcher import lab_daemon, stacks
 from launcher.apply import DESTROYING, ready, wait_for_engine
 from launcher.context import Context

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from lab import toolchain
+import toolchain
 from lab.oci.recipes import AGNHOST
 from launcher import plugin_choice, stacks
 from launcher.apply import ready

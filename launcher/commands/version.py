@@ -6,7 +6,7 @@ import os
 
 from rich.table import Table
 
-from lab import toolchain
+import toolchain
 from launcher import plugin_choice
 from launcher.context import Context
 from launcher.errors import MistakeError

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.toolchain import Build
 from launcher.conformance.specs import Selection
 from launcher.errors import LauncherError
+from toolchain import Build
 
 PLAN = "plan.json"
 REPORT = "report.json"

@@ -18,10 +18,10 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from lab.toolchain import PROGRAMS, build
 from model import paths
 from model.assets import read
 from tests.waiting import wait_for
+from toolchain import PROGRAMS, build
 
 TOKEN = "0123456789abcdef"
 

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.lab.cloud.service import Service
+from lab.tests.cloud.service import Service
 
 Change = Callable[[Any], object]
 

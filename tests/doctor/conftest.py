@@ -12,13 +12,13 @@ from doctor import cloudflare, digitalocean
 from doctor.reading import Reader
 from doctor.stack import Stack
 from lab.cloud import ZONE_ID, ZONE_NAME
+from lab.tests.cloud.service import Account as Customer
+from lab.tests.cloud.service import Server, Service
 from settings.accounts import CLOUDFLARE, DIGITALOCEAN, Account
 from settings.load import parse
 from tests.doctor.altered import Altered
 from tests.doctor.pulumi import FakePulumi
 from tests.doctor.world import World
-from tests.lab.cloud.service import Account as Customer
-from tests.lab.cloud.service import Server, Service
 
 SETTINGS: dict[str, Any] = {
     "cluster": "prod",

@@ -17,10 +17,10 @@ from doctor.stack import Stack
 from lab.cloud import ZONE_ID, ZONE_NAME
 from lab.cloud.tokens import Account as Api
 from lab.cloud.tokens import grant
+from lab.tests.cloud.service import Service
 from tests.doctor.altered import Altered
 from tests.doctor.conftest import MakeStack
 from tests.doctor.world import World
-from tests.lab.cloud.service import Service
 
 ZONE = f"/client/v4/zones/{ZONE_ID}"
 VERIFY = "/client/v4/user/tokens/verify"

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from doctor import __main__ as doctor
+from lab.tests.cloud.service import Service
 from tests.doctor.altered import Altered
 from tests.doctor.conftest import SETTINGS
 from tests.doctor.pulumi import FakePulumi
 from tests.doctor.test_machine import PINS, plugins
 from tests.doctor.world import World
 from tests.documents import table
-from tests.lab.cloud.service import Service
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,11 @@ from doctor.reading import Reader
 from doctor.stack import Stack
 from lab.cloud.tokens import Account as Api
 from lab.cloud.tokens import grant
+from lab.tests.cloud.service import Account as Customer
+from lab.tests.cloud.service import Service
 from settings.accounts import DIGITALOCEAN, Account
 from tests.doctor.altered import Altered
 from tests.doctor.conftest import SETTINGS, MakeStack, in_a_hurry
-from tests.lab.cloud.service import Account as Customer
-from tests.lab.cloud.service import Service
 
 
 def test_a_right_token_is_accepted(stack: Stack, ocean: Reader) -> None:

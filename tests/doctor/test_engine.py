@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.toolchain import engine
+from lab.tests.cloud.service import Service
 from tests.doctor.conftest import SETTINGS
-from tests.lab.cloud.service import Service
+from toolchain import engine
 
 pytestmark = pytest.mark.engine
 

@@ -13,9 +13,9 @@ from doctor import reach
 from doctor.findings import State
 from doctor.reading import Reader
 from doctor.stack import Stack
+from lab.tests.cloud.service import Account as Customer
 from tests.doctor.conftest import MakeStack
 from tests.doctor.world import World
-from tests.lab.cloud.service import Account as Customer
 
 DROPLET = "digitalocean:index/droplet:Droplet"
 

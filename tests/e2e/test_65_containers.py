@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lab import toolchain
+import toolchain
+from lab.tests.archives import saved, tar, written
 from model import paths
 from model.services import containerd
 from tests.e2e.cluster import Cluster
 from tests.e2e.pods import Namespace, namespace, node_name, ready, serve
-from tests.lab.archives import saved, tar, written
 from tests.waiting import wait_for
 
 HOST = "k8s-node-1"

@@ -162,4 +162,4 @@ def test_what_is_long_is_run_on_every_image_and_only_where_it_is_asked_for() -> 
 
 
 def test_words_for_pytest_come_last_so_that_they_win() -> None:
-    assert tests.selected(["-n", "0", "tests/lab"]).arguments[-3:] == ("-n", "0", "tests/lab")
+    assert tests.selected(["-n", "0", "lab/tests"]).arguments[-3:] == ("-n", "0", "lab/tests")

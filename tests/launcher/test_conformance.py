@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from lab.toolchain import Build
 from launcher.conformance import specs, suite
 from launcher.conformance.specs import Exclusion, Selection, State
 from launcher.conformance.suite import Suite
 from launcher.errors import LauncherError
 from launcher.report import console
 from tests.waiting import wait_for
+from toolchain import Build
 
 CHOSEN = Selection(
     groups=("sig-apps", "sig-node"), exclusions=(Exclusion(pattern=r"needs \[Zebra\]", why="there is no zebra image"),)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from lab.oci import Stores
+from lab.tests.archives import layer, layout, saved, tar, written
 from launcher import cli
-from tests.lab.archives import layer, layout, saved, tar, written
 from tests.launcher.test_cli import ROOT
 from tests.waiting import wait_for
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from lab import plugins, toolchain
-from lab.toolchain import Limits, Mode, Upstream
+import toolchain
+from lab import plugins
 from launcher import plugin_choice, plugin_download, preparation, stacks
 from launcher.errors import LauncherError
 from launcher.plugin_download import addresses, install, missing, plugin_folder
 from launcher.report import Report
 from launcher.workspace import Workspace
-from tests.lab.upstreams import Server, serving
+from toolchain import Limits, Mode, Upstream
+from toolchain.tests.upstreams import Server, serving
 
 LIMITS = Limits(probe=20, stall=20)
 
@@ -121,13 +122,13 @@ def mirror() -> Iterator[Server]:
 @pytest.fixture
 def first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is here, whatever this machine has installed."""
-    monkeypatch.setattr("lab.toolchain.engine_at_hand", lambda **_: {})
+    monkeypatch.setattr("toolchain.engine_at_hand", lambda **_: {})
 
 
 @pytest.fixture
 def everything(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the plugins is here already."""
-    monkeypatch.setattr("lab.toolchain.engine_at_hand", lambda **_: {"pulumi": workspace.bin / "pulumi"})
+    monkeypatch.setattr("toolchain.engine_at_hand", lambda **_: {"pulumi": workspace.bin / "pulumi"})
 
 
 def preparing(workspace: Workspace, server: Server, mode: Mode) -> preparation.Preparation:

@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 
 from lab import plugins
-from lab.release_catalog import Catalog, Entry
-from lab.toolchain import PROGRAMS, Limits, Mode, Origin, Upstream, builder, host_arch
-from lab.toolchain.errors import ToolchainError
 from launcher import preparation
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.plugin_download import plugin_folder
@@ -19,7 +16,10 @@ from launcher.preparation import official_plugins, place
 from launcher.report import Report
 from launcher.workspace import Workspace
 from model.digitalocean import DEFAULT_IMAGE
-from tests.lab.upstreams import Behaviour, Handler, Server, serving
+from toolchain import PROGRAMS, Limits, Mode, Origin, Upstream, builder, host_arch
+from toolchain.errors import ToolchainError
+from toolchain.release_catalog import Catalog, Entry
+from toolchain.tests.upstreams import Behaviour, Handler, Server, serving
 
 
 def test_a_program_is_placed_without_a_copy(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def preparing(workspace: Workspace, server: Server, mode: Mode = Mode.PROBE) -> 
 def test_an_up_says_what_it_downloads_and_what_it_builds(
     workspace: Workspace, mirror: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.toolchain.engine_at_hand", lambda **_: {})
+    monkeypatch.setattr("toolchain.engine_at_hand", lambda **_: {})
     wanted = {"runc": RUNC.versions[0], "kubernetes-images": PROGRAMS["kubernetes-images"].versions[0]}
     preparing(workspace, mirror)._announce(wanted)
     said = capsys.readouterr().err
@@ -161,7 +161,7 @@ def test_an_up_says_what_it_downloads_and_what_it_builds(
 def test_a_release_that_was_downloaded_is_not_announced_again(
     workspace: Workspace, mirror: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lab.toolchain.engine_at_hand", lambda **_: {"pulumi": Path("/usr/bin/pulumi")})
+    monkeypatch.setattr("toolchain.engine_at_hand", lambda **_: {"pulumi": Path("/usr/bin/pulumi")})
     made = preparing(workspace, mirror)
     assert made.built("runc", RUNC.versions[0]).origin is Origin.RELEASE
     mirror.asked.clear()
@@ -205,7 +205,7 @@ def test_ctrl_c_in_a_download_says_that_the_next_run_goes_on(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.toolchain.fetch.download", lambda *_, **__: interrupted())
+    monkeypatch.setattr("toolchain.fetch.download", lambda *_, **__: interrupted())
     with pytest.raises(InterruptedByUserError, match="stopped; what has arrived is kept"):
         preparing(workspace, mirror).built("runc", RUNC.versions[0])
 

@@ -81,10 +81,10 @@ def executable(path: Path, text: str) -> None:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     made = Machine(tmp_path)
-    made.checkout.mkdir()
+    (made.checkout / "lab").mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     executable(made.checkout / "triplane", (ROOT / "triplane").read_text())
-    for name in ("requirements.txt", "requirements-lab.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "lab/requirements.txt", "requirements-dev.txt"):
         (made.checkout / name).write_text(f"# {name}\n")
     for name, script in COMMANDS.items():
         executable(tmp_path / "bin" / name, f"#!/bin/sh\n{script}\n")
@@ -100,7 +100,7 @@ def test_it_prepares_the_machine_and_hands_over(machine: Machine) -> None:
     assert done.returncode == 3, done.stderr
     assert "-P -m launcher status --json" in done.stdout
     assert f"with {machine.checkout}" in done.stdout
-    assert "requirements-lab.txt" in machine.log
+    assert "lab/requirements.txt" in machine.log
 
 
 def test_paths_in_arguments_stay_the_callers(machine: Machine, tmp_path: Path) -> None:
