@@ -12,7 +12,6 @@ import provider_packages
 gc.disable()
 provider_packages.install()
 
-
 import preflight
 from components import outputs
 from components.api_names import api_records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,7 @@ from rich.table import Table
 from lab import faults
 from launcher import lab_daemon, memory, stacks
 from launcher.apply import ready
-from launcher.bench import pod_start
+from launcher.bench import cpu, pod_start
 from launcher.bench.timeline import Follower, Span, critical_path, dependencies, phases, spans
 from launcher.commands.down import down
 from launcher.context import Context
@@ -82,6 +82,8 @@ def bench(context: Context, runs: int, droplet_boot: float = 0) -> int:
             faults.change(context.workspace.lab.directory, [f"boot_seconds={droplet_boot}"])
         measured.append(_run(context))
     show(measured, console(), droplet_boot)
+    context.report.say("measuring the CPU time of runs that change nothing")
+    show_cpu(cpu.pairs(context), cpu.previews(context), console())
     return 0
 
 
@@ -202,3 +204,17 @@ def show(runs: Sequence[Run], out: Console, droplet_boot: float = 0) -> None:
         table.add_row(name, phase, f"{start:.1f} s", f"{end:.1f} s", f"{end - start:.1f} s", waited)
         previous = end
     out.print(table)
+
+
+def show_cpu(pairs: Sequence[cpu.Pair], previews: Mapping[int, float], out: Console) -> None:
+    """Print CPU times beside those of a program of as many trivial resources, and what a host costs."""
+    table = Table(title="\nCPU time of a run, medians", box=None, title_justify="left", pad_edge=False)
+    for heading in ("WHAT", "RESOURCES", "TRIPLANE", "TRIVIAL", "RATIO", "AT MOST", ""):
+        table.add_column(heading, justify="left" if heading == "WHAT" else "right")
+    for pair in pairs:
+        verdict = "ok" if pair.ratio <= cpu.AT_MOST else "too slow"
+        own, trivial = (f"{median(taken):.1f} s" for taken in (pair.program, pair.trivial))
+        table.add_row(pair.what, str(pair.resources), own, trivial, f"{pair.ratio:.2f}", f"{cpu.AT_MOST}", verdict)
+    out.print(table)
+    for hosts, seconds in previews.items():
+        out.print(f"preview of {hosts} hosts: {seconds:.1f} s of CPU, {seconds / hosts:.2f} s a host", highlight=False)

@@ -1,0 +1,145 @@
+"""CPU time of the side that drives hosts: the program, held against one of as many trivial resources.
+
+The trivial program costs what Pulumi costs: the engine, its language host, a provider plugin and the state. Machines
+are noisy and CPU time less so than a clock's: each pair is measured one after the other, and medians are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from launcher import stacks
+from launcher.context import Context
+from launcher.engine import Engine
+from launcher.errors import LauncherError
+
+PAIRS = 3
+AT_MOST = 1.4
+"""Times the trivial program's CPU time."""
+HOSTS = (9, 30, 100)
+"""Previews of as many hosts show that the cost of a host stays the same."""
+PROD = "prod"
+UP = ("up", "--yes", "--skip-preview", "--non-interactive")
+PREVIEW = ("preview", "--non-interactive")
+
+PROJECT = """\
+name: trivial
+runtime: python
+"""
+PROGRAM = """\
+import pulumi
+import pulumi_tls as tls
+
+for number in range(pulumi.Config().require_int("count")):
+    tls.PrivateKey(f"key-{number}", algorithm="ED25519")
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """One kind of run, of both programs; CPU time in seconds, a number for each time that it was measured."""
+
+    what: str
+    resources: int
+    program: list[float] = field(default_factory=list)
+    trivial: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """How many times the trivial program's median the program's is."""
+        return median(self.program) / median(self.trivial)
+
+
+def pairs(context: Context) -> list[Pair]:
+    """Measure an `up` with nothing to do and a preview of prod; the lab's stack must be up.
+
+    Raises LauncherError if a run fails.
+    """
+    engine, workspace = context.preparation.engine(resolving=True), context.workspace
+    context.preparation.stack(engine, PROD)
+    count = len(stacks.checkpoint(workspace, workspace.stack).get("resources") or [])
+    planned = json.loads(engine.capture("preview", "--json", "--stack", PROD))["changeSummary"]["create"]
+    nothing, preview = (
+        Pair(what="up with nothing to do", resources=count),
+        Pair(what="preview of prod", resources=planned),
+    )
+    with trivial(engine) as made:
+        made.stack("up", count)
+        made.run("up", UP)
+        made.stack("preview", planned)
+        for _ in range(PAIRS):
+            nothing.program.append(cpu_seconds(engine.command(UP), engine.environment()))
+            nothing.trivial.append(made.run("up", UP))
+            preview.program.append(cpu_seconds(engine.command(PREVIEW), engine.environment(PROD)))
+            preview.trivial.append(made.run("preview", PREVIEW))
+    return [nothing, preview]
+
+
+def previews(context: Context) -> dict[int, float]:
+    """Measure previews of prod with more and more nodes: hosts → CPU time in seconds."""
+    engine = context.preparation.engine(resolving=True)
+    context.preparation.stack(engine, PROD)
+    file = context.workspace.directory / f"Pulumi.{PROD}.yaml"
+    content = yaml.safe_load(file.read_text())
+    *others, nodes = content["config"]["triplane:pools"]
+    taken = {}
+    with TemporaryDirectory(prefix="triplane-bench-") as folder:
+        for hosts in HOSTS:
+            nodes["count"] = hosts - sum(pool["count"] for pool in others)
+            changed = Path(folder, f"{hosts}.yaml")
+            changed.write_text(yaml.safe_dump(content))
+            command = engine.command((*PREVIEW, "--config-file", str(changed)))
+            taken[hosts] = cpu_seconds(command, engine.environment(PROD))
+    return taken
+
+
+def cpu_seconds(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Run a command; return the CPU time of all its processes, in seconds. Raises LauncherError if it fails."""
+    before = getrusage(RUSAGE_CHILDREN)
+    done = subprocess.run(
+        command, env=dict(environment), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    after = getrusage(RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+        raise LauncherError(f"the measured run failed: {' '.join(command)}\n{tail}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trivial:
+    """The trivial program in a folder and a backend of its own."""
+
+    folder: Path
+    engine: Engine
+
+    def stack(self, name: str, count: int) -> None:
+        """Make a stack of this many resources."""
+        self.run(name, ("stack", "init", name, "--non-interactive"))
+        self.run(name, ("config", "set", "count", str(count), "--non-interactive"))
+
+    def run(self, stack: str, arguments: Sequence[str]) -> float:
+        """Run the engine on it; return the CPU time in seconds."""
+        ours = self.engine.workspace.directory
+        command = [str(self.folder) if word == str(ours) else word for word in self.engine.command(arguments)]
+        backend = {"PULUMI_BACKEND_URL": f"file://{self.folder}"}
+        return cpu_seconds(command, self.engine.environment(stack) | backend)
+
+
+@contextmanager
+def trivial(engine: Engine) -> Iterator[Trivial]:
+    """Write the trivial program; nothing of it is left afterwards."""
+    with TemporaryDirectory(prefix="triplane-bench-") as folder:
+        Path(folder, "Pulumi.yaml").write_text(PROJECT)
+        Path(folder, "__main__.py").write_text(PROGRAM)
+        yield Trivial(folder=Path(folder), engine=engine)
