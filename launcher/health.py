@@ -20,6 +20,7 @@ from launcher.workspace import Workspace
 from model.roles import Role
 from model.services import kube_apiserver
 from model.services.registry import SERVICES
+from model.topology import KUBELET_ROLES
 
 SECONDS = 20
 """A host that has not answered by then does not."""
@@ -104,7 +105,7 @@ def probe_script(roles: Sequence[str], api_port: int) -> str:
             '[ -n "$program" ] || version=none',
             f'echo "{unit} ${{version%%/*}} $(systemctl is-active {unit}) $well"',
         ]
-    return "\n".join([*lines, *([nodes.DNS_PROBE] if nodes.KUBELETS.intersection(roles) else [])])
+    return "\n".join([*lines, *([nodes.DNS_PROBE] if KUBELET_ROLES.intersection(roles) else [])])
 
 
 def parse_probe(output: str) -> tuple[Service, ...]:

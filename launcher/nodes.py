@@ -20,9 +20,7 @@ from launcher.errors import LauncherError
 from model.certificates import CLUSTER_DOMAIN
 from model.roles import LABEL_PREFIX
 from model.services import kubelet
-
-KUBELETS = frozenset({"kube-master", "kube-node"})
-"""Roles of the hosts that are Kubernetes nodes."""
+from model.topology import KUBELET_ROLES
 
 QUESTION = dns.message.make_query(f"kubernetes.default.svc.{CLUSTER_DOMAIN}", "A")
 """Every cluster has this service."""
@@ -121,7 +119,7 @@ def read(objects: Iterable[Mapping[str, Any]], hosts: Iterable[HostOutput]) -> C
     for pod in kinds["Pod"]:
         phases.setdefault(pod["spec"].get("nodeName", ""), Counter())[pod["status"].get("phase", "Unknown")] += 1
     registered = {node["metadata"]["name"]: node for node in kinds["Node"]}
-    wanted = {host["privateName"]: host["name"] for host in hosts if KUBELETS.intersection(host["roles"])}
+    wanted = {host["privateName"]: host["name"] for host in hosts if KUBELET_ROLES.intersection(host["roles"])}
     names = [*wanted, *(name for name in registered if name not in wanted)]
     dns = next((found for found in kinds["Deployment"] if _is_dns(found)), None)
     return Cluster(

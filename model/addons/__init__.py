@@ -15,16 +15,16 @@ SET_LABEL = "triplane/objects"
 """Names the set that an object was applied with: what is in no manifest any more is found by it."""
 SYSTEM = "kube-system"
 
-KINDS = (
-    "clusterroles",
-    "clusterrolebindings",
-    "serviceaccounts",
-    "configmaps",
-    "services",
-    "deployments",
-    "poddisruptionbudgets",
-)
-"""Every kind that Triplane applies, or once applied: where objects that are in no manifest any more may be."""
+KINDS: Mapping[str, str] = {
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "ServiceAccount": "serviceaccounts",
+    "ConfigMap": "configmaps",
+    "Service": "services",
+    "Deployment": "deployments",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+}
+"""Kinds that Triplane applies, or once applied → their plurals. Objects that left their set are looked for in these."""
 
 
 def as_yaml(objects: Iterable[Object], *, labels: Mapping[str, str] | None = None) -> str:

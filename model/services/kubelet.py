@@ -50,7 +50,8 @@ setupKernelTunables)."""
 # Processor (thousandths) and memory (MiB) that pods do not get, by what else runs on a host: what those programs take
 # in a small cluster, and room to grow.
 _FOR_EVERY_NODE = (100, 256)
-_FOR_ROLE = {Role.ETCD: (100, 256), Role.KUBE_MASTER: (300, 768), Role.KUBE_NODE: (0, 0)}
+RESERVED = {Role.ETCD: (100, 256), Role.KUBE_MASTER: (300, 768), Role.KUBE_NODE: (0, 0)}
+"""Role → thousandths of a processor and MiB of memory that its services take."""
 
 _ACCESS = "the rule that a kubelet answers those alone for whom the API server vouches"
 _DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
@@ -185,7 +186,7 @@ def configuration(cluster: Cluster, host: HostSpec) -> str:
 
 
 def _reserved(roles: Collection[Role]) -> dict[str, str]:
-    shares = [_FOR_EVERY_NODE, *(_FOR_ROLE[role] for role in roles)]
+    shares = [_FOR_EVERY_NODE, *(RESERVED[role] for role in roles)]
     return {
         "cpu": f"{sum(cpu for cpu, _ in shares)}m",
         "memory": f"{sum(memory for _, memory in shares)}Mi",

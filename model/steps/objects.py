@@ -21,13 +21,19 @@ class Rollout:
 
 
 def script(*, name: str, objects: Iterable[Object], rollout: Rollout | None = None) -> str:
-    """Apply the objects of the set `name`, until they are there and, with a rollout, until its pods are available."""
+    """Apply the objects of the set `name`, until they are there and, with a rollout, until its pods are available.
+
+    Raises ValueError if an object is of a kind that is not looked through for objects to remove.
+    """
+    objects = tuple(objects)
+    if unknown := {item["kind"] for item in objects} - KINDS.keys():
+        raise ValueError(f"objects {name}: add {', '.join(sorted(unknown))} to KINDS of model/addons/__init__.py")
     return kubectl_step(
         "objects",
         name=name,
         manifests=as_yaml(objects, labels={"app.kubernetes.io/managed-by": "triplane", SET_LABEL: name}),
         set_label=SET_LABEL,
-        kinds=",".join(KINDS),
+        kinds=",".join(KINDS.values()),
         system=SYSTEM,
         rollout=rollout,
         selector=",".join(f"{key}={value}" for key, value in rollout.labels.items()) if rollout else "",

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ def dead_pid() -> int:
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
+
+
+REPEATABLE = {"digitalocean:index/tag:Tag"}
+"""A tag that exists is not an error to its creation."""
+
+
+def test_what_an_interrupted_creation_leaves_is_found_whatever_its_type() -> None:
+    plugins = [import_module(f"lab.plugins.{name}").plugin() for name in ("digitalocean", "cloudflare")]
+    made = {token for plugin in plugins for token in plugin.resources}
+    assert {*repair.COLLECTIONS, repair.RECORD} | REPEATABLE == made
 
 
 def test_the_lock_of_a_dead_engine_is_cleared(workspace: Workspace, dead_pid: int) -> None:

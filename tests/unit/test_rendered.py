@@ -13,6 +13,7 @@ import yaml
 from model.assets import ASSETS
 from model.files import END_OF_FILE
 from model.services import etcd, kube_apiserver
+from model.steps import objects
 from tests.unit.rendered import CLUSTER, TOPOLOGY, documents, steps, with_flags
 
 SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
@@ -162,3 +163,8 @@ def test_a_member_that_is_changed_later_may_never_found_a_cluster() -> None:
     assert "\nFIRST=yes\n" in script(first=True)
     assert "\nFIRST=no\n" in script(first=False)
     assert script(first=True).replace("FIRST=yes", "FIRST=no") == script(first=False)
+
+
+def test_an_object_of_a_kind_that_would_never_be_removed_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"objects extra: add NetworkPolicy to KINDS of model/addons/__init__\.py"):
+        objects.script(name="extra", objects=[{"kind": "NetworkPolicy", "metadata": {"name": "x"}}])

@@ -6,7 +6,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from model.digitalocean import LEAST_MEMORY_GIB
 from model.roles import Role
+from model.services import kubelet
 from model.taints import Taint
 from model.topology import Topology, api_service_address, dns_service_address
 from settings.labels import taint
@@ -15,6 +17,10 @@ from tests.unit.rendered import Pool
 
 def topology(*pools: Pool) -> Topology:
     return Topology.of(cluster="dev", domain="k8s.example.com", pools=pools)
+
+
+def test_a_role_has_its_memory_in_every_table() -> None:
+    assert LEAST_MEMORY_GIB.keys() == kubelet.RESERVED.keys() == set(Role)
 
 
 def test_a_node_is_called_by_the_name_of_its_private_address() -> None:
