@@ -27,7 +27,10 @@ def console(*, stderr: bool = False) -> Console:
 
 
 class Progress:
-    """Tasks that run at the same time, each with its latest word; safe to call from any thread."""
+    """Tasks that run at the same time, each with its latest word; safe to call from any thread.
+
+    By rich.live, not rich.progress: that shows the same in as many lines, and has nothing for a log.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console

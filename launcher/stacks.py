@@ -123,7 +123,10 @@ def state_file(workspace: Workspace, stack: str) -> Path:
 
 
 def checkpoint(workspace: Workspace, stack: str) -> Config:
-    """Read a stack's last recorded deployment; empty where nothing is recorded."""
+    """Read a stack's last recorded deployment; empty where nothing is recorded.
+
+    From the file, not by Pulumi's Automation API: that starts the engine, a second for each question.
+    """
     try:
         content = json.loads(state_file(workspace, stack).read_text())
     except FileNotFoundError:

@@ -1,4 +1,7 @@
-"""Timeline of a run: the engine's events and dependencies."""
+"""Timeline of a run: the engine's events and dependencies.
+
+The engine's event log, not Pulumi's Automation API: that follows the same log, and takes the engine's display away.
+"""
 
 from __future__ import annotations
 
