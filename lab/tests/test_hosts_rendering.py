@@ -24,7 +24,7 @@ from lab.interfaces import Firewall, Machine, MachineError, Rule
 from lab.tests.differences import untold
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
-GOLDEN = Path(__file__).parent.parent / "golden" / "lab-firewall.nft"
+GOLDEN = Path(__file__).parent / "golden" / "lab-firewall.nft"
 
 
 def machine(number: int, vpc: str | None = "one", **changes: object) -> Machine:

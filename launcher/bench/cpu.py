@@ -56,7 +56,7 @@ class Pair:
 
     @property
     def ratio(self) -> float:
-        """How many times the trivial program's median the program's is."""
+        """Median of the program by that of the trivial program."""
         return median(self.program) / median(self.trivial)
 
 

@@ -44,14 +44,15 @@ def digitalocean(account: Account) -> Any:
 
 
 @pytest.fixture
-def cloudflare(service: Service) -> Cloudflare:
-    return Cloudflare(
+def cloudflare(service: Service) -> Iterator[Cloudflare]:
+    with Cloudflare(
         api_token=service.cloud.tokens.cloudflare,
         base_url=f"{service.url}/client/v4",
         max_retries=0,
         http_client=httpx.Client(verify=False),
         _strict_response_validation=True,
-    )
+    ) as client:
+        yield client
 
 
 @pytest.fixture

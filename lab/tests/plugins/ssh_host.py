@@ -32,6 +32,7 @@ class Host:
 
     def __post_init__(self) -> None:
         self._private_key = self.key.export_private_key().decode()
+        self.live: set[asyncssh.SSHServerConnection] = set()
 
     def connection(self, **more: Any) -> dict[str, Any]:
         """What a program would give as the connection to it."""
@@ -56,6 +57,9 @@ class Host:
             async def close() -> None:
                 server.close()
                 await server.wait_closed()
+                for connection in list(self.live):
+                    connection.abort()
+                    await connection.wait_closed()
                 unfinished = asyncio.all_tasks() - {asyncio.current_task()}
                 for task in unfinished:
                     task.cancel()
@@ -132,11 +136,14 @@ class _Login(asyncssh.SSHServer):
         self._host.connections += 1
         self._host.open += 1
         self._connection = conn
+        self._host.live.add(conn)
         if self._host.connections <= self._host.refusals:
             conn.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._host.open -= 1
+        if self._connection:
+            self._host.live.discard(self._connection)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         return True  # a bastion is what it may be as well

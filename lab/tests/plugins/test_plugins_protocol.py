@@ -252,19 +252,19 @@ def test_an_installed_plugin_starts_answers_and_stops_when_told(name: str, tmp_p
     programs = plugins.install(tmp_path / "bin", Path(sys.executable))
     program = next(path for path in programs if path.name == f"pulumi-resource-{name}")
     poisoned = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "/nowhere", "PYTHONSTARTUP": "/nowhere"}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [program, "127.0.0.1:1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", env=poisoned
-    )
-    assert process.stdout
-    port = int(process.stdout.readline())
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub = provider_pb2_grpc.ResourceProviderStub(channel)
-        assert stub.GetPluginInfo(Empty()).version == version(f"pulumi-{name}")
-        stub.Cancel(Empty())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(4) == 0
-    assert process.stderr
-    assert process.stderr.read() == ""
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        port = int(process.stdout.readline())
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = provider_pb2_grpc.ResourceProviderStub(channel)
+            assert stub.GetPluginInfo(Empty()).version == version(f"pulumi-{name}")
+            stub.Cancel(Empty())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(4) == 0
+        assert process.stderr.read() == ""
 
 
 def test_installing_again_changes_nothing_and_replaces_what_is_not_ours(tmp_path: Path) -> None:
