@@ -6,11 +6,17 @@ import gc
 import os
 import signal
 
+import pulumi
+
 import provider_packages
 
 # A run that makes many objects, drops few and soon ends: collecting garbage would take a third of it.
 gc.disable()
 provider_packages.install()
+# The SDK waits for the engine at each of its debug messages: another third. The engine's --debug does not reach the
+# program; its variable does.
+if not os.environ.get("PULUMI_OPTION_DEBUG"):
+    pulumi.log.debug = lambda *_message, **_options: None
 
 import preflight
 from components import outputs

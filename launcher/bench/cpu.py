@@ -20,7 +20,7 @@ import yaml
 
 from launcher import stacks
 from launcher.context import Context
-from launcher.engine import Engine
+from launcher.engine import Engine, backend
 from launcher.errors import LauncherError
 
 PAIRS = 3
@@ -132,8 +132,8 @@ class Trivial:
         """Run the engine on it; return the CPU time in seconds."""
         ours = self.engine.workspace.directory
         command = [str(self.folder) if word == str(ours) else word for word in self.engine.command(arguments)]
-        backend = {"PULUMI_BACKEND_URL": f"file://{self.folder}"}
-        return cpu_seconds(command, self.engine.environment(stack) | backend)
+        own = {"PULUMI_BACKEND_URL": backend(self.folder)}
+        return cpu_seconds(command, self.engine.environment(stack) | own)
 
 
 @contextmanager

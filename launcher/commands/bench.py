@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import faults
-from launcher import lab_daemon, memory, stacks
+from launcher import lab_daemon, live, memory, stacks
 from launcher.apply import ready
 from launcher.bench import cpu, pod_start
 from launcher.bench.timeline import Follower, Span, critical_path, dependencies, phases, spans
 from launcher.commands.down import down
 from launcher.context import Context
 from launcher.errors import LauncherError
-from launcher.live import kubectl_command
 from launcher.report import console
 
 CONTROL_PLANE = "control plane from nothing, every gate passed"
@@ -82,6 +81,15 @@ def bench(context: Context, runs: int, droplet_boot: float = 0) -> int:
             faults.change(context.workspace.lab.directory, [f"boot_seconds={droplet_boot}"])
         measured.append(_run(context))
     show(measured, console(), droplet_boot)
+    return cpu_times(context)
+
+
+def cpu_times(context: Context) -> int:
+    """Measure and show the CPU time of runs that change nothing; the cluster must be up.
+
+    Raises LauncherError if it is not.
+    """
+    live.cluster(context)
     context.report.say("measuring the CPU time of runs that change nothing")
     show_cpu(cpu.pairs(context), cpu.previews(context), console())
     return 0
@@ -124,7 +132,7 @@ def _run(context: Context) -> Run:
     control_plane, nodes = ends(after, CONTROL_PLANE_PHASES), ends(after, NODE_PHASES)
     context.report.say(f"starting {pod_start.PODS} pods, {pod_start.PER_SECOND} a second")
     image = stacks.settings(workspace, workspace.stack)["triplane:images"]["pause"]
-    with pod_start.running(kubectl_command(context), image) as pods:
+    with pod_start.running(live.kubectl_command(context), image) as pods:
         used = memory.proportional_set_size(lab_daemon.processes(workspace))
     _timed(workspace.checkout, "pulumi", "config", "--stack", "prod")  # makes the stack, which is not part of a preview
     return Run(

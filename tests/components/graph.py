@@ -249,12 +249,13 @@ def run_program(stack: str, engine: Engine, **changes: str) -> Graph:
             collected[name] = Secret(resolved) if await output.is_secret() else resolved
         return collected
 
-    interrupt = signal.getsignal(signal.SIGINT)
+    interrupt, debug = signal.getsignal(signal.SIGINT), pulumi.log.debug
     os.environ.pop(preflight.AGENT, None)  # whatever the terminal has that the tests are run from
     try:
         graph.outputs = asyncio.get_event_loop().run_until_complete(run())
     finally:
         # What the program asks of an interpreter of its own is not for this one.
         signal.signal(signal.SIGINT, interrupt)
+        pulumi.log.debug = debug
         gc.enable()
     return graph
