@@ -69,7 +69,7 @@ def only(*machines: Machine) -> tuple[IPv4Network, ...]:
     )
 
 
-def test_a_host_has_the_name_the_addresses_and_the_resolver_it_was_given(town: Town) -> None:
+def test_a_host_has_its_given_name_addresses_and_resolver(town: Town) -> None:
     shown = town.bench.answer(town.one, "hostname; hostname -f; ip -brief -4 address; cat /etc/resolv.conf")
     assert shown.splitlines()[:2] == ["one.lab.triplane.test"] * 2
     assert f" {town.one.public} " in f"{shown} ".replace("\n", " ")
@@ -90,7 +90,7 @@ def test_no_two_hosts_share_an_identity(town: Town) -> None:
     assert all(len(set(column)) == 3 for column in zip(*ids, strict=True)), ids
 
 
-def test_hosts_reach_each_other_on_public_addresses_and_inside_their_vpc_only(town: Town) -> None:
+def test_hosts_connect_by_public_addresses_or_within_a_vpc(town: Town) -> None:
     for protocol, *port in (("tcp", 7001), ("udp", 7001), ("icmp",)):
         assert town.reaches(town.one, protocol, town.far.public.ip, *port)
         assert town.reaches(town.one, protocol, town.two.private.ip, *port)  # type: ignore[union-attr]
@@ -98,7 +98,7 @@ def test_hosts_reach_each_other_on_public_addresses_and_inside_their_vpc_only(to
         assert not town.reaches(town.far, protocol, town.one.private.ip, *port)  # type: ignore[union-attr]
 
 
-def test_inbound_rules_hold_on_both_addresses_for_tcp_udp_and_icmp(town: Town) -> None:
+def test_inbound_rules_hold_on_both_addresses_for_all_protocols(town: Town) -> None:
     admitted = only(town.one)
     wall(
         town,
@@ -141,7 +141,7 @@ def test_the_operator_is_subject_to_inbound_rules_too(town: Town) -> None:
     assert town.bench.ssh(town.two, "true").returncode == 255
 
 
-def test_a_rule_that_is_taken_away_ends_the_flow_that_it_admitted(town: Town) -> None:
+def test_removing_a_rule_ends_the_flow_it_allowed(town: Town) -> None:
     talk = (
         "exec 3<>/dev/tcp/{address}/7001; for turn in $(seq 100); do echo $turn >&3; read -t 2 -u 3 got || exit 9; "
         "echo $got; sleep 0.1; done"
@@ -172,7 +172,7 @@ def test_a_host_cannot_speak_for_an_address_that_is_not_its_own(town: Town) -> N
         town.bench.answer(town.one, f"ip address delete {stolen}/32 dev eth0")
 
 
-def test_hosts_cannot_reach_this_machine_but_for_the_labs_services(town: Town) -> None:
+def test_hosts_reach_only_the_labs_services_on_this_machine(town: Town) -> None:
     services = town.bench.config.services
     with socket.create_server((str(services), 7999)):
         socket.create_connection((str(services), 7999), timeout=1).close()
@@ -201,7 +201,7 @@ def test_vxlan_carries_traffic_between_two_hosts(town: Town) -> None:
             town.bench.answer(machine, "ip link delete vx0")
 
 
-def test_kernel_settings_can_be_set_as_on_a_droplet_and_stay_the_hosts_own(town: Town) -> None:
+def test_sysctls_can_be_set_as_on_a_droplet_and_stay_per_host(town: Town) -> None:
     mine = Path("/proc/sys/vm/overcommit_memory").read_text()
     other = "1" if mine.strip() != "1" else "0"
     town.bench.answer(
@@ -290,7 +290,7 @@ def test_a_host_that_powers_itself_off_is_seen_to_be_off(town: Town) -> None:
     bench.wait_for_boot(machine)
 
 
-def test_a_host_whose_image_is_gone_says_so_and_boots_once_it_is_back(town: Town) -> None:
+def test_a_host_without_its_image_boots_once_the_image_is_back(town: Town) -> None:
     bench, machine = town.bench, town.far
     bench.machines.power_off(machine.id)
     name = bench.config.hosts / str(machine.id) / "image"
@@ -343,7 +343,7 @@ def test_host_keys_from_user_data_are_the_ones_it_shows(town: Town, tmp_path: Pa
     town.bench.machines.destroy(machine.id)  # once more is not a error
 
 
-def test_a_host_with_an_image_that_does_not_exist_is_refused_and_leaves_nothing(town: Town) -> None:
+def test_a_host_with_an_unknown_image_is_refused_and_not_made(town: Town) -> None:
     machine = replace(town.bench.machine("odd.lab.triplane.test"), image="beos-5")
     with pytest.raises(MachineError, match=r"beos-5.*debian-12-x64"):
         town.bench.machines.create(machine)

@@ -75,7 +75,7 @@ def _dropped_in(shortfalls: Shortfalls) -> dict[str, seed.File]:
     )
 
 
-def test_on_a_machine_like_a_droplet_containerd_is_told_nothing_and_kubelet_nothing_of_cgroups() -> None:
+def test_a_droplet_like_machine_needs_no_container_overrides() -> None:
     files = _dropped_in(DROPLET)
     assert containers.CONTAINERD not in files
     assert set(yaml.safe_load(files[containers.KUBELET].text)) == {
@@ -102,7 +102,7 @@ def test_each_work_around_comes_with_what_it_works_around() -> None:
     assert "failCgroupV1" not in poor[containers.KUBELET].text
 
 
-def test_a_containers_layers_and_a_pods_volumes_lie_on_no_overlay() -> None:
+def test_container_layers_and_pod_volumes_are_not_on_overlay() -> None:
     assert boot.OWN_FOLDERS == ("/var/lib/containerd", "/var/lib/kubelet")
 
 

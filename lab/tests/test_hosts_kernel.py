@@ -57,7 +57,7 @@ def _groups(config: LabConfig, machine: Machine) -> list[str]:
     return [below for folder in folders for below, _names, _files in os.walk(folder) if "kubepods" in below]
 
 
-def test_a_hosts_groups_are_its_own_in_every_hierarchy_and_end_with_its_power(pair: Pair) -> None:
+def test_each_host_has_its_own_cgroups_removed_at_power_off(pair: Pair) -> None:
     bench, one, two = pair.bench, pair.one, pair.two
     bench.answer(one, POD)
     made = _groups(bench.config, one)
@@ -91,7 +91,7 @@ def test_controllers_are_a_hosts_to_write_and_count_it_alone(pair: Pair) -> None
     assert pair.bench.answer(pair.one, "cat /sys/fs/cgroup/cpuset/cpuset.cpus") != ""
 
 
-def test_layers_can_be_stacked_where_containers_keep_them_and_outlive_a_power_cut(pair: Pair) -> None:
+def test_layers_stack_in_container_storage_and_survive_power_off(pair: Pair) -> None:
     bench, machine = pair.bench, pair.two
     for folder in ("/var/lib/containerd", "/var/lib/kubelet"):
         stacked = (
@@ -107,7 +107,7 @@ def test_layers_can_be_stacked_where_containers_keep_them_and_outlive_a_power_cu
         assert bench.answer(machine, f"cat {folder}/upper/above; ls {folder}/all") == "kept"
 
 
-def test_settings_and_modules_that_kubernetes_asks_for_can_be_had_and_stay_so_after_a_reboot(pair: Pair) -> None:
+def test_kubernetes_sysctls_and_modules_persist_after_a_reboot(pair: Pair) -> None:
     bench, machine = pair.bench, pair.two
     shared = {
         "vm.overcommit_memory": "1",
@@ -137,7 +137,7 @@ def test_settings_and_modules_that_kubernetes_asks_for_can_be_had_and_stay_so_af
     assert bench.answer(machine, f"echo 4711 >{hashsize}; cat {hashsize}") == "4711"
 
 
-def test_a_killed_keeper_takes_nothing_else_with_it_and_a_destroyed_host_leaves_nothing(pair: Pair) -> None:
+def test_a_killed_keeper_stops_nothing_and_destroy_cleans_up(pair: Pair) -> None:
     bench = pair.bench
     machine = bench.machine("three.lab.triplane.test")
     bench.machines.create(machine)

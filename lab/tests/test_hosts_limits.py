@@ -18,7 +18,7 @@ def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return limit
 
 
-def test_the_limit_is_raised_for_the_first_lab_and_put_back_after_the_last(limit: Path) -> None:
+def test_the_limit_is_raised_from_the_first_lab_to_the_last(limit: Path) -> None:
     for name in ("one", "two"):
         (limit.parent / f"{name}.json").touch()
         inotify.ensure()
@@ -30,7 +30,7 @@ def test_the_limit_is_raised_for_the_first_lab_and_put_back_after_the_last(limit
     assert limit.read_text() == "128\n"
 
 
-def test_a_limit_that_is_high_enough_or_was_changed_by_others_is_left_alone(limit: Path) -> None:
+def test_a_high_or_foreign_inotify_limit_is_left_alone(limit: Path) -> None:
     limit.write_text("8192")
     inotify.ensure()
     inotify.put_back("one")

@@ -116,7 +116,7 @@ def test_a_record_is_answered_with_authority_over_udp_and_tcp(port: int, *, tcp:
     assert all(records.ttl <= 1 for records in reply.answer)
 
 
-def test_a_record_that_is_made_or_removed_counts_at_the_next_question(port: int, book: Book) -> None:
+def test_a_new_or_removed_record_counts_at_the_next_query(port: int, book: Book) -> None:
     assert ask(port, "new.triplane.test").rcode() == rcode.NXDOMAIN
     book.names["new.triplane.test"] = (IPv4Address("198.19.0.99"),)
     assert addresses(ask(port, "new.triplane.test")) == ["198.19.0.99"]
@@ -133,9 +133,7 @@ def test_a_record_that_is_made_or_removed_counts_at_the_next_question(port: int,
         ("triplane.test", "A", rcode.NOERROR),
     ],
 )
-def test_absence_is_told_with_the_zones_soa_and_may_be_kept_for_a_second(
-    port: int, name: str, kind: str, code: int
-) -> None:
+def test_a_negative_answer_has_the_soa_and_a_ttl_of_one_second(port: int, name: str, kind: str, code: int) -> None:
     reply = ask(port, name, kind)
     assert reply.rcode() == code
     assert not reply.answer
@@ -150,7 +148,7 @@ def test_other_names_are_asked_of_the_machines_resolvers(port: int) -> None:
     assert not ask(port, "nottriplane.test").flags & flags.AA
 
 
-def test_resolvers_that_do_not_answer_are_a_servfail_and_the_next_one_is_tried(
+def test_a_silent_resolver_leads_to_the_next_one_or_a_servfail(
     port: int, upstream: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(name_server, "FORWARD_SECONDS", 0.2)
@@ -163,7 +161,7 @@ def test_resolvers_that_do_not_answer_are_a_servfail_and_the_next_one_is_tried(
 
 
 @pytest.mark.parametrize("answer", [b"", b"\0", b"\0\x40", b"\0\x40half"])
-def test_a_resolver_that_hangs_up_within_its_answer_is_a_servfail_and_is_left(
+def test_a_resolver_that_hangs_up_in_mid_answer_is_a_servfail(
     port: int, upstream: list[str], monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -182,7 +180,7 @@ def test_a_resolver_that_hangs_up_within_its_answer_is_a_servfail_and_is_left(
         answering.join(10)
 
 
-def test_a_record_store_that_fails_is_a_servfail_and_the_server_goes_on(port: int) -> None:
+def test_a_failing_record_store_is_a_servfail_but_no_crash(port: int) -> None:
     assert ask(port, "broken.triplane.test").rcode() == rcode.SERVFAIL
     assert ask(port, "etcd-0.triplane.test").rcode() == rcode.NOERROR
 
@@ -199,9 +197,7 @@ def test_the_machines_resolvers_are_read_without_the_labs_own(tmp_path: Path) ->
     assert name_server.machine_resolvers(IPv4Address("198.19.0.1"), tmp_path / "absent") == ()
 
 
-def test_a_name_asked_for_too_early_stays_unknown_as_long_as_the_switch_says(
-    book: Book, remembering: tuple[int, list[float]]
-) -> None:
+def test_an_early_query_keeps_a_name_unknown_for_the_set_time(book: Book, remembering: tuple[int, list[float]]) -> None:
     port, seconds = remembering
     early = ask(port, "new.triplane.test")
     assert early.rcode() == rcode.NXDOMAIN

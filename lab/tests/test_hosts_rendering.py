@@ -81,14 +81,14 @@ def test_a_rule_that_admits_nobody_is_no_rule(config: LabConfig, firewalls: dict
     assert "8472" not in firewall.render(config, [machine(0)], firewalls)
 
 
-def test_a_wall_for_a_host_that_is_not_there_yet_names_no_interface(
+def test_a_firewall_for_a_missing_host_names_no_interface(
     config: LabConfig, firewalls: dict[int, Firewall | None]
 ) -> None:
     assert "p102" not in firewall.render(config, [machine(0)], firewalls)
 
 
 @pytest.mark.parametrize("seconds", [0, 45])
-def test_the_boot_script_is_sound_shell_even_in_a_directory_with_a_space(tmp_path: Path, seconds: float) -> None:
+def test_the_boot_script_is_valid_even_with_a_space_in_its_path(tmp_path: Path, seconds: float) -> None:
     config = LabConfig(directory=tmp_path / "my lab", name="test", block=IPv4Network("198.19.0.0/24"))
     text = boot.script(config, machine(0), Path("/images/debian"), Group("test", "100"), seconds)
     assert ("sleep 45" in text) == bool(seconds)
@@ -97,7 +97,7 @@ def test_the_boot_script_is_sound_shell_even_in_a_directory_with_a_space(tmp_pat
 
 
 @pytest.mark.parametrize("directory", ["/lab:one", "/lab,one", "/lab\\one"])
-def test_a_directory_that_an_overlay_mount_cannot_name_is_refused(directory: str) -> None:
+def test_a_directory_that_overlay_mounts_cannot_name_is_refused(directory: str) -> None:
     with pytest.raises(ConfigError, match="colon, comma or backslash"):
         LabConfig(directory=Path(directory))
 
@@ -146,7 +146,7 @@ def test_files_are_laid_with_the_modes_of_the_images_folders(tmp_path: Path) -> 
     assert (tmp_path / "upper/etc/systemd/system/getty.target").readlink() == Path("/dev/null")
 
 
-def test_files_that_a_droplet_has_not_are_in_the_table_of_differences() -> None:
+def test_files_a_droplet_lacks_are_in_the_table_of_differences() -> None:
     of_a_droplet = {
         *("/etc/hostname", "/etc/machine-id", "/etc/resolv.conf", "/etc/default/locale"),
         "/etc/network/interfaces.d/50-cloud-init",
@@ -170,7 +170,7 @@ def test_a_variant_is_made_anew_when_it_or_its_base_changes(tmp_path: Path, monk
     assert len({before, changed, rootfs.path(tmp_path, slug)}) == 3
 
 
-def test_a_package_that_can_be_installed_is_in_the_index_and_other_files_stay_inside(tmp_path: Path) -> None:
+def test_the_index_lists_packages_and_no_outside_file_is_served(tmp_path: Path) -> None:
     tree = tmp_path / "tree/DEBIAN"
     tree.mkdir(parents=True)
     (tree / "control").write_text(
@@ -247,9 +247,7 @@ def test_a_block_too_large_or_too_small_is_refused(block: str) -> None:
         LabConfig(directory=Path("/lab"), block=IPv4Network(block))
 
 
-def test_a_machine_without_root_or_without_the_programs_is_told_what_to_do(
-    config: LabConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_root_or_programs_are_reported_with_advice(config: LabConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(config.directory))
     with pytest.raises(MachineError, match="apt-get install systemd-container"):
@@ -259,7 +257,7 @@ def test_a_machine_without_root_or_without_the_programs_is_told_what_to_do(
         requirements.check(config)
 
 
-def test_a_machine_on_which_pods_could_not_run_is_refused_with_what_to_type(
+def test_a_machine_that_cannot_run_pods_is_refused_with_commands(
     config: LabConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
@@ -272,7 +270,7 @@ def test_a_machine_on_which_pods_could_not_run_is_refused_with_what_to_type(
         requirements.check(config)
 
 
-def test_a_failed_program_is_an_error_that_names_step_program_and_what_it_said() -> None:
+def test_a_failed_program_error_names_step_program_and_output() -> None:
     with pytest.raises(MachineError, match=r"laying the wire: `sh -c .*` ended with 3: no such wire"):
         commands.run("laying the wire", "sh", "-c", "echo no such wire >&2; exit 3")
     with pytest.raises(MachineError, match="did not end within"):
@@ -281,7 +279,7 @@ def test_a_failed_program_is_an_error_that_names_step_program_and_what_it_said()
         commands.run("trying", "nosuchprogram")
 
 
-def test_an_image_without_room_for_it_is_refused_before_anything_is_fetched(
+def test_an_image_without_enough_disk_is_refused_before_fetching(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Usage:
@@ -306,7 +304,7 @@ HERE = [
 ]
 
 
-def test_another_release_comes_from_the_mirrors_that_a_debian_machine_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_release_uses_the_usual_debian_mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rootfs, "_sources_here", lambda: HERE)
     monkeypatch.setattr(
         "platform.freedesktop_os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "bookworm", "NAME": "Debian"}
@@ -319,15 +317,13 @@ def test_another_release_comes_from_the_mirrors_that_a_debian_machine_uses(monke
     assert rootfs.sources("trixie") == [line.replace("bookworm", "trixie") for line in rootfs.sources("bookworm")]
 
 
-def test_a_machine_of_another_distribution_leaves_the_mirror_to_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_distribution_leaves_the_mirror_to_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rootfs, "_sources_here", lambda: [("http://archive.ubuntu.test/ubuntu/", "noble")])
     monkeypatch.setattr("platform.freedesktop_os_release", lambda: {"ID": "ubuntu", "VERSION_CODENAME": "noble"})
     assert rootfs.sources("trixie") == []
 
 
-def test_a_build_that_failed_is_told_in_its_own_words_and_its_remains_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_build_shows_its_own_error_and_is_cleaned_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
     (tools / "mmdebstrap").write_text(

@@ -94,7 +94,7 @@ def test_cloud_init_is_done_with_a_warning(bench: Bench, fresh: Machine) -> None
     assert "DEPRECATED" in ended.stdout
 
 
-def test_names_are_asked_of_a_stub_with_the_clouds_resolver_behind_it(bench: Bench, fresh: Machine) -> None:
+def test_a_stub_resolver_forwards_to_the_clouds_resolver(bench: Bench, fresh: Machine) -> None:
     assert bench.answer(fresh, "readlink /etc/resolv.conf") == "../run/systemd/resolve/stub-resolv.conf"
     assert bench.answer(fresh, f"{SERVERS} /etc/resolv.conf") == "127.0.0.53"
     assert bench.answer(fresh, f"{SERVERS} /run/systemd/resolve/resolv.conf") == str(bench.config.services)

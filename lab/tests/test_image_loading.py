@@ -115,7 +115,7 @@ def test_newer_versions_of_docker_write_both_shapes(stores: Stores) -> None:
     assert f"sha256:{loaded.digest}" == image["digest"]
 
 
-def test_of_several_platforms_the_hosts_own_is_loaded_and_the_others_may_be_missing(stores: Stores) -> None:
+def test_only_the_hosts_own_platform_is_loaded_and_required(stores: Stores) -> None:
     made = Layout()
     ours, theirs = made.image("ours"), made.image("theirs", arch="arm64")
     attestation = made.image("attestation", arch="unknown")
@@ -146,7 +146,7 @@ def test_an_image_without_a_name_is_given_one(stores: Stores) -> None:
         load(stores, tar(saved((["a:1"], [layer("a")]), (["b:1"], [layer("b")]))), name="c:1")
 
 
-def test_the_same_image_again_changes_nothing_and_another_replaces_the_tag(stores: Stores) -> None:
+def test_only_a_changed_image_replaces_the_tag(stores: Stores) -> None:
     (first,) = load(stores, layout())
     assert first.before is None
     kept = blobs(stores)
@@ -237,7 +237,7 @@ def test_a_layout_without_the_hosts_part_says_how_to_save_it(stores: Stores) -> 
         load(stores, made.name(index, **{FULL_NAME: "docker.io/library/web:1.0"}).tar())
 
 
-def test_the_clusters_own_images_are_neither_replaced_nor_removed(stores: Stores) -> None:
+def test_the_clusters_own_images_cannot_be_replaced_or_removed(stores: Stores) -> None:
     with stores.built.locked():
         stores.built.name("registry.k8s.io/pause", "3.10.2", "0" * 64, "key")
     with pytest.raises(ImageError, match=r"registry.k8s.io/pause:3.10.2 is an image of the cluster itself"):

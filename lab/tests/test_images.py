@@ -126,7 +126,7 @@ def test_upstreams_tests_ask_for_the_images_that_are_made() -> None:
     assert f'"pause", "{TAGS["pause"]}"' in wanted
 
 
-def test_the_same_files_are_the_same_image_wherever_and_whenever_they_lie(tmp_path: Path) -> None:
+def test_the_same_files_make_the_same_image_anywhere_at_any_time(tmp_path: Path) -> None:
     references = []
     for name, date in (("one", 1_000_000_000), ("two", 1_700_000_000)):
         folder = tmp_path / name
@@ -139,7 +139,7 @@ def test_the_same_files_are_the_same_image_wherever_and_whenever_they_lie(tmp_pa
     assert references[0] == references[1]
 
 
-def test_another_binary_is_another_image_and_the_old_one_can_still_be_pulled(tmp_path: Path) -> None:
+def test_a_changed_binary_is_a_new_image_and_the_old_one_stays(tmp_path: Path) -> None:
     store = published(tmp_path)
     before = oci.references(store)
     after = oci.references(published(tmp_path, mark=" rebuilt"))
@@ -170,7 +170,7 @@ def test_what_is_there_is_not_built_again_and_what_is_damaged_is(tmp_path: Path)
         ("e2e-test-images/agnhost", "2.66.1", {"Entrypoint": ["/agnhost"], "Cmd": ["pause"]}),
     ],
 )  # fmt: skip
-def test_an_image_starts_what_upstreams_starts_as_the_user_that_upstreams_has(
+def test_an_image_has_the_same_entrypoint_and_user_as_upstream(
     store: Store, path: str, tag: str, expected: dict[str, Any]
 ) -> None:
     made = config(store, path, tag)
@@ -198,7 +198,7 @@ def test_the_dns_server_may_bind_its_port_as_anyone(store: Store, tmp_path: Path
         assert "cap_net_bind_service=ep" in said
 
 
-def test_tools_come_as_roots_own_with_their_links_and_without_what_nobody_calls(store: Store) -> None:
+def test_tools_are_roots_with_links_and_without_documentation(store: Store) -> None:
     found = members(store, "e2e-test-images/agnhost", "2.66.1")
     assert found["bin"].linkname == "usr/bin"
     assert found["usr/bin/sh"].linkname == "dash"
@@ -208,9 +208,7 @@ def test_tools_come_as_roots_own_with_their_links_and_without_what_nobody_calls(
     assert {(member.uid, member.gid, member.mtime) for member in found.values()} == {(0, 0, 0)}
 
 
-def test_a_manifest_is_served_by_its_tag_and_by_its_digest_under_the_name_of_its_registry(
-    store: Store, client: httpx.Client
-) -> None:
+def test_a_manifest_is_served_by_tag_and_by_digest(store: Store, client: httpx.Client) -> None:
     reference = oci.references(store)["coredns"].rpartition("@")[2]
     assert client.get("/v2/").status_code == 200
     for wanted in ("v1.14.6", reference):
@@ -326,7 +324,7 @@ def pulling(ctr: list[str], registry: httpx.Client, folder: Path) -> Pull:
 
 
 @pytest.mark.engine
-def test_containerd_pulls_from_the_mirror_what_it_would_pull_from_upstreams_registry(
+def test_containerd_pulls_upstream_images_from_the_mirror(
     containerd: list[str], store: Store, client: httpx.Client, tmp_path: Path
 ) -> None:
     pull = pulling(containerd, client, tmp_path)
@@ -339,7 +337,7 @@ def test_containerd_pulls_from_the_mirror_what_it_would_pull_from_upstreams_regi
 
 
 @pytest.mark.engine
-def test_containerd_pulls_loaded_images_and_those_of_other_registries(containerd: list[str], tmp_path: Path) -> None:
+def test_containerd_pulls_loaded_and_foreign_registry_images(containerd: list[str], tmp_path: Path) -> None:
     stores = Stores.of(tmp_path / "mirror")
     upstream = Upstream(wants_token=True, redirects=True)
     upstream.push("library/web:1.0", "theirs")
@@ -386,9 +384,7 @@ def workshop(tmp_path: Path) -> Workshop:
     return Workshop(folder=folder, say=lambda _: None, programs=programs, tests=tests)
 
 
-def test_what_upstreams_tests_ask_for_is_made_under_the_tag_that_they_ask_for(
-    workshop: Workshop, tmp_path: Path
-) -> None:
+def test_upstream_test_images_are_built_under_the_expected_tags(workshop: Workshop, tmp_path: Path) -> None:
     ours = {
         "registry.k8s.io/e2e-test-images/agnhost:2.55",
         "registry.k8s.io/e2e-test-images/agnhost:2.66.1",

@@ -134,9 +134,7 @@ def boot_id(address: IPv4Address, key: Path) -> str:
     return ssh(address, key, "cat /proc/sys/kernel/random/boot_id").stdout.strip()
 
 
-def test_names_answer_on_hosts_and_for_the_operator_within_a_second_and_metadata_is_the_hosts_own(
-    cli: Cli, key: Path
-) -> None:
+def test_names_resolve_in_a_second_and_metadata_is_per_host(cli: Cli, key: Path) -> None:
     mine = Path("/etc/resolv.conf").read_bytes()
     cli.start()
     address = make_droplet(cli, "etcd-0.lab.triplane.test", key)
@@ -193,7 +191,7 @@ def test_starting_twice_is_one_lab_and_so_are_two_starts_at_once(cli: Cli) -> No
     assert cli.status()["services"] == {"api": True, "mirror": True, "dns": True}
 
 
-def test_hosts_outlive_a_killed_daemon_and_the_next_start_adopts_them(cli: Cli, key: Path) -> None:
+def test_hosts_outlive_a_killed_daemon_and_the_next_adopts_them(cli: Cli, key: Path) -> None:
     cli.start()
     address = make_droplet(cli, "stays.lab.triplane.test", key)
     before = boot_id(address, key)
@@ -209,7 +207,7 @@ def test_hosts_outlive_a_killed_daemon_and_the_next_start_adopts_them(cli: Cli, 
     wait_for("the host's end", lambda: not cli.status()["hosts"])
 
 
-def test_after_everything_was_killed_the_next_start_boots_what_should_run(cli: Cli, key: Path) -> None:
+def test_after_a_full_kill_the_next_start_boots_the_right_hosts(cli: Cli, key: Path) -> None:
     cli.start()
     address = make_droplet(cli, "dies.lab.triplane.test", key)
     assert ssh(address, key, "echo kept >/root/kept && sync").returncode == 0
@@ -230,7 +228,7 @@ def test_after_everything_was_killed_the_next_start_boots_what_should_run(cli: C
     assert not Path(f"/run/netns/triplane-{cli.config.name}-4242").exists()
 
 
-def test_a_router_that_went_away_is_laid_again_and_its_hosts_are_joined_to_it(cli: Cli, key: Path) -> None:
+def test_a_lost_router_is_rebuilt_with_its_hosts(cli: Cli, key: Path) -> None:
     cli.start()
     address = make_droplet(cli, "cut.lab.triplane.test", key)
     cli.kill_daemon()
@@ -276,7 +274,7 @@ def test_what_the_lab_did_not_make_it_does_not_touch(cli: Cli) -> None:
         subprocess.run(["ip", "link", "delete", "tforeign0"], check=True)
 
 
-def test_an_interface_of_that_name_that_is_not_the_labs_is_refused_by_name(cli: Cli) -> None:
+def test_an_interface_that_is_not_the_labs_is_refused_by_name(cli: Cli) -> None:
     subprocess.run(["ip", "link", "add", cli.config.uplink, "type", "bridge"], check=True)
     try:
         refused = cli("start")
@@ -300,7 +298,7 @@ def test_a_block_that_is_taken_is_refused_with_who_has_it(cli: Cli) -> None:
         subprocess.run(["ip", "link", "delete", "tforeign1"], check=True)
 
 
-def test_a_port_that_is_taken_is_refused_with_who_has_it_and_the_next_start_goes_on(cli: Cli) -> None:
+def test_a_taken_port_names_its_owner_and_the_next_start_works(cli: Cli) -> None:
     cli.start()
     cli.kill_daemon()
     for port, what in ((8000, "the API"), (8001, "the mirror"), (53, "the name server")):
@@ -312,9 +310,7 @@ def test_a_port_that_is_taken_is_refused_with_who_has_it_and_the_next_start_goes
     cli.start()
 
 
-def test_a_lab_of_the_same_name_elsewhere_is_named_with_directory_and_pid_until_it_is_gone(
-    cli: Cli, tmp_path: Path
-) -> None:
+def test_a_lab_of_the_same_name_elsewhere_is_named_with_its_pid(cli: Cli, tmp_path: Path) -> None:
     other = Cli(LabConfig(directory=tmp_path / "elsewhere", name=cli.config.name, block=cli.config.block))
     cli.start()
     pid = cli.status()["pid"]
@@ -342,7 +338,7 @@ def test_a_full_disk_is_told_before_anything_is_made(cli: Cli) -> None:
         subprocess.run(["umount", cli.config.directory], check=True)
 
 
-def test_a_daemon_that_cannot_start_says_why_on_the_operators_terminal(cli: Cli) -> None:
+def test_a_daemon_that_cannot_start_prints_why_on_the_terminal(cli: Cli) -> None:
     cli.config.directory.mkdir(parents=True)
     (cli.config.directory / "hosts").write_text("not a folder")
     (cli.config.directory / "cloud.sqlite").write_text("not a database, and long enough to be read as one" * 30)

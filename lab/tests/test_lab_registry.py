@@ -44,7 +44,7 @@ def other_daemon(config: LabConfig) -> Iterator[int]:
     process.join()
 
 
-def test_a_daemon_elsewhere_is_named_with_its_directory_and_its_pid(config: LabConfig, other_daemon: int) -> None:
+def test_a_daemon_elsewhere_is_named_with_directory_and_pid(config: LabConfig, other_daemon: int) -> None:
     alive = instances.daemon("test")
     assert alive is not None
     assert (alive.directory, alive.pid) == ("/elsewhere", other_daemon)
@@ -81,7 +81,7 @@ def test_being_asked_after_does_not_keep_a_daemon_from_starting(config: LabConfi
         asking.join()
 
 
-def test_who_waits_for_a_lab_that_is_forgotten_gets_its_turn_and_locks_out_the_next(config: LabConfig) -> None:
+def test_a_waiter_for_a_removed_lab_gets_the_lock_exclusively(config: LabConfig) -> None:
     said: list[str] = []
     inside, leave = threading.Event(), threading.Event()
 

@@ -93,9 +93,7 @@ def test_an_image_of_another_registry_is_pulled_through_and_kept(
     assert (repository, tag, f"sha256:{digest}") == ("docker.io/library/web", "1.0", upstream.tags["library/web:1.0"])
 
 
-def test_a_token_for_everyone_is_asked_for_and_does_not_leave_the_registry(
-    client: httpx.Client, upstream: Upstream
-) -> None:
+def test_an_anonymous_token_is_sent_to_the_registry_only(client: httpx.Client, upstream: Upstream) -> None:
     upstream.wants_token = upstream.redirects = True
     pull(client)
     assert upstream.count("TOKEN upstream, and more repository:library/web:pull") == 1
@@ -110,9 +108,7 @@ def test_a_private_image_says_that_the_lab_has_no_credentials(client: httpx.Clie
     assert "./triplane image load" in refused.text
 
 
-def test_a_tag_follows_its_registry_and_stays_when_that_does_not_answer(
-    client: httpx.Client, upstream: Upstream
-) -> None:
+def test_a_tag_follows_its_registry_and_stays_if_that_is_down(client: httpx.Client, upstream: Upstream) -> None:
     old = manifest(client).headers["docker-content-digest"]
     new = upstream.push("library/web:1.0", "another")
     assert manifest(client).headers["docker-content-digest"] == new != old
@@ -143,7 +139,7 @@ def test_what_many_ask_for_at_once_is_fetched_once(client: httpx.Client, upstrea
     assert [f"sha256:{sha256(content)}" for content in contents] == [layer]
 
 
-def test_a_blob_is_handed_on_while_it_comes_and_its_end_only_when_it_is_right(
+def test_a_blob_is_streamed_but_ends_only_if_its_digest_is_right(
     address: str, upstream: Upstream, tmp_path: Path
 ) -> None:
     upstream.holds = True
@@ -162,7 +158,7 @@ def test_a_blob_is_handed_on_while_it_comes_and_its_end_only_when_it_is_right(
 
 
 @pytest.mark.parametrize("fault", ["wrong", "cut"])
-def test_a_blob_that_comes_wrong_reaches_nobody_whole_and_is_fetched_again(
+def test_a_damaged_blob_is_never_complete_and_is_fetched_again(
     client: httpx.Client, upstream: Upstream, tmp_path: Path, fault: str
 ) -> None:
     layer = upstream.layer()
@@ -181,9 +177,7 @@ def test_a_blob_that_comes_wrong_reaches_nobody_whole_and_is_fetched_again(
     assert f"sha256:{sha256(blob(client, layer).content)}" == layer
 
 
-def test_a_registry_that_stops_in_a_blob_or_says_nothing_is_waited_for_no_longer_than_is_set(
-    address: str, upstream: Upstream, tmp_path: Path
-) -> None:
+def test_a_registry_that_stalls_times_out_as_configured(address: str, upstream: Upstream, tmp_path: Path) -> None:
     with fronted(tmp_path, address, HASTY) as client:
         upstream.holds = True
         with contextlib.suppress(httpx.RemoteProtocolError):  # cut off, where a first part had come
@@ -214,7 +208,7 @@ def test_a_manifest_of_another_digest_is_refused(client: httpx.Client, upstream:
         ({"page": True}, "a web page answers in its place"),
     ],
 )
-def test_a_registry_that_does_not_do_its_work_is_left_alone_for_a_while(
+def test_a_failing_registry_is_not_asked_again_for_a_while(
     client: httpx.Client, upstream: Upstream, mood: dict[str, object], reason: str
 ) -> None:
     for name, value in mood.items():
@@ -228,7 +222,7 @@ def test_a_registry_that_does_not_do_its_work_is_left_alone_for_a_while(
     assert upstream.count("GET") == 1
 
 
-def test_without_a_way_out_a_pull_ends_at_once_and_its_address_says_what_to_do(tmp_path: Path) -> None:
+def test_an_offline_pull_fails_at_once_and_its_url_says_the_fix(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
         with fronted(tmp_path, f"http://127.0.0.1:{taken.getsockname()[1]}") as client:
@@ -272,7 +266,7 @@ def test_what_is_not_a_registrys_name_is_asked_nowhere(
     assert not upstream.asked
 
 
-def test_the_environment_says_where_registries_are_asked_or_that_none_is() -> None:
+def test_the_environment_gives_registry_addresses_or_none() -> None:
     read = Registries.from_environment
     found = read(
         {"TRIPLANE_REGISTRIES": "docker.io=https://mirror.example.com/hub/, localhost:5000=http://127.0.0.1:5000"}

@@ -44,7 +44,7 @@ def names(api: ApiServer, kind: str, label: str) -> set[str]:
     return {item["metadata"]["name"] for item in found}
 
 
-def test_the_bindings_are_what_the_api_takes_and_bind_roles_that_it_has(api: ApiServer) -> None:
+def test_the_api_accepts_the_bindings_and_their_roles_exist(api: ApiServer) -> None:
     applied(api, "rbac", *rbac())
     roles = {role["metadata"]["name"] for role in api.get("clusterroles")["items"]}
     bindings = api.get("clusterrolebindings", f"--selector={SET_LABEL}=rbac")["items"]
@@ -55,7 +55,7 @@ def test_the_bindings_are_what_the_api_takes_and_bind_roles_that_it_has(api: Api
     assert [subject["name"] for subject in proxier["subjects"]] == ["system:kube-proxy"]
 
 
-def test_dns_is_what_the_api_takes_and_a_second_time_changes_nothing(api: ApiServer) -> None:
+def test_the_api_accepts_dns_and_a_second_apply_changes_nothing(api: ApiServer) -> None:
     def versions() -> dict[str, str]:
         kinds = "serviceaccounts,configmaps,services,deployments,poddisruptionbudgets,clusterroles,clusterrolebindings"
         found = api.get(kinds, "--all-namespaces", f"--selector={SET_LABEL}={NAME}")["items"]
@@ -69,7 +69,7 @@ def test_dns_is_what_the_api_takes_and_a_second_time_changes_nothing(api: ApiSer
     assert api.get("service", "kube-dns", "--namespace=kube-system")["spec"]["clusterIP"] == "10.32.0.10"
 
 
-def test_what_is_in_no_manifest_any_more_goes_and_nothing_else_does(api: ApiServer) -> None:
+def test_only_objects_dropped_from_all_manifests_are_pruned(api: ApiServer) -> None:
     applied(api, "shop", config_map("stays"), config_map("goes"), {**rbac()[0], "metadata": {"name": "goes-too"}})
     applied(api, "office", config_map("anothers"))
     # A copy that an operator made of ours, label and all.
@@ -80,14 +80,14 @@ def test_what_is_in_no_manifest_any_more_goes_and_nothing_else_does(api: ApiServ
     assert names(api, "configmaps", "office") == {"anothers"}
 
 
-def test_a_field_of_ours_is_set_back_and_a_field_of_others_is_left(api: ApiServer) -> None:
+def test_our_fields_are_reset_and_foreign_fields_are_kept(api: ApiServer) -> None:
     applied(api, "fields", config_map("fields", ours="1"))
     api.kubectl("patch", "configmap", "fields", "--type=merge", '--patch={"data": {"ours": "2", "theirs": "3"}}')
     applied(api, "fields", config_map("fields", ours="1"))
     assert api.get("configmap", "fields")["data"] == {"ours": "1", "theirs": "3"}
 
 
-def test_the_administrators_kubeconfig_is_gone_when_a_step_ends_well_or_badly(api: ApiServer) -> None:
+def test_the_admin_kubeconfig_is_deleted_when_a_step_ends(api: ApiServer) -> None:
     applied(api, "fields", config_map("fields", ours="1"))
     assert api.left_behind == []
 
@@ -112,7 +112,7 @@ def test_a_killed_step_takes_the_kubeconfig_with_it(api: ApiServer, end: signal.
         assert api.left_behind == []
 
 
-def test_a_rollout_that_does_not_end_names_pods_hosts_warnings_and_nothing_secret(
+def test_a_stuck_rollout_names_pods_hosts_warnings_but_no_secret(
     api: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step, "ROLLOUT_SECONDS", 1)

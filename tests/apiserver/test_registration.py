@@ -118,7 +118,7 @@ def taints(api: ApiServer, node: HostSpec) -> set[str]:
     return {str(Taint(key=t["key"], value=t.get("value", ""), effect=t["effect"])) for t in found}
 
 
-def test_a_node_gets_what_settings_say_and_loses_what_they_said_once(api: ApiServer) -> None:
+def test_a_node_gets_current_settings_and_loses_removed_ones(api: ApiServer) -> None:
     before = node_of("web", taints=("dedicated=gpu:NoSchedule", "odd:PreferNoSchedule"), tier="a", zone="1")
     join(api, before)
     assert register(api, before).code == 0
@@ -135,7 +135,7 @@ def test_a_node_gets_what_settings_say_and_loses_what_they_said_once(api: ApiSer
     assert (labels(api, bare), taints(api, bare)) == ({NODE: ""}, set())
 
 
-def test_an_operators_labels_and_taints_and_kubernetes_own_are_left(api: ApiServer) -> None:
+def test_labels_and_taints_of_operators_and_kubernetes_are_kept(api: ApiServer) -> None:
     node = node_of("cp", Role.KUBE_MASTER, tier="a")
     lifecycle = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}
     join(api, node, taints=(lifecycle,))
@@ -148,7 +148,7 @@ def test_an_operators_labels_and_taints_and_kubernetes_own_are_left(api: ApiServ
     assert taints(api, node) >= {f"{CONTROL_PLANE}:NoSchedule", *kept}
 
 
-def test_a_node_that_somebody_deleted_is_as_before_once_it_is_back_and_registered_again(api: ApiServer) -> None:
+def test_a_deleted_node_that_registers_again_is_as_before(api: ApiServer) -> None:
     node = node_of("web", taints=("dedicated=gpu:NoSchedule",), tier="a")
     for _ in range(2):
         join(api, node)
@@ -158,7 +158,7 @@ def test_a_node_that_somebody_deleted_is_as_before_once_it_is_back_and_registere
         api.kubectl("delete", "node", node.node_name)
 
 
-def test_a_taint_that_an_operator_took_off_himself_is_no_obstacle_when_settings_drop_it(api: ApiServer) -> None:
+def test_a_taint_removed_by_hand_may_be_dropped_from_settings(api: ApiServer) -> None:
     node = node_of("web", taints=("dedicated=gpu:NoSchedule",))
     join(api, node)
     register(api, node)
@@ -188,7 +188,7 @@ def test_a_node_is_drained_and_deleted(api: ApiServer) -> None:
     assert "evicting pod default/mine" in outcome.out
 
 
-def test_a_budget_that_lets_no_pod_go_stops_the_removal_and_is_named_with_the_pods(api: ApiServer) -> None:
+def test_a_budget_that_forbids_eviction_stops_the_removal(api: ApiServer) -> None:
     node, other = node_of("web"), node_of("other")
     for each in (node, other):
         join(api, each)
@@ -210,7 +210,7 @@ def test_a_budget_that_lets_no_pod_go_stops_the_removal_and_is_named_with_the_po
 
 
 @pytest.mark.parametrize("others", ["none", "cordoned", "tainted", "not ready"])
-def test_a_budget_holds_nothing_where_no_other_node_could_take_the_pods(api: ApiServer, others: str) -> None:
+def test_a_budget_is_ignored_if_no_other_node_can_take_the_pods(api: ApiServer, others: str) -> None:
     node, other = node_of("web"), node_of("other")
     join(api, node)
     if others != "none":

@@ -33,7 +33,7 @@ def test_containerd_waits_for_its_files_and_for_the_hosts_lease(graph: Graph) ->
         assert {graph.named(":Command", f"{host}-{need}").urn for need in needs} <= step.depends_on
 
 
-def test_a_pools_hosts_change_one_at_a_time_and_pools_side_by_side() -> None:
+def test_hosts_change_one_at_a_time_within_a_pool() -> None:
     graph = graph_of("prod")
     by_name = {step.name: step for step in steps(graph)}
     for name, step in by_name.items():

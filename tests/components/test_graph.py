@@ -34,7 +34,7 @@ LAB = [f"{pool}-{i}" for pool, count in (("etcd", 3), ("k8s-master", 3), ("k8s-n
 MASTERS, NODES = LAB[3:6], LAB[6:]
 
 
-def test_the_lab_has_three_members_three_masters_and_two_nodes_and_nothing_else(lab: Graph) -> None:
+def test_the_lab_has_exactly_its_members_masters_and_nodes(lab: Graph) -> None:
     assert names(lab.of(":Droplet")) == set(LAB)
     assert {r.inputs["name"] for r in lab.of(":Droplet")} >= {
         "etcd-0.lab.triplane.test",
@@ -50,7 +50,7 @@ def test_prod_has_nodes_beside_members_and_masters() -> None:
     assert not {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"} & services
 
 
-def test_stacked_hosts_carry_all_roles_and_run_what_each_asks_for() -> None:
+def test_stacked_hosts_have_all_roles_and_their_services() -> None:
     graph = graph_of("dev")
     assert names(graph.of(":Droplet")) == {"k8s-0", "k8s-1", "k8s-2"}
     assert sorted(graph.named(":Droplet", "k8s-0").inputs["tags"]) == [
@@ -64,7 +64,7 @@ def test_stacked_hosts_carry_all_roles_and_run_what_each_asks_for() -> None:
     assert {"k8s-0-etcd", "k8s-0-kube-apiserver", "k8s-0-flannel", "k8s-0-kubelet"} <= names(graph.of(":Command"))
 
 
-def test_every_droplet_has_its_role_tag_and_the_cluster_scoped_one(lab: Graph) -> None:
+def test_every_droplet_has_its_role_tag_and_the_cluster_role_tag(lab: Graph) -> None:
     assert lab.named(":Droplet", "etcd-1").inputs["tags"] == ["etcd", "lab-etcd"]
     assert lab.named(":Droplet", "k8s-master-1").inputs["tags"] == ["kube-master", "lab-kube-master"]
 
@@ -113,7 +113,7 @@ def test_user_data_stdin_connection_and_kubeconfig_are_secrets(graph: Graph) -> 
     assert isinstance(graph.outputs["deployKey"], Secret)
 
 
-def test_user_data_holds_the_one_time_key_alone_and_no_key_that_is_in_use(lab: Graph) -> None:
+def test_user_data_holds_only_the_one_time_key(lab: Graph) -> None:
     text = value(lab.named(":Droplet", "etcd-0").inputs["userData"])
     decoded = [b64decode(word).decode() for word in re.findall(r"content: ([A-Za-z0-9+/=]{40,})", text)]
     assert len(decoded) == 1
@@ -186,14 +186,14 @@ def test_api_servers_wait_for_the_whole_etcd_cluster(graph: Graph) -> None:
     assert set(members) <= graph.before(first)
 
 
-def test_the_api_name_holds_a_master_only_after_its_api_server_answered(lab: Graph) -> None:
+def test_the_api_name_lists_a_master_once_its_api_server_answers(lab: Graph) -> None:
     for kind in ("api", "api-internal"):
         for master in MASTERS[1:]:
             record = lab.named(":DnsRecord", f"{kind}-{master}")
             assert lab.named(":Command", f"{master}-kube-apiserver").urn in record.depends_on
 
 
-def test_the_api_name_is_there_long_before_the_first_host_asks_for_it(graph: Graph) -> None:
+def test_the_api_name_exists_before_the_first_host_needs_it(graph: Graph) -> None:
     first = next(d.name for d in graph.of(":Droplet") if "kube-master" in d.inputs["tags"])
     steps = {r.urn for r in graph.of(":Command")}
     for kind in ("api", "api-internal"):
@@ -215,7 +215,7 @@ def test_a_host_that_boots_is_dialled_for_minutes_by_every_step(graph: Graph) ->
 
 
 @pytest.mark.parametrize("default", [True, False])
-def test_a_network_that_became_its_regions_default_is_told_with_the_way_out(
+def test_a_network_that_became_the_default_is_told_with_the_fix(
     default: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -227,7 +227,7 @@ def test_a_network_that_became_its_regions_default_is_told_with_the_way_out(
     assert all("doctl vpcs create --name default-fra1 --region fra1" in line for line in told)
 
 
-def test_the_commands_that_are_printed_log_in_with_a_key_that_they_say_how_to_get(graph: Graph) -> None:
+def test_printed_commands_log_in_with_a_key_they_say_how_to_get(graph: Graph) -> None:
     printed = graph.outputs["commands"]
     logins = [line for line in printed.values() if line.startswith("ssh ")]
     assert logins
@@ -235,7 +235,7 @@ def test_the_commands_that_are_printed_log_in_with_a_key_that_they_say_how_to_ge
     assert printed["deploy key"] == "(umask 077; pulumi stack output deployKey --show-secrets > deploy_key)"
 
 
-def test_no_droplet_and_no_network_goes_before_its_successor_is_there(graph: Graph) -> None:
+def test_droplets_and_networks_are_replaced_before_deletion(graph: Graph) -> None:
     assert {r.delete_before_replace for r in [*graph.of(":Droplet"), *graph.of(":Vpc")]} == {False}
 
 
@@ -258,7 +258,7 @@ def test_etcd_trusts_three_authorities_for_three_things(lab: Graph) -> None:
     assert bundle["/etc/etcd/pki/server-ca.crt"] == "certificate etcd-server-ca\n"
 
 
-def test_no_host_holds_an_authoritys_key_but_the_one_that_signs_for_the_cluster(graph: Graph) -> None:
+def test_no_host_holds_a_ca_key_but_the_cluster_signing_one(graph: Graph) -> None:
     held = {
         (step.name, path)
         for step in graph.of(":Command")
@@ -270,7 +270,7 @@ def test_no_host_holds_an_authoritys_key_but_the_one_that_signs_for_the_cluster(
     assert all(name.endswith("-kube-controller-manager") for name, _ in held)
 
 
-def test_nodes_hold_what_flannel_kubelet_and_kube_proxy_need_and_nothing_else() -> None:
+def test_nodes_hold_only_what_flannel_kubelet_and_proxy_need() -> None:
     graph = graph_of("prod")
     elsewhere = ("-identity", "-registration", "-removal")  # the first for a moment, the others on a master
     steps = [r for r in graph.of(":Command") if r.name.startswith("k8s-node-0-") and not r.name.endswith(elsewhere)]
@@ -328,7 +328,7 @@ def test_a_new_ssh_authority_rebuilds_no_host() -> None:
     assert changed(graph_of("lab"), graph_of("lab", sshCaPublicKey=key)) == {f"{host}-host" for host in LAB}
 
 
-def test_what_the_settings_open_is_in_the_firewalls_and_nothing_else_changes(lab: Graph) -> None:
+def test_opened_ports_change_only_the_firewalls(lab: Graph) -> None:
     opened = graph_of(
         "lab",
         ingressPorts='[{"ports": 443, "ranges": ["0.0.0.0/0"]}]',

@@ -42,7 +42,7 @@ def test_every_master_and_node_runs_it_and_no_other_host(graph: Graph, service: 
     assert set(steps(graph, service)) == nodes(graph)
 
 
-def test_a_kubelet_comes_after_its_runtime_and_after_every_api_server(graph: Graph) -> None:
+def test_a_kubelet_comes_after_containerd_and_all_api_servers(graph: Graph) -> None:
     for host, step in steps(graph, KUBELET).items():
         before = graph.before(step)
         assert {graph.named(":Command", f"{host}-{need}").urn for need in ("install-kubelet", "containerd")} <= before
@@ -58,7 +58,7 @@ def test_kube_proxy_comes_after_the_nodes_kubelet(graph: Graph) -> None:
 
 
 @pytest.mark.parametrize("service", [KUBELET, PROXY])
-def test_a_pools_hosts_change_one_at_a_time_and_pools_side_by_side(service: str) -> None:
+def test_hosts_change_one_at_a_time_within_a_pool(service: str) -> None:
     found = steps(graph_of("prod"), service)
     assert len({re.sub(r"-\d+$", "", host) for host in found}) > 1
     for host, step in found.items():
@@ -86,7 +86,7 @@ def private_key(name: str) -> str:
     return f"-----BEGIN EC PRIVATE KEY-----\n{name}\n-----END EC PRIVATE KEY-----\n"
 
 
-def test_a_kubelet_answers_with_a_certificate_that_the_api_server_checks(graph: Graph) -> None:
+def test_a_kubelet_serves_a_certificate_the_api_server_verifies(graph: Graph) -> None:
     for host, step in steps(graph, KUBELET).items():
         files = bundle(step)
         assert files["/etc/kubernetes/kubelet/serving.key"] == ("600", private_key(f"kubelet-serving-{host}"))
@@ -100,7 +100,7 @@ def test_a_kubelet_answers_with_a_certificate_that_the_api_server_checks(graph: 
         assert f"--hostname-override={names[0]} " in step.inputs["create"]
 
 
-def test_api_servers_call_kubelets_by_the_name_in_their_certificates(graph: Graph) -> None:
+def test_api_servers_call_kubelets_by_their_certificate_names(graph: Graph) -> None:
     for step in steps(graph, "kube-apiserver").values():
         assert "--kubelet-preferred-address-types=Hostname " in step.inputs["create"]
         assert "--kubelet-certificate-authority=/etc/kubernetes/pki/cluster-signing-ca.crt " in step.inputs["create"]
@@ -167,7 +167,7 @@ def test_every_kubelet_says_which_droplet_it_is(graph: Graph) -> None:
         assert "--cloud-provider=" not in step.inputs["create"], host
 
 
-def test_a_cloud_controller_finds_droplets_by_the_names_of_their_nodes() -> None:
+def test_a_cloud_controller_finds_droplets_by_node_name() -> None:
     after = graph_of("lab", cloudController="true")
     for host, step in steps(after, KUBELET).items():
         assert "--cloud-provider=external" in step.inputs["create"]
@@ -177,7 +177,7 @@ def test_a_cloud_controller_finds_droplets_by_the_names_of_their_nodes() -> None
 
 # Nothing is open where no range is named: the API refuses a rule without peers.
 @pytest.mark.parametrize(("ranges", "expected"), [('["10.240.0.0/20"]', [["10.240.0.0/20"]]), ("[]", [])])
-def test_a_cloud_controllers_load_balancers_reach_the_health_of_kube_proxy(ranges: str, expected: list[object]) -> None:
+def test_cloud_load_balancers_can_check_kube_proxy_health(ranges: str, expected: list[object]) -> None:
     # What such a load balancer asks each node (digitalocean-cloud-controller-manager, do/loadbalancers.go).
     after = graph_of("lab", cloudController="true", nodePortsAllowed=ranges)
     for host, step in steps(after, PROXY).items():
@@ -186,7 +186,7 @@ def test_a_cloud_controllers_load_balancers_reach_the_health_of_kube_proxy(range
     assert [rule["sourceAddresses"] for rule in rules if rule["portRange"] == "10256"] == expected
 
 
-def test_without_a_cloud_controller_nobody_asks_kube_proxy_for_its_health(graph: Graph) -> None:
+def test_without_a_cloud_controller_no_one_may_check_kube_proxy(graph: Graph) -> None:
     for host, step in steps(graph, PROXY).items():
         assert "\nhealthzBindAddress: 127.0.0.1:10256\n" in step.inputs["create"], host
     rules = graph.named(":Firewall", "firewall-nodes").inputs["inboundRules"]

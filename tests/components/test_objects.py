@@ -28,7 +28,7 @@ def test_objects_are_applied_on_the_first_master_alone(graph: Graph) -> None:
     assert names == {f"{first_master(graph)}-{name}" for name in ("rbac", "coredns", "install-kubectl")}
 
 
-def test_a_step_brings_the_administrators_kubeconfig_for_that_masters_own_api_server(graph: Graph) -> None:
+def test_a_step_fetches_admin_kubeconfig_for_its_own_api_server(graph: Graph) -> None:
     for name in ("rbac", "coredns"):
         secret = step(graph, name).inputs["stdin"]
         assert isinstance(secret, Secret)
@@ -40,7 +40,7 @@ def test_a_step_brings_the_administrators_kubeconfig_for_that_masters_own_api_se
         assert server.startswith(f"https://{first_master(graph)}.internal.")
 
 
-def test_bindings_wait_for_the_first_masters_api_server_and_for_kubectl(graph: Graph) -> None:
+def test_bindings_wait_for_the_first_api_server_and_kubectl(graph: Graph) -> None:
     master = first_master(graph)
     needs = {graph.named(":Command", f"{master}-{name}").urn for name in ("install-kubectl", "kube-apiserver")}
     assert needs <= step(graph, "rbac").depends_on

@@ -27,7 +27,7 @@ def without(size: str, region: str) -> dict[str, Any]:
     return offers
 
 
-def test_a_size_that_the_region_lacks_is_refused_before_anything_is_registered(warnings: list[str]) -> None:
+def test_a_size_missing_in_the_region_is_refused_at_preview(warnings: list[str]) -> None:
     engine = Engine(without("s-2vcpu-4gb", "fra1"))
     with pytest.raises(pulumi.RunError) as caught:
         run_program("prod", engine)
@@ -58,7 +58,7 @@ def test_a_stack_whose_hosts_exist_is_only_warned(warnings: list[str]) -> None:
 
 
 @pytest.mark.parametrize("refused", [SIZES, REGIONS])
-def test_a_token_without_the_rights_gets_one_warning_and_the_table(refused: str, warnings: list[str]) -> None:
+def test_a_token_without_rights_gets_one_warning_and_the_table(refused: str, warnings: list[str]) -> None:
     graph = run_program("prod", Engine({token: answer for token, answer in OFFERS.items() if token != refused}))
     assert len(graph.of(":Droplet")) == 9
     [warning] = warnings

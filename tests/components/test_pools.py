@@ -66,7 +66,7 @@ def test_one_node_less_goes_and_no_other_resource_hears_of_it(lab: Graph) -> Non
 
 
 @pytest.mark.parametrize("pools", [[*POOLS[:NODES], POOLS[NODES] | {"count": 0}], POOLS[:NODES]], ids=["empty", "gone"])
-def test_the_last_nodes_go_while_all_firewalls_stay_so_that_they_can_be_drained(lab: Graph, pools: list[Any]) -> None:
+def test_the_last_nodes_go_while_firewalls_still_allow_draining(lab: Graph, pools: list[Any]) -> None:
     after = graph_of("lab", pools=json.dumps(pools))
     found = difference(lab, after)
     assert all("k8s-node-" in name for name in found.gone)
@@ -81,7 +81,7 @@ def test_a_node_is_drained_before_anything_of_its_host_goes(lab: Graph) -> None:
         assert removal.deleted_with == lab.named(":Vpc", "vpc").urn
 
 
-def test_one_master_more_is_on_firewalls_and_names_and_touches_no_other_host(lab: Graph) -> None:
+def test_one_more_master_adds_only_its_own_resources(lab: Graph) -> None:
     masters = next(position for position, pool in enumerate(POOLS) if pool["roles"] == ["kube-master"])
     found = difference(lab, lab_with(masters, count=4))
     assert all("k8s-master-3" in name for name in found.made)
@@ -94,12 +94,12 @@ def test_labels_touch_registrations_alone(lab: Graph) -> None:
     assert (found.made, found.gone) == (set(), set())
 
 
-def test_taints_touch_registrations_and_what_kubelets_register_with(lab: Graph) -> None:
+def test_taints_change_only_registrations_and_kubelet_options(lab: Graph) -> None:
     found = difference(lab, lab_with(taints=["dedicated=ci:NoSchedule"]))
     assert found.changed == {f"k8s-node-{i}-{step}" for i in range(2) for step in ("kubelet", "registration")}
 
 
-def test_a_size_touches_the_droplets_and_the_steps_that_wait_for_them(lab: Graph) -> None:
+def test_a_size_change_touches_only_droplets_and_their_steps(lab: Graph) -> None:
     found = difference(lab, lab_with(size="s-2vcpu-4gb"))
     assert found.changed == {f"k8s-node-{i}{suffix}" for i in range(2) for suffix in ("", "-host")}
 
@@ -126,7 +126,7 @@ def test_a_second_pool_has_a_size_labels_and_taints_of_its_own(lab: Graph) -> No
     assert steps(after, "gpu-0") == steps(after, "k8s-node-0")
 
 
-def test_pools_change_side_by_side_and_their_hosts_one_after_the_other() -> None:
+def test_pools_change_in_parallel_and_their_hosts_in_sequence() -> None:
     after = lab_and(GPU)
     for step in ("containerd", "kubelet", "kube-proxy"):
         first, second = (after.named(ON_HOSTS, f"gpu-{i}-{step}") for i in range(2))
@@ -135,7 +135,7 @@ def test_pools_change_side_by_side_and_their_hosts_one_after_the_other() -> None
             assert elsewhere.urn not in first.depends_on, step
 
 
-def test_masters_that_are_no_nodes_have_the_taint_and_stacked_ones_have_not() -> None:
+def test_only_masters_that_are_not_nodes_have_the_taint() -> None:
     taint = "node-role.kubernetes.io/control-plane:NoSchedule"
     for stack, host, tainted in (("lab", "k8s-master-0", True), ("dev", "k8s-0", False), ("lab", "k8s-node-0", False)):
         step = graph_of(stack).named(ON_HOSTS, f"{host}-registration")

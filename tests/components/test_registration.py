@@ -25,7 +25,7 @@ def steps(graph: Graph, kind: str) -> dict[str, Resource]:
     return {r.name.removesuffix(suffix): r for r in graph.of(":Command") if r.name.endswith(suffix)}
 
 
-def test_every_master_and_node_has_a_registration_and_a_removal_and_no_other_host(graph: Graph) -> None:
+def test_only_masters_and_nodes_have_registration_and_removal(graph: Graph) -> None:
     tags = {droplet.name: droplet.inputs["tags"] for droplet in graph.of(":Droplet")}
     nodes = {name for name, own in tags.items() if {"kube-master", "kube-node"} & set(own)}
     assert set(steps(graph, "registration")) == set(steps(graph, "removal")) == nodes
@@ -37,7 +37,7 @@ def test_a_node_is_registered_once_its_kubelet_and_its_proxy_run(graph: Graph) -
         assert needs <= graph.before(step), host
 
 
-def test_a_node_of_an_earlier_droplet_is_removed_before_the_kubelet_takes_its_place(graph: Graph) -> None:
+def test_an_old_droplets_node_is_removed_before_the_new_kubelet(graph: Graph) -> None:
     for host, step in steps(graph, "removal").items():
         assert step.urn in graph.named(":Command", f"{host}-kubelet").depends_on
         path, _owner, _mode, droplet = value(step.inputs["stdin"]).splitlines()[1].split()
@@ -67,7 +67,7 @@ def test_a_label_or_a_taint_changes_the_registration_of_its_pool() -> None:
     assert '\nkubectl taint node "$NODE" --overwrite \\\n  dedicated=gpu:NoSchedule\n' in text
 
 
-def test_one_node_less_takes_away_that_nodes_resources_and_changes_nothing_on_another_host() -> None:
+def test_one_node_less_removes_only_that_nodes_resources() -> None:
     before, after = with_pool(count=2), with_pool(count=1)
     left = {r.urn: r for r in after.resources}
     gone = {r.name for r in before.resources if r.urn not in left}

@@ -138,7 +138,7 @@ def test_what_is_wrong_makes_the_exit_code_1(
     assert told["minutes"] == {"least": 10, "most": 16}
 
 
-def test_mistakes_in_settings_are_told_one_a_line_and_stop_the_rest(
+def test_setting_mistakes_are_listed_by_line_and_stop_the_run(
     stack: FakePulumi, world: World, service: Service, lab: Altered, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure(stack, service, sshAllowed=["0.0.0.0/0"], domain="example.org")
@@ -161,7 +161,7 @@ def test_a_stack_that_cannot_be_read_is_told(
     assert "pulumi stack init prod" in out
 
 
-def test_a_token_that_is_refused_stops_the_checks_of_that_cloud_alone(
+def test_a_refused_token_stops_only_the_checks_of_its_cloud(
     stack: FakePulumi, world: World, lab: Altered, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lab.refuse("/v2/account", 401, "unauthorized", "Unable to authenticate you")

@@ -255,7 +255,7 @@ def test_a_region_with_a_default_vpc_is_well(stack: Stack, ocean: Reader) -> Non
     assert (found.state, found.found) == (State.OK, "fra1 has default-fra1.")
 
 
-def test_a_cluster_whose_vpc_is_the_default_is_told_how_to_destroy_it(
+def test_a_cluster_in_a_default_vpc_is_told_how_to_destroy_it(
     make_stack: MakeStack, ocean: Reader, customer: Customer, service: Service
 ) -> None:
     service.switch(fresh_regions=["fra1"])

@@ -18,7 +18,7 @@ from tests.doctor.pulumi import FakePulumi
 PINS = machine.pinned(machine.REQUIREMENTS.read_text())
 
 
-def test_every_package_of_the_requirements_is_read_with_its_version() -> None:
+def test_every_package_in_the_requirements_has_a_version() -> None:
     assert PINS["pulumi"] == metadata.version("pulumi")
     assert {"pulumi-digitalocean", "pulumi-cloudflare", "pulumi-tls", "pulumi-command"} <= set(PINS)
 
@@ -69,7 +69,7 @@ def test_the_sdks_own_plugins_are_well(fake_pulumi: FakePulumi) -> None:
 
 
 @pytest.mark.parametrize(("environment", "state"), [({}, State.NOTE), ({machine.NO_DOWNLOAD: "true"}, State.WRONG)])
-def test_a_plugin_of_another_version_is_downloaded_unless_that_is_forbidden(
+def test_a_plugin_of_another_version_is_fetched_unless_forbidden(
     fake_pulumi: FakePulumi, environment: dict[str, str], state: State
 ) -> None:
     fake_pulumi.answers["plugin"] = plugins(tls="4.0.0")

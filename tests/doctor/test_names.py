@@ -23,7 +23,7 @@ def stack_of(name: str, **changes: str) -> Stack:
 
 
 @pytest.mark.parametrize(("name", "changes"), [("dev", {}), ("prod", {}), ("prod", {"cloudController": "true"})])
-def test_the_names_that_are_looked_for_are_those_that_the_program_gives(name: str, changes: dict[str, str]) -> None:
+def test_the_doctor_looks_for_the_names_the_program_makes(name: str, changes: dict[str, str]) -> None:
     graph, stack = graph_of(name, **changes), stack_of(name, **changes)
     made = {kind: {each.inputs["name"] for each in graph.of(kind)} for kind in (t for _, _, t in KINDS.values())}
     assert {KINDS[kind][2]: names for kind, names in digitalocean.names_wanted(stack).items()} == made

@@ -20,7 +20,7 @@ from tests.doctor.world import World
 DROPLET = "digitalocean:index/droplet:Droplet"
 
 
-def test_the_address_that_the_world_sees_is_held_against_the_settings(stack: Stack, world: World) -> None:
+def test_the_public_address_is_compared_with_the_settings(stack: Stack, world: World) -> None:
     found = reach.address(stack, None, world.outside)
     assert found.state is State.OK
     assert f"203.0.113.7, as {world.outside.page.host} sees it, is in sshAllowed" in found.found

@@ -85,7 +85,7 @@ def test_no_token_is_in_what_a_reader_or_a_stack_shows(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(("status", "state"), [(500, State.WRONG), (403, State.NOTE)])
-def test_what_cannot_be_read_is_not_well_unless_it_is_a_right_that_another_line_names(
+def test_an_unreadable_item_is_not_ok_unless_named_elsewhere(
     stack: Stack, ocean: Reader, lab: Altered, status: int, state: State
 ) -> None:
     lab.refuse("/v2/vpcs", status)

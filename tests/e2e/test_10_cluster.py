@@ -74,7 +74,7 @@ def test_requests_are_audited_without_the_bodies_of_secrets(cluster: Cluster) ->
     assert "in-the-open" not in logs
 
 
-def test_anonymous_requests_get_no_further_than_the_health_checks(cluster: Cluster) -> None:
+def test_anonymous_requests_reach_only_the_health_checks(cluster: Cluster) -> None:
     call = "curl --silent --cacert /etc/kubernetes/pki/ca.crt --output /dev/null --write-out '%{http_code}'"
     assert cluster.ssh("k8s-master-0", f"{call} https://127.0.0.1:6443/readyz").strip() == "200"
     assert cluster.ssh("k8s-master-0", f"{call} https://127.0.0.1:6443/api").strip() == "401"
@@ -97,7 +97,7 @@ def test_a_second_up_plans_nothing(cluster: Cluster) -> None:
     assert not re.search("created|updated|deleted|replaced", output)
 
 
-def test_one_flag_runs_only_its_three_steps_and_no_request_fails_meanwhile(cluster: Cluster) -> None:
+def test_one_flag_runs_only_its_three_steps_without_downtime(cluster: Cluster) -> None:
     # Leaders among controller managers and schedulers may hand over while their own API server is away; flannel has no
     # part in this.
     started = "systemctl show --property=ActiveEnterTimestampMonotonic --value flanneld kube-apiserver"
@@ -119,7 +119,7 @@ def test_one_flag_runs_only_its_three_steps_and_no_request_fails_meanwhile(clust
     assert cluster.plan() == {}
 
 
-def test_an_etcd_flag_rolls_the_members_and_no_write_is_lost_meanwhile(cluster: Cluster) -> None:
+def test_an_etcd_flag_restarts_members_without_losing_a_write(cluster: Cluster) -> None:
     cluster.configure("triplane:extraFlags.etcd.snapshot-count", "20000")
     assert cluster.plan() == {f"etcd-{i}-etcd": "update" for i in range(3)}
     with cluster.api() as api, Load(api).running() as load:

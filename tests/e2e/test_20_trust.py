@@ -213,7 +213,7 @@ def test_no_process_and_no_log_on_a_host_holds_a_key(cluster: Cluster) -> None:
         assert cluster.ssh(host, find).split() == ["0", "0"]
 
 
-def test_nothing_is_left_of_what_is_in_memory_only_while_it_is_used(cluster: Cluster) -> None:
+def test_no_temporary_secret_is_left_in_memory_file_systems(cluster: Cluster) -> None:
     find = (
         r"grep -rlIs --exclude-dir=containerd -e 'PRIVATE[ ]KEY' -e 'client-key-[d]ata' /run /tmp /dev/shm /root; true"
     )
@@ -221,7 +221,7 @@ def test_nothing_is_left_of_what_is_in_memory_only_while_it_is_used(cluster: Clu
         assert cluster.ssh(host, find).strip() == ""
 
 
-def test_the_door_of_the_first_connection_is_shut_and_its_key_is_gone(cluster: Cluster) -> None:
+def test_the_bootstrap_ssh_port_and_key_are_removed(cluster: Cluster) -> None:
     for host in HOSTS.values():
         assert cluster.ssh(host, "ls /etc/ssh/ssh_bootstrap_key; true").count("No such file") == 1
         assert "ssh-bootstrap" not in cluster.ssh(host, "systemctl list-units --all --no-legend 'ssh*'")

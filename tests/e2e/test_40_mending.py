@@ -40,7 +40,7 @@ def test_a_member_whose_host_is_lost_is_made_again_and_rejoins(cluster: Cluster)
     assert cluster.plan() == {}
 
 
-def test_a_busy_port_is_named_with_its_holder_and_the_next_up_goes_on(cluster: Cluster) -> None:
+def test_a_busy_port_is_reported_and_the_next_up_continues(cluster: Cluster) -> None:
     listen = 'import socket,time; s=socket.create_server(("127.0.0.1",10259)); time.sleep(600)'
     cluster.ssh(
         "k8s-master-0",
@@ -113,7 +113,7 @@ def test_an_up_that_is_interrupted_is_finished_by_the_next(cluster: Cluster) -> 
     assert "v=1" in cluster.ssh("k8s-master-2", "cat /etc/systemd/system/kube-controller-manager.service")
 
 
-def test_a_lab_whose_daemon_is_killed_is_taken_over_with_its_hosts_running(cluster: Cluster) -> None:
+def test_a_killed_daemons_lab_is_taken_over_with_running_hosts(cluster: Cluster) -> None:
     booted = "systemctl show --property=UserspaceTimestampMonotonic --value"
     before = cluster.ssh("etcd-0", booted)
     daemon = instances.daemon("e2e")

@@ -38,7 +38,7 @@ def conditions(node: dict[str, Any]) -> dict[str, str]:
     return {condition["type"]: condition["status"] for condition in node["status"]["conditions"]}
 
 
-def test_every_master_and_every_node_is_a_ready_node_under_its_private_name(cluster: Cluster, place: Namespace) -> None:
+def test_masters_and_nodes_are_ready_under_their_private_names(cluster: Cluster, place: Namespace) -> None:
     hosts = {node["privateName"]: node for node in cluster.hosts.values() if "etcd" not in node["roles"]}
     found = nodes(place)
     assert set(found) == set(hosts)
@@ -51,7 +51,7 @@ def test_every_master_and_every_node_is_a_ready_node_under_its_private_name(clus
         assert node["status"]["nodeInfo"]["containerRuntimeVersion"].startswith("containerd://")
 
 
-def test_masters_and_nodes_carry_their_role_and_masters_alone_a_taint(place: Namespace) -> None:
+def test_masters_and_nodes_have_role_labels_and_masters_a_taint(place: Namespace) -> None:
     for name, node in nodes(place).items():
         prefix = "node-role.kubernetes.io/"
         roles = {label.removeprefix(prefix) for label in node["metadata"]["labels"] if label.startswith(prefix)}
@@ -60,7 +60,7 @@ def test_masters_and_nodes_carry_their_role_and_masters_alone_a_taint(place: Nam
         assert node["spec"].get("taints", []) == ([MASTER] if master else []), name
 
 
-def test_a_kubelet_is_configured_as_the_benchmark_of_the_cis_has_it(place: Namespace) -> None:
+def test_the_kubelet_configuration_follows_the_cis_benchmark(place: Namespace) -> None:
     for host in ("k8s-node-0", "k8s-node-1", "k8s-master-0", "k8s-master-1", "k8s-master-2"):
         config = place.kubelet(host)
         assert config["authentication"]["anonymous"]["enabled"] is False
@@ -77,7 +77,7 @@ def test_a_kubelet_is_configured_as_the_benchmark_of_the_cis_has_it(place: Names
         assert config["clusterDomain"] == "cluster.local"
 
 
-def test_files_of_a_node_are_for_root_alone_but_for_what_is_public(cluster: Cluster) -> None:
+def test_node_files_are_roots_and_only_public_ones_are_readable(cluster: Cluster) -> None:
     # CIS 4.1.1 to 4.1.10. What everybody may read there is certificates at most, and nobody else may write anything.
     find = (
         f"find /etc/kubernetes /etc/cni /etc/containerd {kubelet.RENEWED} /etc/systemd/system/kubelet.service "
@@ -93,7 +93,7 @@ def test_files_of_a_node_are_for_root_alone_but_for_what_is_public(cluster: Clus
         assert {path for path in readable if not path.endswith(".crt")} == set()
 
 
-def test_a_kubelet_reads_the_secrets_of_its_own_pods_and_of_no_others(place: Namespace, as_kubelet: Api) -> None:
+def test_a_kubelet_reads_only_the_secrets_of_its_own_pods(place: Namespace, as_kubelet: Api) -> None:
     for secret, host in (("own", "k8s-node-0"), ("other", "k8s-node-1")):
         place.create("Secret", secret, stringData={"k": "v"})
         volume = {"name": "secret", "secret": {"secretName": secret}}
@@ -124,7 +124,7 @@ def test_a_kubelet_changes_neither_its_role_nor_another_node(
     assert refusal in answer["message"]
 
 
-def test_a_kubelet_may_say_of_itself_what_is_nobodys_business_else(place: Namespace, as_kubelet: Api) -> None:
+def test_a_kubelet_may_change_its_own_node_but_not_another(place: Namespace, as_kubelet: Api) -> None:
     # The refusals above are of what is asked, not of who asks.
     path = f"/api/v1/nodes/{node_name('k8s-node-0')}"
     assert as_kubelet.request("PATCH", path, {"metadata": {"annotations": {"example.com/e2e": "yes"}}})[0] == 200
@@ -163,7 +163,7 @@ def test_a_kubelet_answers_the_api_server(cluster: Cluster) -> None:
     assert cluster.ssh("k8s-master-0", f"{ASK} --cert {client}.crt --key {client}.key").strip() == "200"
 
 
-def test_a_kubelet_has_no_port_that_asks_for_nothing_and_kube_proxy_none_for_others(cluster: Cluster) -> None:
+def test_no_read_only_kubelet_port_and_kube_proxy_on_loopback(cluster: Cluster) -> None:
     for host in ("k8s-node-0", "k8s-master-0"):
         lines = cluster.ssh(host, "ss --listening --tcp --numeric --no-header --processes").splitlines()
         listening = [(line.split()[3].rpartition(":"), line) for line in lines]

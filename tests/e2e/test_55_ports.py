@@ -63,7 +63,7 @@ def answers_at_the_door(cluster: Cluster) -> bool:
     return httpx.get(f"http://{address}:{DOOR}/hostname", trust_env=False, timeout=5).text == "door"
 
 
-def test_what_the_settings_open_is_shut_before_and_open_after_one_up(
+def test_opened_ports_are_closed_before_and_open_after_one_up(
     cluster: Cluster, place: Namespace, settings: Callable[[], str]
 ) -> None:
     ping = f"ping -q -c 1 -W 2 {cluster.hosts['k8s-node-0']['privateAddress']}"

@@ -98,7 +98,7 @@ def test_large_answers_cross_the_overlay_whole(place: Namespace, everywhere: dic
 
 
 @pytest.mark.parametrize("host", ["k8s-node-0", "k8s-master-0"])
-def test_a_pod_reaches_the_api_at_its_service_address_and_believes_its_certificate(place: Namespace, host: str) -> None:
+def test_a_pod_reaches_the_api_service_with_trusted_certificates(place: Namespace, host: str) -> None:
     spec = run("inclusterclient", "--poll-interval=1", nodeName=node_name(host), tolerations=ANYWHERE)
     name = f"client-on-{host}"
     place.pod(name, spec)
@@ -149,7 +149,7 @@ def forwarded(cluster: Cluster, *arguments: str) -> Iterator[str]:
         process.communicate(timeout=30)
 
 
-def test_a_pod_is_held_to_the_runtimes_seccomp_profile_and_to_a_number_of_processes(
+def test_a_pod_has_the_default_seccomp_profile_and_a_pid_limit(
     cluster: Cluster, place: Namespace, everywhere: dict[str, Manifest]
 ) -> None:
     pod = everywhere["k8s-node-0"]
@@ -160,7 +160,7 @@ def test_a_pod_is_held_to_the_runtimes_seccomp_profile_and_to_a_number_of_proces
     assert set(limits) - {"max"} == {str(place.kubelet("k8s-node-0")["podPidsLimit"])}
 
 
-def test_a_pod_has_its_secret_its_configuration_its_token_and_room_of_its_own(place: Namespace) -> None:
+def test_a_pod_gets_its_secret_config_map_token_and_empty_dir(place: Namespace) -> None:
     place.create("Secret", "secret", stringData={"word": "between-us"})
     place.create("ConfigMap", "configuration", data={"colour": "blue"})
     sources: list[Manifest] = [
@@ -187,7 +187,7 @@ def test_a_pod_has_its_secret_its_configuration_its_token_and_room_of_its_own(pl
     assert "mount-tester new file" in place.read("volumes", "/mnt/room/file")
 
 
-def test_a_file_in_the_static_pod_directory_is_a_pod_and_goes_with_it(cluster: Cluster, place: Namespace) -> None:
+def test_a_static_pod_follows_its_manifest_file(cluster: Cluster, place: Namespace) -> None:
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -239,7 +239,7 @@ def unscheduled(place: Namespace, name: str) -> str:
     return verdict()
 
 
-def test_a_pod_that_does_not_tolerate_a_masters_taint_stays_off_it(place: Namespace) -> None:
+def test_a_pod_without_the_toleration_stays_off_a_master(place: Namespace) -> None:
     place.pod("intruder", run("pause", nodeSelector={"node-role.kubernetes.io/control-plane": ""}))
     assert "untolerated taint" in unscheduled(place, "intruder")
 

@@ -75,7 +75,7 @@ def test_pods_move_to_the_subnet_of_a_new_lease(cluster: Cluster, place: Namespa
         cluster.ssh(HOST, "systemctl start flanneld")
 
 
-def test_an_image_of_ones_own_comes_from_a_file_without_any_network(
+def test_a_custom_image_is_loaded_from_a_file_without_a_network(
     cluster: Cluster, place: Namespace, tmp_path: Path
 ) -> None:
     # Its one program waits for ever, and needs no library.
@@ -92,7 +92,7 @@ def test_an_image_of_ones_own_comes_from_a_file_without_any_network(
         cluster.run("image", "remove", "e2e-own:1.0")
 
 
-def test_an_image_that_cannot_be_had_is_named_and_changes_nothing(cluster: Cluster) -> None:
+def test_an_unavailable_image_is_named_and_changes_nothing(cluster: Cluster) -> None:
     right = cluster.run("pulumi", "config", "get", "--path", PAUSE).split()[-1]
     running = {host: runtime(cluster, host) for host in (OTHER, "k8s-master-0")}
     wrong = f"{right.partition('@')[0]}@sha256:{'0' * 64}"

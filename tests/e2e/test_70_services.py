@@ -196,7 +196,7 @@ def resolvers(place: Namespace) -> list[Manifest]:
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
-def test_names_are_resolved_by_two_pods_on_different_hosts_each_alone(
+def test_two_pods_on_different_hosts_each_resolve_names_alone(
     cluster: Cluster, place: Namespace, web: Manifest
 ) -> None:
     pods = resolvers(place)

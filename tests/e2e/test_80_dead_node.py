@@ -36,7 +36,7 @@ def node_is_ready(place: Namespace, host: str) -> bool:
     return ready(place.ask("GET", f"/api/v1/nodes/{node_name(host)}"))
 
 
-def test_pods_of_a_dead_node_go_elsewhere_while_their_service_answers(
+def test_pods_of_a_dead_node_move_while_their_service_answers(
     cluster: Cluster, place: Namespace, web: Manifest
 ) -> None:
     assert spread(place.pods("web")) == {"k8s-node-0": 2, "k8s-node-1": 2}

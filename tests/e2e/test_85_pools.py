@@ -48,7 +48,7 @@ def containers(place: Namespace) -> dict[str, str]:
     return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"] for pod in place.pods("web")}
 
 
-def test_a_flag_of_the_kubelet_rolls_the_kubelets_alone_and_no_request_fails_meanwhile(
+def test_a_kubelet_flag_restarts_only_kubelets_without_downtime(
     cluster: Cluster, place: Namespace, web: Manifest
 ) -> None:
     before = containers(place)
@@ -106,9 +106,7 @@ def test_labels_and_taints_that_are_taken_out_are_gone(cluster: Cluster, place: 
         ("droplet_limit=8", "will exceed your droplet limit"),
     ],
 )
-def test_a_droplet_that_the_cloud_refuses_is_named_and_the_cluster_is_as_it_was(
-    cluster: Cluster, switch: str, told: str
-) -> None:
+def test_a_droplet_the_cloud_refuses_is_named_and_the_rest_stays(cluster: Cluster, switch: str, told: str) -> None:
     cluster.configure(f"{POOL}.count", "3")
     with cluster.faults(switch):
         output = cluster.run("up", fails=True)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.long
 POOL = "triplane:pools[2]"
 
 
-def test_a_new_node_waits_for_the_cloud_controller_and_is_found_by_its_droplet(cluster: Cluster) -> None:
+def test_a_new_node_waits_for_the_cloud_controller(cluster: Cluster) -> None:
     cluster.configure("triplane:cloudController", "true")
     cluster.configure(f"{POOL}.count", "3")
     cluster.up()
@@ -31,7 +31,7 @@ def test_a_new_node_waits_for_the_cloud_controller_and_is_found_by_its_droplet(c
     assert node["spec"]["providerID"] == f"digitalocean://{droplet['id']}"
 
 
-def test_a_member_that_is_made_again_under_its_nodes_name_rejoins(cluster: Cluster) -> None:
+def test_a_recreated_member_rejoins_under_its_old_name(cluster: Cluster) -> None:
     lost = cluster.droplet("etcd-1")["id"]
     assert cluster.digitalocean.delete(f"/droplets/{lost}").status_code == 204
     cluster.run("up", "--refresh")

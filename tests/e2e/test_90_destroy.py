@@ -43,7 +43,7 @@ def test_destroy_leaves_nothing_in_the_cloud(cluster: Cluster, slowly: Callable[
     assert [line.split()[0] for line in hosts] == ["triplane-e2e-router"]
 
 
-def test_an_up_from_nothing_that_is_interrupted_and_one_that_is_killed_are_finished_by_the_next(
+def test_the_next_up_finishes_an_interrupted_or_killed_first_up(
     cluster: Cluster,
 ) -> None:
     process = cluster.start("up")

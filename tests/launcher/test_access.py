@@ -23,7 +23,7 @@ def certificate(workspace: Workspace) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
-def test_the_ca_is_made_once_and_its_private_half_is_for_its_owner_alone(workspace: Workspace) -> None:
+def test_the_ca_is_made_once_and_only_its_owner_reads_its_key(workspace: Workspace) -> None:
     first = access.ca_public_key(workspace)
     assert first.startswith("ssh-ed25519 ")
     assert access.ca_public_key(workspace) == first

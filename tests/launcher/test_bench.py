@@ -31,7 +31,7 @@ def row(rows: list[list[str]], what: str) -> list[str]:
     return [cell.strip() for cell in found[1:] if cell.strip()]
 
 
-def test_slow_boots_are_set_against_one_boot_and_the_other_targets_do_not_count() -> None:
+def test_with_slow_boots_only_the_target_beyond_one_boot_counts() -> None:
     rows = shown([run(300), run(100), run(190)], droplet_boot=45)
     assert row(rows, "the whole up, beyond one droplet's boot of 45 s") == ["145.0 s", "60 s", "too slow"]
     assert row(rows, bench.FROM_NOTHING) == ["190.0 s"]

@@ -60,9 +60,7 @@ def test_a_second_launcher_waits_for_the_first_and_says_so(workspace: Workspace)
     assert notes.lines == ["waiting for another ./triplane in this checkout to finish"]
 
 
-def test_whoever_changes_the_folder_makes_it_first_and_for_its_owner_alone(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_changes_first_create_the_folder_for_its_owner_only(workspace: Workspace, tmp_path: Path) -> None:
     elsewhere = replace(workspace, directory=tmp_path / "not" / "there")
     with elsewhere.locked(Notes()):
         assert elsewhere.directory.stat().st_mode & 0o777 == 0o700
@@ -124,7 +122,7 @@ def test_all_percentiles_of_each_run_are_told(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.count("p50 1.50 s, p90 2.50 s, p99 2.50 s, slowest 2.50 s") == 2
 
 
-def test_the_control_plane_ends_with_its_last_gate_whatever_goes_on_beside_it() -> None:
+def test_the_control_plane_phase_ends_with_its_last_gate() -> None:
     phases = [
         ("kubernetes:Apiservers", 10.0, 60.0, 6),
         ("kubernetes:Schedulers", 50.0, 70.0, 6),
@@ -139,7 +137,7 @@ def test_too_much_memory_is_told(table: Any) -> None:
     assert table(run(100.0, memory=11 << 30))[bench.MEMORY] == ["11.00 GiB", "10 GiB", "too much"]
 
 
-def test_the_phases_and_the_critical_path_are_those_of_the_median_run(table: Any) -> None:
+def test_the_phases_and_the_critical_path_are_of_the_median_run(table: Any) -> None:
     shown = table(run(100.0), run(110.0), run(500.0))
     assert shown["etcd:Cluster"] == ["3", "4.0 s", "110.0 s", "106.0 s"]
     assert shown["etcd-0"] == ["etcd:Cluster", "4.5 s", "110.0 s", "105.5 s", "0.5 s"]
@@ -152,7 +150,7 @@ def test_fast_tests_need_no_hosts_and_no_engine() -> None:
     assert chosen.arguments[-2:] == ("-k", "dns")
 
 
-def test_what_is_long_is_run_on_every_image_and_only_where_it_is_asked_for() -> None:
+def test_long_tests_run_only_on_request_and_on_every_image() -> None:
     assert tests.selected([]).arguments[:2] == ("-m", "not long")
     long = tests.selected(["long"]).arguments
     assert "-m" not in long

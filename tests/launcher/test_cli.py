@@ -59,7 +59,7 @@ def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
     assert "No such command 'upp'" in done.stderr
 
 
-def test_a_wrong_word_for_the_doctor_is_refused_before_a_lab_is_started(tmp_path: Path) -> None:
+def test_a_wrong_doctor_option_is_refused_before_a_lab_starts(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", "--dail", "192.0.2.1")
     assert done.returncode == 2
     assert "--dail" in done.stderr

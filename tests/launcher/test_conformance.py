@@ -67,7 +67,7 @@ def test_what_became_of_each_spec_is_read(report: Path) -> None:
     assert specs.suite_failures(report) == ["SynchronizedBeforeSuite: the cluster is not whole"]
 
 
-def test_the_summary_counts_each_group_and_says_what_was_skipped_and_why(report: Path) -> None:
+def test_the_summary_counts_each_group_and_explains_the_skips(report: Path) -> None:
     out = console()
     with out.capture() as captured:
         out.print(specs.render(specs.read(report), CHOSEN), highlight=False)
@@ -138,7 +138,7 @@ def test_the_runner_is_told_what_to_run_and_what_not(tmp_path: Path) -> None:
     assert words[-3:] == [str(tmp_path / "bin/e2e.test"), "--", "--own"]
 
 
-def test_tests_that_end_without_a_report_are_an_error_with_their_last_words(tmp_path: Path) -> None:
+def test_tests_without_a_report_are_an_error_with_their_output(tmp_path: Path) -> None:
     tests = made(tmp_path, "echo there is no cluster; exit 1")
     with tests.running(CHOSEN, "", [], parallel=1, wrap=lambda command: command) as process:
         process.wait(30)

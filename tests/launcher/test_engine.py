@@ -39,7 +39,7 @@ def test_the_users_own_backend_and_organisation_are_not_used(workspace: Workspac
     assert "PULUMI_ACCESS_TOKEN" not in made
 
 
-def test_the_virtual_environment_comes_first_on_path_and_the_users_programs_last(workspace: Workspace) -> None:
+def test_the_path_starts_with_the_virtual_environment(workspace: Workspace) -> None:
     assert environment(workspace)["PATH"].split(":") == [str(workspace.venv), str(workspace.bin), "/usr/bin"]
 
 
@@ -73,7 +73,7 @@ def test_nothing_outside_is_asked_for(workspace: Workspace) -> None:
     assert made["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
 
 
-def test_a_proxy_of_the_users_does_not_stand_between_the_engine_and_the_lab(workspace: Workspace) -> None:
+def test_the_users_proxy_is_not_used_between_engine_and_lab(workspace: Workspace) -> None:
     assert environment(workspace, NO_PROXY="corp.example")["NO_PROXY"] == f"{workspace.lab.services},corp.example"
 
 
@@ -137,7 +137,7 @@ COUNTING = """
 """
 
 
-def test_at_a_terminal_ctrl_c_reaches_the_engine_once_and_the_engine_has_the_terminal() -> None:
+def test_ctrl_c_at_a_terminal_reaches_the_engine_exactly_once() -> None:
     outer, inner = textwrap.dedent(IN_FRONT_OF_A_TERMINAL), textwrap.dedent(COUNTING)
     pid, terminal = pty.fork()
     if pid == 0:

@@ -115,7 +115,7 @@ def test_ctrl_c_leaves_nothing_half(cache: Path) -> None:
     assert not list(loaded.tags())
 
 
-def test_prune_removes_what_other_registries_gave_and_nothing_else(image: Image, cache: Path, tmp_path: Path) -> None:
+def test_prune_removes_only_images_of_other_registries(image: Image, cache: Path, tmp_path: Path) -> None:
     image("load", written(tmp_path, layout()))
     pulled = Stores.of(cache / "mirror").pulled
     with pulled.locked():

@@ -161,7 +161,7 @@ def server() -> Iterator[tuple[socket.socket, threading.Thread]]:
 
 
 @pytest.mark.parametrize("line", ["- 127.0.0.1", "  - 127.0.0.1", '- "127.0.0.1"'])
-def test_the_probe_asks_the_server_that_the_kubelet_gives_to_pods(
+def test_the_probe_queries_the_server_that_pods_use(
     server: tuple[socket.socket, threading.Thread], tmp_path: Path, line: str
 ) -> None:
     configuration = tmp_path / "kubelet.yaml"

@@ -33,7 +33,7 @@ def official(tmp_path: Path) -> Path:
     return tmp_path / "user" / "plugins"
 
 
-def test_without_a_cluster_the_official_plugins_are_used_where_they_are(workspace: Workspace, official: Path) -> None:
+def test_without_a_cluster_available_official_plugins_are_used(workspace: Workspace, official: Path) -> None:
     assert settle(workspace, {}, None) is None
     assert settle(workspace, {}, official) == official
     hold(workspace, STACK, PROVIDER)
@@ -43,7 +43,7 @@ def test_without_a_cluster_the_official_plugins_are_used_where_they_are(workspac
 
 
 @pytest.mark.parametrize("stack", ["lab", "prod"])
-def test_a_cluster_of_the_stand_ins_keeps_them_when_official_plugins_come_to_the_machine(
+def test_a_stand_in_cluster_keeps_them_when_official_ones_appear(
     workspace: Workspace, official: Path, stack: str
 ) -> None:
     settle(workspace, {}, None)
@@ -71,7 +71,7 @@ def test_a_cluster_of_the_official_plugins_keeps_them(workspace: Workspace, offi
 
 
 @pytest.mark.parametrize(("made", "wish", "way_back"), [(False, "1", "0"), (True, "0", "1")])
-def test_a_switch_under_a_cluster_is_refused_in_one_line_with_the_ways_out(
+def test_a_plugin_switch_under_a_cluster_is_refused_with_advice(
     workspace: Workspace, official: Path, *, made: bool, wish: str, way_back: str
 ) -> None:
     settle(workspace, {}, official if made else None)

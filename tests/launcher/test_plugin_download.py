@@ -61,7 +61,7 @@ def quiet(_plugin: str, _text: str) -> None:
     """Say nothing."""
 
 
-def test_the_engine_brings_each_plugin_that_is_missing_in_the_sdks_version(
+def test_the_engine_fetches_missing_plugins_in_the_sdks_version(
     tmp_path: Path, home: Path, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "of another project")
@@ -151,7 +151,7 @@ def test_a_first_run_with_a_server_that_answers_brings_them(workspace: Workspace
 
 
 @pytest.mark.usefixtures("first_run")
-def test_a_first_run_with_a_server_that_does_not_answer_does_without(workspace: Workspace) -> None:
+def test_a_first_run_works_without_an_unreachable_server(workspace: Workspace) -> None:
     deaf = Server("http://127.0.0.1:9")  # the discard port: nobody listens
     assert not preparing(workspace, deaf, Mode.PROBE)._announce({})
 
@@ -180,7 +180,7 @@ def test_plugins_are_never_changed_under_a_state(workspace: Workspace, mirror: S
 
 
 @pytest.mark.usefixtures("everything")
-def test_plugins_that_made_a_state_and_are_gone_are_brought_again(workspace: Workspace, mirror: Server) -> None:
+def test_missing_plugins_of_an_existing_state_are_fetched_again(workspace: Workspace, mirror: Server) -> None:
     write_state(workspace, plugin_choice.Kind.OFFICIAL)
     assert preparing(workspace, mirror, Mode.FETCH)._announce({})
 
@@ -200,7 +200,7 @@ def test_where_everything_is_built_nobody_is_asked_for_plugins(workspace: Worksp
     assert mirror.asked == []
 
 
-def test_plugins_that_do_not_come_are_replaced_by_the_stand_ins_with_a_line(
+def test_unavailable_plugins_become_stand_ins_with_one_line(
     workspace: Workspace, mirror: Server, record: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine(workspace.bin, record, "echo error: no such host; exit 1")
@@ -212,7 +212,7 @@ def test_plugins_that_do_not_come_are_replaced_by_the_stand_ins_with_a_line(
 
 
 @pytest.mark.parametrize("forced", ["fetch", "official"])
-def test_plugins_that_were_asked_for_and_do_not_come_are_an_error(
+def test_requested_plugins_that_cannot_be_fetched_are_an_error(
     workspace: Workspace, mirror: Server, record: Path, monkeypatch: pytest.MonkeyPatch, forced: str
 ) -> None:
     engine(workspace.bin, record, "exit 1")

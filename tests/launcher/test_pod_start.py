@@ -84,7 +84,7 @@ def start(api: Api) -> list[float]:
         return pod_start._start(client, [pod_start.pod(f"pod-{number}", "pause") for number in range(3)], per_second=50)
 
 
-def test_a_pod_takes_from_before_it_is_asked_for_until_it_is_seen_started() -> None:
+def test_pod_start_time_is_from_request_until_seen_running() -> None:
     taken = start(Api(0.2, RUNNING))
     assert len(taken) == 3
     assert 0.2 <= min(taken) <= max(taken) < 2

@@ -58,7 +58,7 @@ def test_on_another_file_system_it_is_copied_once(tmp_path: Path, monkeypatch: p
     assert target.stat().st_ino == first
 
 
-def test_the_stand_ins_lie_where_the_engine_looks_for_the_versions_of_the_sdks(workspace: Workspace) -> None:
+def test_stand_ins_are_installed_under_the_sdk_versions(workspace: Workspace) -> None:
     preparation.install_stand_ins(workspace)
     found = sorted(path.name for path in (workspace.pulumi_home / "plugins").iterdir())
     assert found == sorted(plugin_folder(name) for name in plugins.PLUGINS)
@@ -86,14 +86,12 @@ def test_three_of_four_are_not_enough(plugin_home: Path) -> None:
     assert official_plugins({"PULUMI_HOME": str(plugin_home)}) is None
 
 
-def test_official_plugins_can_be_asked_for_where_there_are_none_yet(tmp_path: Path) -> None:
+def test_official_plugins_can_be_requested_when_there_are_none(tmp_path: Path) -> None:
     environment = {"PULUMI_HOME": str(tmp_path), "TRIPLANE_OFFICIAL_PLUGINS": "1"}
     assert official_plugins(environment) == tmp_path / "plugins"
 
 
-def test_stand_ins_and_official_plugins_take_turns_and_the_users_own_are_not_touched(
-    workspace: Workspace, plugin_home: Path
-) -> None:
+def test_stand_ins_and_official_plugins_alternate_safely(workspace: Workspace, plugin_home: Path) -> None:
     preparation.install_stand_ins(workspace)
     preparation.link_plugins(plugin_home / "plugins", workspace.pulumi_home / "plugins")
     assert (workspace.pulumi_home / "plugins").resolve() == (plugin_home / "plugins").resolve()
@@ -110,7 +108,7 @@ def test_the_newest_release_of_what_is_not_named_is_made() -> None:
     assert preparation.releases({"kubernetes": older}) == newest | {"kubernetes": older}
 
 
-def test_a_version_that_cannot_be_had_is_refused_with_those_that_can() -> None:
+def test_an_unavailable_version_error_lists_available_ones() -> None:
     with pytest.raises(MistakeError, match=r"triplane:versions\.etcd = 2\.0\.0 .* Write 3\.\d+\.\d+ or 3"):
         preparation.releases({"etcd": "2.0.0"})
     with pytest.raises(MistakeError, match=r"triplane:versions\.cniPlugins = 0\.1\.0 .* Write 1\."):
@@ -178,7 +176,7 @@ def test_a_release_that_was_downloaded_is_not_announced_again(
         (b"other", Handler.well, "runc {version}: built from source, for the release's digest is wrong (http://127"),
     ],
 )
-def test_what_is_built_in_a_releases_place_is_told_in_one_line_with_why(
+def test_a_build_instead_of_a_release_is_explained_in_one_line(
     workspace: Workspace,
     mirror: Server,
     capsys: pytest.CaptureFixture[str],

@@ -55,7 +55,7 @@ REPEATABLE = {"digitalocean:index/tag:Tag"}
 """A tag that exists is not an error to its creation."""
 
 
-def test_what_an_interrupted_creation_leaves_is_found_whatever_its_type() -> None:
+def test_leftovers_of_an_interrupted_run_are_found_for_any_type() -> None:
     plugins = [import_module(f"lab.plugins.{name}").plugin() for name in ("digitalocean", "cloudflare")]
     made = {token for plugin in plugins for token in plugin.resources}
     assert {*repair.COLLECTIONS, repair.RECORD} | REPEATABLE == made
@@ -73,7 +73,7 @@ def test_the_lock_of_a_living_engine_is_left_and_told(workspace: Workspace, livi
     assert path.exists()
 
 
-def test_a_number_that_passed_on_to_another_program_holds_no_lock(workspace: Workspace) -> None:
+def test_a_reused_pid_holds_no_lock(workspace: Workspace) -> None:
     path = lock(workspace, os.getpid())
     assert repair.clear_stale_locks(workspace, "lab") == []
     assert not path.exists()
@@ -130,7 +130,7 @@ def step(kind: str, name: str, **inputs: str) -> repair.Pending:
 DROPLET = "digitalocean:index/droplet:Droplet"
 
 
-def test_a_droplet_that_was_made_and_not_recorded_is_found_by_name() -> None:
+def test_an_unrecorded_droplet_is_found_by_name() -> None:
     made = cloud({"/v2/droplets": {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 8, "name": "etcd-1.d"}]}})
     assert made.made(step(DROPLET, "etcd-1.d"), known=set()) == ["v2/droplets/8"]
     assert made.made(step(DROPLET, "etcd-2.d"), known=set()) == []
@@ -155,7 +155,7 @@ def test_keys_networks_and_firewalls_are_found_by_name() -> None:
     assert made.made(step("digitalocean:index/firewall:Firewall", "wall"), set()) == ["v2/firewalls/u-2"]
 
 
-def test_one_of_several_records_of_a_name_is_found_by_its_address() -> None:
+def test_one_of_several_dns_records_is_found_by_its_address() -> None:
     records = [
         {"id": "r1", "name": "api.d", "type": "A", "content": "198.18.0.10"},
         {"id": "r2", "name": "api.d", "type": "A", "content": "198.18.0.11"},
@@ -170,7 +170,7 @@ def test_what_can_simply_be_repeated_needs_no_look_at_the_cloud(kind: str) -> No
     assert cloud({}).made(step(kind, "etcd"), set()) == []
 
 
-def test_what_is_still_being_made_is_removed_as_soon_as_it_is_there() -> None:
+def test_a_resource_still_in_creation_is_removed_once_it_exists() -> None:
     calls: list[str] = []
     cloud({"/v2/droplets/8": [422, 204]}, calls).remove("v2/droplets/8")
     assert calls == ["DELETE /v2/droplets/8"] * 2
@@ -207,9 +207,7 @@ def parent_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
 
 
-def test_the_plugins_of_a_dead_engine_are_ended_and_those_of_a_living_one_are_not(
-    workspace: Workspace, orphan: int
-) -> None:
+def test_only_the_plugins_of_a_dead_engine_are_ended(workspace: Workspace, orphan: int) -> None:
     if parent_of(orphan) != "1":
         pytest.fail("orphans go to another process than 1 here")
     environment = {"PATH": "/usr/bin:/bin", "PULUMI_HOME": str(workspace.pulumi_home)}
@@ -241,7 +239,7 @@ def record(workspace: Workspace, **latest: Any) -> None:
     path.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": latest}}))
 
 
-def test_a_droplet_of_an_interrupted_run_is_removed_and_its_step_forgotten(workspace: Workspace) -> None:
+def test_a_droplet_of_an_interrupted_run_is_removed(workspace: Workspace) -> None:
     record(workspace, resources=[{"urn": "u", "id": "7"}], pending_operations=[operation(DROPLET, "etcd-0.d")])
     calls: list[str] = []
     droplets = {"droplets": [{"id": 7, "name": "etcd-0.d"}, {"id": 8, "name": "etcd-0.d"}]}
@@ -259,7 +257,7 @@ def test_a_deletion_that_was_cut_off_removes_nothing_by_itself(workspace: Worksp
     assert calls == []
 
 
-def test_after_a_run_that_ended_by_itself_there_is_nothing_to_repair(workspace: Workspace) -> None:
+def test_a_run_that_ended_by_itself_needs_no_repair(workspace: Workspace) -> None:
     record(workspace, resources=[{"urn": "u", "id": "7"}])
     engine: Any = Engine(workspace)
     repair.finish_interrupted(engine, "lab", cloud({}))

@@ -61,7 +61,7 @@ def test_a_lab_on_another_block_is_reached_from_its_own_address(workspace: Works
     assert config(workspace)["triplane:sshAllowed"] == ["198.19.7.1/32", "10.0.0.0/8"]
 
 
-def test_a_stack_for_a_real_account_gets_the_labs_zone_and_lets_this_machine_in(workspace: Workspace) -> None:
+def test_a_real_accounts_stack_has_the_labs_zone_and_our_address(workspace: Workspace) -> None:
     stacks.write_files(workspace, "prod", MACHINE)
     made = config(workspace, "prod")
     assert made["triplane:zone"] == {"id": "f" * 32, "name": "triplane.test"}
@@ -148,7 +148,7 @@ def record(workspace: Workspace, outputs: stacks.Config) -> None:
     state.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": {"resources": resources}}}))
 
 
-def test_outputs_are_read_from_the_state_and_secrets_are_left_there(workspace: Workspace) -> None:
+def test_outputs_come_from_the_state_but_secrets_stay_there(workspace: Workspace) -> None:
     record(workspace, OPEN | {"kubeconfig": SECRET, "deployKey": SECRET})
     assert stacks.outputs(workspace) == OPEN
 

@@ -64,14 +64,14 @@ def shown(sample: Snapshot) -> str:
     return capture.get()
 
 
-def test_every_host_is_shown_with_its_addresses_roles_and_services() -> None:
+def test_every_host_is_listed_with_addresses_roles_and_services() -> None:
     text = shown(snapshot())
     for word in ("etcd-0", "198.18.0.10", "10.240.0.2", "kube-master", "etcd 1.2.3: healthy", "3,072 MiB", "6443"):
         assert word in text
     assert "All is well." in text
 
 
-def test_the_certificate_that_expires_first_is_named_with_the_days_left() -> None:
+def test_the_first_certificate_to_expire_is_named_with_days_left() -> None:
     assert "2 certificates; the first to expire is etcd-peer-etcd-0, on 2026-12-01 (in 10 days)" in shown(snapshot())
 
 

@@ -62,7 +62,7 @@ def test_phases_are_the_innermost_components_in_order() -> None:
     ]
 
 
-def test_dependencies_are_those_of_the_resource_and_of_its_properties() -> None:
+def test_dependencies_include_those_of_properties() -> None:
     state = [{"urn": ETCD, "dependencies": [DROPLET], "propertyDependencies": {"stdin": [KEY], "create": None}}]
     assert dependencies(state) == {ETCD: {DROPLET, KEY}}
 
@@ -71,7 +71,7 @@ def line(kind: str, urn: str, **more: Any) -> str:
     return json.dumps({kind: {"metadata": {"urn": urn, "op": "create", **more}}}) + "\n"
 
 
-def test_the_log_is_read_while_it_is_written_with_the_time_of_each_line(tmp_path: Path) -> None:
+def test_the_log_is_read_while_written_with_a_time_for_each_line(tmp_path: Path) -> None:
     follower = Follower(tmp_path / "events")
     with follower.following(), (tmp_path / "events").open("w") as writing:
         whole = line("resourcePreEvent", VPC) + line("resOutputsEvent", VPC)
@@ -86,7 +86,7 @@ def test_the_log_is_read_while_it_is_written_with_the_time_of_each_line(tmp_path
     assert spans(follower.events)[VPC].seconds > 0
 
 
-def test_nothing_secret_of_the_log_is_kept_and_nothing_stays_on_disk(tmp_path: Path) -> None:
+def test_followed_logs_keep_no_secret_and_leave_no_file(tmp_path: Path) -> None:
     follower = Follower(tmp_path / "events")
     with follower.following(), (tmp_path / "events").open("w") as writing:
         writing.write(line("resOutputsEvent", VPC, new={"outputs": {"key": "s3cret"}}))

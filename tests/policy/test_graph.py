@@ -66,7 +66,7 @@ def test_a_rule_has_something_to_look_at_in_the_lab(rule: Rule) -> None:
     assert any(resource.type.endswith(rule.types) for resource in seen(recorded.graph_of("lab")))
 
 
-def test_a_stack_that_opens_ssh_to_the_world_breaks_the_rule_unless_it_says_so() -> None:
+def test_ssh_open_to_the_world_breaks_the_rule_unless_declared() -> None:
     graph = seen(recorded.graph_of("lab", sshAllowed=json.dumps(["0.0.0.0/0"]), allowWorldSsh="true"))
     assert [line for line in violations(graph, intent("lab")) if "ssh-not-for-the-world" in line]
     assert list(violations(graph, intent("lab", allowWorldSsh="true"))) == []
@@ -90,7 +90,7 @@ HEARD_BY = dict(
 )
 
 
-def test_a_stack_that_asks_for_more_of_the_network_breaks_no_rule() -> None:
+def test_a_stack_with_more_open_ports_breaks_no_rule() -> None:
     assert list(violations(seen(recorded.graph_of("lab", **OPENED)), intent("lab", **OPENED))) == []
 
 

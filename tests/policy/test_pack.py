@@ -82,7 +82,7 @@ def reports(policy: SimpleNamespace, args: SimpleNamespace) -> list[tuple[str, .
     return made
 
 
-def test_the_pack_has_every_rule_that_can_judge_without_seeing_secrecy_and_all_of_them_bind(pack: Pack) -> None:
+def test_the_pack_enforces_every_rule_that_sees_no_secrecy(pack: Pack) -> None:
     wanted = {rule.name for rule in RULES if not rule.sees_secrecy} | {rule.name for rule in STACK_RULES}
     assert set(pack["by name"]) == wanted
     assert pack["enforcement_level"] == "mandatory"
@@ -99,7 +99,7 @@ def test_the_stacks_wish_for_open_ssh_is_heard(pack: Pack) -> None:
     assert reports(pack["by name"]["ssh-not-for-the-world"], ssh_from("0.0.0.0/0")) == []
 
 
-def test_a_value_that_the_preview_does_not_know_is_no_violation_and_no_error(pack: Pack) -> None:
+def test_a_value_unknown_in_preview_is_no_violation(pack: Pack) -> None:
     command = arguments(
         "command:remote:Command", "etcd-0-start", connection={"hostKey": None, "host": None}, create=None
     )
@@ -114,7 +114,7 @@ def test_a_known_value_beside_an_unknown_one_is_still_judged(pack: Pack) -> None
     assert len(reports(pack["by name"]["known-hosts-only"], command)) == 2
 
 
-def test_a_stack_violation_is_reported_at_the_resource_that_is_wrong(pack: Pack) -> None:
+def test_a_stack_violation_is_reported_at_the_wrong_resource(pack: Pack) -> None:
     leaf = "tls:index/locallySignedCert:LocallySignedCert"
     resources = [
         arguments(leaf, "etcd-peer-etcd-0", caCertPem="CA", allowedUses=["client_auth", "server_auth"]),

@@ -414,7 +414,7 @@ def test_the_world_may_reach_ssh_where_the_stack_asks_for_it() -> None:
     assert found(resource("firewall", **inbound("22", **WORLD)), world_ssh=True) == []
 
 
-def test_other_ports_and_private_ranges_are_no_matter_of_the_ssh_rule() -> None:
+def test_the_ssh_rule_ignores_other_ports_and_private_ranges() -> None:
     assert found(resource("firewall", **inbound("6443", **WORLD))) == []
     assert found(resource("firewall", **inbound("22", sourceAddresses=["10.0.0.0/8"]))) == []
     assert found(resource("firewall", **inbound("", protocol="icmp", sourceAddresses=["203.0.113.0/24"]))) == []
@@ -434,7 +434,7 @@ def test_what_a_preview_does_not_know_yet_is_not_wrong() -> None:
     assert found(*resources) == []
 
 
-def test_a_command_that_never_runs_again_has_no_output_to_hand_on() -> None:
+def test_a_create_only_command_needs_no_previous_output_setting() -> None:
     assert found(resource("command", addPreviousOutputInEnv=None, ignore_changes=("create", "stdin"))) == []
 
 
@@ -462,7 +462,7 @@ CONTROL = leaf("etcdctl-etcd-0", "client CA", "client_auth")
 ADMIN = leaf("admin", "kubernetes CA", "client_auth")
 
 
-def test_three_authorities_for_etcd_and_one_for_kubernetes_are_right() -> None:
+def test_three_etcd_cas_and_one_kubernetes_ca_are_correct() -> None:
     assert found(PEER, SERVER, CLIENT, CONTROL, ADMIN) == []
 
 
@@ -495,7 +495,7 @@ STACKED = resource("droplet", name="s-0", tags=["kube-master", "kube-node", "lab
 TAINT = "kubectl taint node m-0 node-role.kubernetes.io/control-plane:NoSchedule"
 
 
-def test_a_master_with_its_taint_and_one_that_is_a_node_too_are_right() -> None:
+def test_tainted_masters_and_untainted_stacked_ones_are_correct() -> None:
     assert found(MASTER, registered("m-0", TAINT), STACKED, registered("s-0", "kubectl get nodes")) == []
 
 

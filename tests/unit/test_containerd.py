@@ -125,7 +125,7 @@ def test_pods_get_the_leases_subnet_and_its_mtu(address: str, subnet: str, lease
     assert lease.network.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_lease_that_is_as_it_was_changes_nothing_and_says_nothing(lease: Lease) -> None:
+def test_an_unchanged_lease_changes_nothing_and_prints_nothing(lease: Lease) -> None:
     lease.subnet("10.200.37.1/24")
     lease.holds("10.200.37.9", "same")
     assert lease.run().returncode == 0
@@ -137,7 +137,7 @@ def test_a_lease_that_is_as_it_was_changes_nothing_and_says_nothing(lease: Lease
     assert [path for path in lease.network.parent.parent.rglob("*") if path.is_file()] == [lease.network]
 
 
-def test_a_new_lease_moves_the_bridge_and_ends_sandboxes_of_the_old_one_alone(lease: Lease) -> None:
+def test_a_new_lease_moves_the_bridge_and_ends_old_sandboxes(lease: Lease) -> None:
     lease.subnet("10.200.37.1/24")
     lease.run()
     lease.subnet("10.200.5.1/24")
@@ -159,7 +159,7 @@ def test_a_new_lease_moves_the_bridge_and_ends_sandboxes_of_the_old_one_alone(le
     assert sorted(line.split()[-1] for line in lease.calls.read_text().splitlines()) == ["gone", "old"]
 
 
-def test_a_sandbox_that_cannot_be_ended_fails_the_service_so_that_it_is_tried_again(lease: Lease) -> None:
+def test_a_stuck_sandbox_fails_the_service_so_that_it_retries(lease: Lease) -> None:
     lease.subnet("10.200.5.1/24")
     lease.holds("10.200.37.9", "stuck")
     lease.holds("10.200.37.10", "old")
@@ -177,7 +177,7 @@ def test_the_script_passes_shellcheck() -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_an_image_that_cannot_be_pulled_is_told_in_the_registrys_words(tmp_path: Path) -> None:
+def test_an_image_pull_error_repeats_the_registrys_words(tmp_path: Path) -> None:
     text = script(None)
     start, end = text.index("\npull() {"), text.index("\nis_pinned()")
     ctr = tmp_path / "ctr"

@@ -159,7 +159,7 @@ def slug(heading: str) -> str:
     return re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
 
 
-def test_every_command_that_is_named_exists_and_the_readme_names_all_of_them() -> None:
+def test_documents_name_only_real_commands_and_the_readme_all() -> None:
     commands = {
         command.name or str(command.callback.__name__) for command in app.registered_commands if command.callback
     }

@@ -49,7 +49,7 @@ def installed(directory: Path) -> dict[str, str]:
         ("flat.tgz", {"etcd": "one", "etcdctl": "two"}),
     ],
 )
-def test_an_archives_programs_land_side_by_side_however_it_is_laid_out(
+def test_archive_programs_are_installed_from_any_layout(
     name: str, members: dict[str, str], tmp_path: Path, directory: Path
 ) -> None:
     result = fetch(directory, archive(tmp_path / name, members))
@@ -76,7 +76,7 @@ def test_what_is_installed_is_not_downloaded_again(tmp_path: Path, directory: Pa
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
-def test_a_wrong_digest_installs_nothing_and_leaves_what_was_there(tmp_path: Path, directory: Path) -> None:
+def test_a_wrong_digest_installs_nothing_and_keeps_the_old_files(tmp_path: Path, directory: Path) -> None:
     assert fetch(directory, archive(tmp_path / "a.tgz", {"./bridge": "right"})).returncode == 0
     wrong = archive(tmp_path / "a.tgz", {"./bridge": "wrong"})
     result = fetch(directory, wrong, "0" * 64)

@@ -92,7 +92,7 @@ def droplet(tmp_path: Path) -> Droplet:
     return Droplet(tmp_path)
 
 
-def test_a_host_that_lacks_nothing_is_ready_and_nothing_is_installed(droplet: Droplet) -> None:
+def test_a_complete_host_is_ready_without_installing_anything(droplet: Droplet) -> None:
     result = droplet.run()
     assert (result.returncode, result.stderr) == (0, "")
     assert (droplet.root / "etc/triplane/host.env").read_text().startswith("PRIVATE_ADDRESS=10.240.0.5\n")
@@ -127,7 +127,7 @@ def test_a_cloud_init_that_hangs_is_not_waited_for_for_ever(droplet: Droplet, mo
     assert "cloud-init is not done after 1 s (....): see what it waits for in " in droplet.error()
 
 
-def test_modules_are_loaded_now_and_at_every_boot_on_hosts_of_the_pod_network_alone(droplet: Droplet) -> None:
+def test_only_pod_network_hosts_load_modules_now_and_at_boot(droplet: Droplet) -> None:
     modules = droplet.root / "etc/modules-load.d/triplane.conf"
     assert droplet.run(overlay=False).returncode == 0
     assert not modules.exists()
@@ -143,7 +143,7 @@ def test_a_kernel_without_a_module_is_told_in_one_line(droplet: Droplet) -> None
     assert "reboot the host if its kernel was upgraded" in error
 
 
-def test_a_kernel_without_nftables_is_told_before_flannel_waits_for_it(droplet: Droplet) -> None:
+def test_a_kernel_without_nftables_is_reported_before_flannel(droplet: Droplet) -> None:
     droplet.program("nft", "echo 'netlink: Error: cache initialization failed: Protocol not supported' >&2; exit 1")
     assert "has no nftables, which flannel keeps its rules in: netlink: Error: cache init" in droplet.error()
     assert droplet.run(overlay=False).returncode == 0
@@ -160,7 +160,7 @@ esac
 """
 
 
-def test_programs_that_an_image_lacks_are_installed_after_their_lists_where_those_are_missing(droplet: Droplet) -> None:
+def test_missing_programs_are_installed_after_fetching_lists(droplet: Droplet) -> None:
     droplet.without("iptables", "ip6tables", "nft")
     droplet.program("apt-get", LISTS_FIRST.format(root=droplet.root, bin=droplet.bin))
     result = droplet.run()
@@ -171,7 +171,7 @@ def test_programs_that_an_image_lacks_are_installed_after_their_lists_where_thos
     assert calls == [install, ["update"], install]
 
 
-def test_a_program_that_cannot_be_had_is_told_in_one_line_with_its_package(droplet: Droplet) -> None:
+def test_a_program_that_cannot_be_installed_is_told_in_one_line(droplet: Droplet) -> None:
     droplet.without("iptables", "ip6tables")
     droplet.program("apt-get", 'echo "W: a mirror is slow"; echo "E: Unable to locate package iptables"; exit 100')
     error = droplet.error()
@@ -181,9 +181,7 @@ def test_a_program_that_cannot_be_had_is_told_in_one_line_with_its_package(dropl
     assert droplet.run(overlay=False).returncode == 0
 
 
-def test_a_package_source_that_does_not_answer_is_not_waited_for_for_ever(
-    droplet: Droplet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_package_source_times_out(droplet: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_steps, "APT_SECONDS", 1)
     droplet.without("ss")
     droplet.program("apt-get", '[[ "$*" == *update* ]] || exec sleep 50')

@@ -128,3 +128,9 @@ def test_each_exception_to_a_rule_has_its_reason() -> None:
 def test_the_checkers_have_nothing_to_say(command: list[str]) -> None:
     result = subprocess.run([TOOLS / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
+
+
+def test_names_of_tests_are_short_enough_to_read_and_to_find() -> None:
+    named = re.compile(r"^ *(?:async )?def (test_\w+)", re.MULTILINE)
+    tests = [name for path in tracked("*.py") for name in named.findall((ROOT / path).read_text())]
+    assert [name for name in tests if len(name) > 60] == []

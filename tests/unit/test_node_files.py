@@ -65,14 +65,14 @@ def test_a_kubelet_asks_everybody_who_he_is(name: str) -> None:
     assert authentication["x509"] == {"clientCAFile": "/etc/kubernetes/kubelet/ca.crt"}
 
 
-def test_the_cluster_dns_is_the_tenth_address_of_the_service_range() -> None:
+def test_cluster_dns_is_the_tenth_address_of_the_service_range() -> None:
     node = Topology.of(cluster="c", domain="example.com", pools=[Pool("n", (Role.KUBE_NODE,))]).hosts[0]
     document = yaml.safe_load(kubelet.configuration(replace(CLUSTER, services=IPv4Network("10.99.0.0/16")), node))
     assert document["clusterDNS"] == ["10.99.0.10"]
     assert document["clusterDomain"] == "cluster.local"
 
 
-def test_a_master_registers_with_its_taint_and_a_node_with_its_pools() -> None:
+def test_masters_register_role_taints_and_nodes_pool_taints() -> None:
     assert configuration("kubelet-master.sh")["registerWithTaints"] == [
         {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
     ]
@@ -107,7 +107,7 @@ def test_no_flag_that_is_gone_or_belongs_into_the_file_is_used(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", KUBELETS)
-def test_what_a_kubelet_mounts_is_seen_by_all_and_pods_outlive_it(name: str) -> None:
+def test_kubelet_mounts_are_visible_to_all_and_pods_survive_it(name: str) -> None:
     unit = files(STEPS[name])[UNIT_OF_KUBELET]
     # Each of these gives a service mounts of its own (systemd.exec(5)); RestrictSUIDSGID= would refuse fsGroup's mode.
     views = r"^(Private\w+|Protect\w+|ReadOnlyPaths|InaccessiblePaths|MountFlags|TemporaryFileSystem|RestrictSUIDSGID)="

@@ -57,7 +57,7 @@ def test_a_size_that_is_offered_is_fine() -> None:
     assert told(offers=TABLE) == ([], [])
 
 
-def test_a_size_that_the_region_does_not_offer_is_refused_with_sizes_and_regions_that_do() -> None:
+def test_a_size_not_offered_here_is_refused_with_alternatives() -> None:
     assert told(region="nyc3") == (
         [
             (
@@ -69,7 +69,7 @@ def test_a_size_that_the_region_does_not_offer_is_refused_with_sizes_and_regions
     )
 
 
-def test_a_size_that_is_sold_out_everywhere_still_gets_other_sizes() -> None:
+def test_a_size_sold_out_everywhere_still_allows_other_sizes() -> None:
     sold_out = replace(API, regions={"fra1": [slug for slug in SIZES if slug != "s-2vcpu-4gb"]})
     [line], _ = told(offers=sold_out)
     assert line.endswith("is not offered in fra1 now. Write e.g. s-2vcpu-4gb-amd, s-2vcpu-4gb-intel or "
@@ -88,7 +88,7 @@ def test_hosts_that_exist_need_no_offer() -> None:
     [droplets(count=2), droplets(size="s-1vcpu-2gb"), droplets(region="ams3")],
     ids=["two", "size", "region"],
 )
-def test_a_host_that_is_new_or_of_another_size_or_elsewhere_needs_the_offer(existing: list[Droplet]) -> None:
+def test_a_new_resized_or_moved_host_needs_an_offered_size(existing: list[Droplet]) -> None:
     mistakes, warnings = told(region="nyc3", existing=existing)
     assert len(mistakes) == 1
     assert warnings == []
@@ -118,13 +118,13 @@ def test_the_apis_own_memory_counts() -> None:
     ]
 
 
-def test_an_unknown_region_is_refused_with_those_that_take_droplets() -> None:
+def test_an_unknown_region_is_refused_with_the_open_regions() -> None:
     assert told(region="fra2")[0] == [
         'triplane:region = "fra2" is not a region of DigitalOcean. Did you mean fra1? Write ams3, fra1 or nyc3.'
     ]
 
 
-def test_a_region_that_is_closed_to_the_account_is_refused_unless_all_hosts_are_there() -> None:
+def test_a_region_closed_to_the_account_is_refused_for_new_hosts() -> None:
     [line], warnings = told(region="nyc2")
     assert line.startswith('triplane:region = "nyc2" takes no new droplets of this account.')
     assert warnings == []
@@ -133,7 +133,7 @@ def test_a_region_that_is_closed_to_the_account_is_refused_unless_all_hosts_are_
     assert len(warnings) == 1
 
 
-def test_without_the_api_nothing_is_refused_and_everything_doubtful_is_told() -> None:
+def test_without_the_api_unknown_values_are_warned_not_refused() -> None:
     assert told(offers=TABLE, region="fra2") == (
         [],
         ['triplane:region = "fra2" is not in Triplane\'s table of regions. Did you mean fra1? DigitalOcean decides.'],
@@ -157,7 +157,7 @@ def test_a_pool_without_hosts_needs_no_offer() -> None:
     assert (verdict.mistakes, verdict.warnings) == ((), ())
 
 
-def test_an_image_that_the_setup_was_not_written_for_is_warned_of() -> None:
+def test_an_image_unknown_to_the_setup_gets_a_warning() -> None:
     assert told(of_stack="debian-13-x64", image="ubuntu-24-04-x64") == ([], [])
     advice = "is not an image that Triplane knows. Did you mean debian-13-x64? Hosts need systemd, cloud-init and apt."
     assert told(of_stack="debian-13") == ([], [f'triplane:image = "debian-13" {advice}'])

@@ -11,7 +11,7 @@ import pytest
 import preflight
 
 
-def test_an_agent_that_is_gone_is_refused_in_one_line_with_the_way_out(tmp_path: Path) -> None:
+def test_a_missing_agent_is_refused_in_one_line_with_the_fix(tmp_path: Path) -> None:
     path = tmp_path / "agent.1"
     with pytest.raises(pulumi.RunError) as absent:
         preflight.check({"SSH_AUTH_SOCK": str(path)})

@@ -35,7 +35,7 @@ def test_what_is_rendered_is_what_was_reviewed(name: str, request: pytest.Fixtur
 
 
 # Where a droplet is named as its node is, cloud-init writes that name to /etc/hosts, at 127.0.1.1.
-def test_a_member_answers_its_own_host_by_whatever_its_name_leads_to() -> None:
+def test_a_member_listens_on_every_address_of_its_name() -> None:
     listen = next(line for line in RENDERED["etcd-last.sh"].splitlines() if "--listen-client-urls=" in line)
     assert {"https://${PRIVATE_ADDRESS}:2379", "https://127.0.0.1:2379", "https://127.0.1.1:2379"} == set(
         listen.split("=", 1)[1].split(",")
@@ -116,7 +116,7 @@ def test_no_flag_that_is_gone_is_used(name: str) -> None:
     assert not GONE.search(RENDERED[name])
 
 
-def test_no_insecure_port_and_no_anonymous_request_beyond_health_checks() -> None:
+def test_no_insecure_port_and_anonymous_access_to_health_only() -> None:
     script = RENDERED["kube-apiserver.sh"]
     document = yaml.safe_load(files(script)["/etc/kubernetes/authentication.yaml"])
     assert {condition["path"] for condition in document["anonymous"]["conditions"]} == {"/livez", "/readyz", "/healthz"}
@@ -152,11 +152,11 @@ def test_an_operators_admission_plugins_come_beside_triplanes() -> None:
     assert "plugins=NodeRestriction,DenyServiceExternalIPs,EventRateLimit,AlwaysPullImages " in script
 
 
-def test_an_operators_etcd_flag_becomes_a_setting_of_the_environment_file() -> None:
+def test_an_operators_etcd_flag_goes_into_the_environment_file() -> None:
     assert "ETCD_SNAPSHOT_COUNT=5000\n" in files(RENDERED["etcd-first.sh"])["/etc/etcd/etcd.env"]
 
 
-def test_a_member_that_is_changed_later_may_never_found_a_cluster() -> None:
+def test_a_member_that_changes_later_never_founds_a_cluster() -> None:
     def script(*, first: bool) -> str:
         return etcd.service(CLUSTER, TOPOLOGY.etcd[1], first=first).script
 
@@ -165,6 +165,6 @@ def test_a_member_that_is_changed_later_may_never_found_a_cluster() -> None:
     assert script(first=True).replace("FIRST=yes", "FIRST=no") == script(first=False)
 
 
-def test_an_object_of_a_kind_that_would_never_be_removed_is_refused() -> None:
+def test_an_object_kind_that_is_never_pruned_is_refused() -> None:
     with pytest.raises(ValueError, match=r"objects extra: add NetworkPolicy to KINDS of model/addons/__init__\.py"):
         objects.script(name="extra", objects=[{"kind": "NetworkPolicy", "metadata": {"name": "x"}}])

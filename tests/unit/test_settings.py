@@ -77,7 +77,7 @@ def test_a_secret_in_a_flag_is_refused_and_not_shown(value: str) -> None:
     assert value not in lines[0]
 
 
-def test_a_private_key_in_the_place_of_the_ssh_cas_public_key_is_not_shown() -> None:
+def test_a_private_key_given_as_ssh_ca_public_key_is_not_shown() -> None:
     [line] = wrong(sshCaPublicKey="-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n")
     assert line.startswith("sshCaPublicKey is a private key")
     assert "b3Blbn" not in line
@@ -90,7 +90,7 @@ def test_a_password_in_the_mirrors_address_is_not_shown() -> None:
     )
 
 
-def test_a_setting_stored_as_a_secret_is_refused_before_any_other_check_could_show_it() -> None:
+def test_a_setting_stored_as_a_secret_is_refused_and_never_shown() -> None:
     with pytest.raises(SettingsError) as caught:
         parse(MINIMAL | {"domain": "hush.example.org"}, secrets=["domain"])
     assert "triplane:domain is stored as a secret" in str(caught.value)
@@ -100,7 +100,7 @@ def test_a_setting_stored_as_a_secret_is_refused_before_any_other_check_could_sh
 # --- what is right ----------------------------------------------------------------------------------------------------
 
 
-def test_the_minimal_file_makes_three_etcd_members_and_three_masters() -> None:
+def test_the_minimal_file_makes_three_members_and_three_masters() -> None:
     settings = parse(MINIMAL)
     assert [(pool.name, pool.roles, pool.count) for pool in settings.pools] == [
         ("etcd", (Role.ETCD,), 3),
@@ -108,7 +108,7 @@ def test_the_minimal_file_makes_three_etcd_members_and_three_masters() -> None:
     ]
 
 
-def test_the_api_is_open_to_those_who_reach_ssh_unless_it_is_said() -> None:
+def test_the_api_is_open_to_the_ssh_ranges_by_default() -> None:
     assert parse(MINIMAL).api_allowed == (IPv4Network("203.0.113.7/32"),)
     assert parse(MINIMAL | {"apiAllowed": []}).api_allowed == ()
     assert parse(MINIMAL | {"apiAllowed": ["0.0.0.0/0"]}).api_allowed == (IPv4Network("0.0.0.0/0"),)
@@ -136,7 +136,7 @@ def test_a_flags_value_becomes_text_as_the_component_reads_it() -> None:
     assert settings.extra_flags == {"kube-apiserver": {"v": "2", "profiling": "false", "event-ttl": "2h"}}
 
 
-def test_values_as_the_engine_hands_them_over_are_read_like_those_in_the_file() -> None:
+def test_values_from_the_engine_are_read_like_those_in_the_file() -> None:
     encoded = {
         "cluster": "123",
         "domain": "k8s.example.com",
@@ -155,7 +155,7 @@ def test_values_as_the_engine_hands_them_over_are_read_like_those_in_the_file() 
     assert settings.pools[0].count == 1
 
 
-def test_a_pool_of_nodes_has_the_labels_and_taints_that_it_is_given() -> None:
+def test_a_node_pool_accepts_labels_and_taints() -> None:
     labels = {
         "example.com/disk": "NVMe_0.5-a",
         "tier": "",
@@ -176,7 +176,7 @@ def test_a_pool_of_nodes_may_be_empty_or_missing() -> None:
     assert parse(MINIMAL | {"pools": [pool()]})
 
 
-def test_sizes_regions_and_images_that_the_tables_do_not_have_are_taken() -> None:
+def test_sizes_regions_and_images_not_in_tables_are_accepted() -> None:
     """What there is, is DigitalOcean's to say: settings/offers.py."""
     settings = parse(MINIMAL | {"region": "ric1", "image": "debian-14-x64", "pools": [pool(size="s-3vcpu-3gb")]})
     assert (settings.region, settings.image, settings.pools[0].size) == ("ric1", "debian-14-x64", "s-3vcpu-3gb")
@@ -206,7 +206,7 @@ def test_nothing_more_is_open_until_it_is_said() -> None:
     assert "ingress" not in {wall.name for wall in settings.firewalls}
 
 
-def test_node_ports_are_nobodys_until_it_is_said_and_may_be_the_worlds() -> None:
+def test_node_ports_are_closed_by_default_and_may_be_public() -> None:
     assert parse(MINIMAL).node_ports_allowed == ()
     assert parse(MINIMAL | {"nodePortsAllowed": ["0.0.0.0/0"]}).node_ports_allowed == (IPv4Network("0.0.0.0/0"),)
 
@@ -236,7 +236,7 @@ def test_a_registry_alone_is_a_mirror() -> None:
     assert (mirror.url, mirror.registry) == (None, "https://registry.example.com")
 
 
-def test_flags_of_kubelet_and_kube_proxy_that_they_heed_are_taken() -> None:
+def test_effective_flags_of_kubelet_and_kube_proxy_are_accepted() -> None:
     settings = parse(MINIMAL | {"extraFlags": {"kubelet": {"max-pods": 200, "v": 4}, "kube-proxy": {"v": 4}}})
     assert settings.extra_flags == {"kubelet": {"max-pods": "200", "v": "4"}, "kube-proxy": {"v": "4"}}
 
@@ -333,6 +333,6 @@ def test_no_text_breaks_the_reading_of_a_range(text: str) -> None:
         st.text(max_size=12), st.one_of(st.none(), st.integers(), st.text(max_size=12)), min_size=1, max_size=4
     )
 )
-def test_whatever_stands_in_a_stack_file_ends_in_settings_or_in_lines_that_name_them(values: dict[str, Any]) -> None:
+def test_any_stack_file_gives_settings_or_errors_that_name_keys(values: dict[str, Any]) -> None:
     settings, error = outcome(MINIMAL | values)
     assert settings or all(line.startswith("  - triplane:") for line in error.splitlines()[1:])

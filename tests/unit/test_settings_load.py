@@ -58,7 +58,7 @@ def test_a_misspelt_setting_in_the_stacks_file_is_seen() -> None:
     assert mistakes() == ["triplane:podCdir is not a setting. Did you mean podCidr?"]
 
 
-def test_both_missing_tokens_are_told_with_the_command_that_stores_them() -> None:
+def test_both_missing_tokens_are_reported_with_the_fix() -> None:
     configure(MINIMAL)
     digitalocean, cloudflare = mistakes()
     assert digitalocean == (
@@ -72,9 +72,7 @@ def test_both_missing_tokens_are_told_with_the_command_that_stores_them() -> Non
 
 
 @pytest.mark.parametrize("variable", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])
-def test_tokens_may_stand_in_the_environment_variables_that_the_plugins_read(
-    monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_tokens_may_be_in_the_plugins_environment_variables(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, DIGITALOCEAN)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", CLOUDFLARE)
     configure(MINIMAL)
@@ -90,7 +88,7 @@ def test_a_token_in_plain_text_is_refused_and_not_shown() -> None:
     )
 
 
-def test_a_plain_token_is_refused_even_where_the_environment_has_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plain_token_is_refused_despite_one_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", DIGITALOCEAN)
     configure(MINIMAL | TOKENS, "cloudflare:apiToken")
     assert len(mistakes()) == 1
@@ -156,13 +154,13 @@ def hosts(name: str) -> dict[Role, int]:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
-def test_a_stack_file_that_comes_with_triplane_is_right_and_holds_no_token(path: Path) -> None:
+def test_a_shipped_stack_file_is_valid_and_holds_no_token(path: Path) -> None:
     name = path.name.split(".")[1]
     assert settings_of(name).cluster == name
     assert not TOKENS.keys() & stack(name).keys()
 
 
-def test_lab_and_prod_keep_etcd_and_masters_apart_and_dev_stacks_them() -> None:
+def test_only_dev_stacks_etcd_and_masters_on_the_same_hosts() -> None:
     assert hosts("lab") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 2}
     assert hosts("prod") == {Role.ETCD: 3, Role.KUBE_MASTER: 3, Role.KUBE_NODE: 3}
     assert sum(pool.count for pool in settings_of("prod").pools) == 9

@@ -42,7 +42,7 @@ def test_a_long_line_in_an_error_is_cut(tmp_path: Path, script: str) -> None:
     assert ": step trial: " in result.stderr
 
 
-def test_an_error_has_fifteen_lines_at_most_and_the_first_and_most_of_them_are_our_own(tmp_path: Path) -> None:
+def test_an_error_has_at_most_fifteen_lines_mostly_our_own(tmp_path: Path) -> None:
     result = run(tmp_path, 'seq 100 >&2; fail "it went wrong: $(seq 100)"')
     lines = result.stderr.splitlines()
     assert len(lines) == 15
@@ -88,12 +88,12 @@ def test_a_step_that_hangs_is_ended_with_all_that_it_began(tmp_path: Path, hangs
     assert left not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
 
 
-def test_a_question_that_hangs_is_ended_and_its_gate_says_what_was_waited_for(tmp_path: Path) -> None:
+def test_a_hanging_check_times_out_and_its_gate_is_named(tmp_path: Path) -> None:
     result = run(tmp_path, "asks() { say 'asked so far'; sleep 7655; }\nwait_until 1 'an answer' asks")
     assert result.returncode == 1
     assert "timed out after 1 s waiting for an answer; last answer: asked so far\n" in result.stderr
 
 
-def test_the_first_step_of_all_which_has_no_library_yet_is_bounded_as_well() -> None:
+def test_the_first_step_has_a_timeout_without_the_library() -> None:
     assert "\nstep identity 120\n" in first_steps.identity()
     assert first_steps.identity().startswith(read("steps/step.sh"))

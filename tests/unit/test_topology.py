@@ -37,7 +37,7 @@ def test_a_node_is_called_by_the_name_of_its_private_address() -> None:
         ((Role.KUBE_MASTER, Role.KUBE_NODE), {"control-plane", "node"}, []),
     ],
 )
-def test_roles_are_labels_and_keep_pods_off_masters_that_are_no_nodes(
+def test_roles_are_labels_and_keep_pods_off_dedicated_masters(
     roles: tuple[Role, ...], labels: set[str], taints: list[str]
 ) -> None:
     [node] = topology(Pool("a", roles, count=1)).nodes
@@ -45,7 +45,7 @@ def test_roles_are_labels_and_keep_pods_off_masters_that_are_no_nodes(
     assert list(map(str, node.taints)) == taints
 
 
-def test_a_pools_own_labels_and_taints_come_beside_those_of_its_roles() -> None:
+def test_pool_labels_and_taints_add_to_those_of_its_roles() -> None:
     dedicated = Taint(key="dedicated", value="ci", effect="NoExecute")
     [node] = topology(Pool("a", (Role.KUBE_MASTER,), count=1, labels={"disk": "nvme"}, taints=(dedicated,))).nodes
     assert node.labels == {"disk": "nvme", "node-role.kubernetes.io/control-plane": ""}
@@ -68,7 +68,7 @@ def test_hosts_are_grouped_by_their_pools_in_order() -> None:
 
 
 @pytest.mark.parametrize("services", ["10.32.0.0/24", "10.32.0.0/28"])
-def test_the_api_and_dns_have_their_addresses_in_the_narrowest_range(services: str) -> None:
+def test_the_api_and_dns_addresses_fit_the_narrowest_range(services: str) -> None:
     assert api_service_address(IPv4Network(services)) == IPv4Address("10.32.0.1")
     assert dns_service_address(IPv4Network(services)) == IPv4Address("10.32.0.10")
 

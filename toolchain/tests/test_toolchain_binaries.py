@@ -56,7 +56,7 @@ def test_a_binary_needs_no_library_of_the_host(program: str) -> None:
         assert "not found" not in ran.stdout + ran.stderr, binary
 
 
-def test_the_script_that_runs_python_programs_works_with_the_pinned_sdk() -> None:
+def test_the_python_program_runner_works_with_the_pinned_sdk() -> None:
     script = build("pulumi-language-python").path("pulumi-language-python-exec")
     ran = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

@@ -105,9 +105,7 @@ def test_a_build_has_the_binary_with_its_version_and_the_scripts(program: Progra
     assert result.built_from.startswith("Go module example.test/hello v1.2.3 with go1.")
 
 
-def test_a_build_has_the_tests_of_a_package_and_what_is_written_in_c(
-    program: Program, cache: Path, tmp_path: Path
-) -> None:
+def test_a_build_includes_package_tests_and_c_programs(program: Program, cache: Path, tmp_path: Path) -> None:
     folder = tmp_path / "modules/hello-1.2.3"
     (folder / "greeting/greeting_test.go").write_text(
         'package greeting\n\nimport ("testing"; "testing/quick")\n\n'
@@ -128,15 +126,13 @@ def test_a_build_has_the_tests_of_a_package_and_what_is_written_in_c(
     assert any("hello.test" in progress.detail for progress in told), told
 
 
-def test_c_that_does_not_compile_is_told_with_the_compilers_words(
-    program: Program, cache: Path, tmp_path: Path
-) -> None:
+def test_c_compile_errors_show_the_compilers_output(program: Program, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "modules/hello-1.2.3/waiter.c").write_text("int main() { return wrong; }\n")
     with pytest.raises(ToolchainError, match=r"(?s)hello 1.2.3: compiling C.*wrong"):
         build(dataclasses.replace(program, c_sources={"waiter": "waiter.c"}), cache=cache)
 
 
-def test_progress_counts_the_packages_up_to_the_last_and_ends_ready(program: Program, cache: Path) -> None:
+def test_progress_counts_every_package_and_ends_as_ready(program: Program, cache: Path) -> None:
     told: list[Progress] = []
     build(program, cache=cache, on_progress=told.append)
     assert steps(told) == [Step.PLANNING, Step.COMPILING, Step.LINKING, Step.READY]
@@ -195,7 +191,7 @@ def test_a_damaged_build_is_made_again(program: Program, cache: Path) -> None:
     assert first.path("greeter").exists()
 
 
-def test_of_two_builds_at_once_one_waits_and_takes_what_the_other_made(program: Program, cache: Path) -> None:
+def test_a_parallel_build_waits_and_reuses_the_first_result(program: Program, cache: Path) -> None:
     told: dict[str, list[Progress]] = {"first": [], "second": []}
     results: dict[str, Build] = {}
     first_is_at_it, second_waits = threading.Event(), threading.Event()
@@ -219,7 +215,7 @@ def test_of_two_builds_at_once_one_waits_and_takes_what_the_other_made(program: 
     assert steps(told["second"]) == [Step.WAITING, Step.READY]
 
 
-def test_an_interrupted_build_leaves_nothing_and_the_next_one_finishes(program: Program, cache: Path) -> None:
+def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(program: Program, cache: Path) -> None:
     told: list[Progress] = []
 
     def interrupt(progress: Progress) -> None:
@@ -243,7 +239,7 @@ def test_leftovers_of_a_killed_build_are_cleared_by_the_next(program: Program, c
     assert entries(cache) == {result.arch}
 
 
-def test_what_does_not_compile_is_told_with_program_step_and_line(program: Program, cache: Path) -> None:
+def test_a_compile_error_names_program_step_and_line(program: Program, cache: Path) -> None:
     (program.folder("1.2.3") / "greeting/greeting.go").write_text("package greeting\n\nconst Text = missing\n")
     with pytest.raises(ToolchainError, match=r"hello 1\.2\.3: compiling failed") as caught:
         build(program, cache=cache)
@@ -313,7 +309,7 @@ def test_modules_are_downloaded_and_counted_once(dependent: Program, cache: Path
     assert Step.MODULES not in steps(told)
 
 
-def test_a_version_whose_info_the_registry_refuses_is_built_from_its_source(
+def test_a_version_whose_info_is_refused_is_built_from_source(
     dependent: Program, cache: Path, tmp_path: Path, mark: str
 ) -> None:
     (tmp_path / "proxy/example.test/!loud/@v/v1.0.0.info").unlink()
@@ -328,7 +324,7 @@ def test_a_module_that_is_not_what_go_sum_pins_is_refused(dependent: Program, ca
         build(dependent, cache=cache)
 
 
-def test_a_module_registry_that_cannot_be_reached_is_told_as_such(
+def test_an_unreachable_module_registry_is_reported_as_such(
     dependent: Program, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", "http://127.0.0.1:9")  # the discard port: nobody listens

@@ -24,13 +24,13 @@ def install(folder: Path, version: str, *, beside: tuple[str, ...] = LANGUAGE) -
 
 
 @pytest.mark.parametrize("version", [f"v{OURS}", "v3.400.1"])
-def test_an_installed_engine_as_new_as_ours_is_taken_with_its_own_language_host(tmp_path: Path, version: str) -> None:
+def test_a_recent_installed_engine_is_used_with_its_own_host(tmp_path: Path, version: str) -> None:
     path = install(tmp_path / "bin", version)
     assert installed(path) == {name: tmp_path / "bin" / name for name in ("pulumi", *LANGUAGE)}
     assert engine(path=path) == installed(path)
 
 
-def test_what_is_found_through_a_link_is_taken_from_where_it_was_installed(tmp_path: Path) -> None:
+def test_a_linked_engine_is_used_from_its_install_folder(tmp_path: Path) -> None:
     install(tmp_path / "opt", "v3.300.0")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/pulumi").symlink_to(tmp_path / "opt/pulumi")
@@ -40,7 +40,7 @@ def test_what_is_found_through_a_link_is_taken_from_where_it_was_installed(tmp_p
 
 
 @pytest.mark.parametrize("version", ["v3.100.0", "v4.0.0", "pulumi?", ""])
-def test_an_engine_that_is_older_or_of_another_major_version_is_not_taken(tmp_path: Path, version: str) -> None:
+def test_an_older_or_other_major_engine_version_is_not_used(tmp_path: Path, version: str) -> None:
     assert installed(install(tmp_path / "bin", version)) == {}
 
 
@@ -86,7 +86,7 @@ def test_without_a_release_one_is_built_with_its_language_host(
     assert {name for name in found if "python" in name} == ALL_FOR_PYTHON
 
 
-def test_what_was_built_before_is_taken_without_a_word_to_any_server(
+def test_an_earlier_build_is_used_without_asking_a_server(
     tmp_path: Path, made: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = vars(pulumi_engine)["build"]

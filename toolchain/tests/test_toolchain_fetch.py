@@ -148,9 +148,7 @@ def test_a_download_that_broke_off_goes_on(
     assert server.ranges(FILE) == ["", resumed]
 
 
-def test_what_an_earlier_run_had_of_a_file_is_not_asked_for_again(
-    server: Server, etcd: Download, tmp_path: Path
-) -> None:
+def test_a_download_resumes_where_an_earlier_run_stopped(server: Server, etcd: Download, tmp_path: Path) -> None:
     server.behaviours[FILE] = Handler.half
     upstream = asking(listed((etcd, CONTENT)), Mode.FETCH)
     with pytest.raises(ToolchainError, match="What has arrived is kept"):
@@ -285,12 +283,12 @@ def test_where_all_is_to_be_built_no_server_is_asked(server: Server, etcd: Downl
     assert told == []
 
 
-def test_what_has_no_release_is_built_even_where_releases_are_wanted(tmp_path: Path) -> None:
+def test_programs_without_a_release_are_built_in_fetch_mode(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match="it came to a build"):
         build("kubernetes-images", upstream=asking({}, Mode.FETCH), cache=tmp_path)
 
 
-def test_what_is_forced_takes_the_place_of_what_came_the_other_way(
+def test_a_forced_mode_replaces_the_result_of_the_other_mode(
     server: Server, etcd: Download, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def compiled(_program: Program, _version: str, _go: go.Go, staging: Path, _tell: object) -> None:
@@ -332,7 +330,7 @@ def packed(server: Server, content: bytes) -> Download:
     return Download(file="etcd", url=f"{server.address}/etcd-{{arch}}.tar.gz", members=("etcd", "etcdctl"))
 
 
-def test_an_archives_binaries_are_unpacked_from_whatever_folder_they_are_in(server: Server, tmp_path: Path) -> None:
+def test_archive_binaries_are_unpacked_from_any_folder(server: Server, tmp_path: Path) -> None:
     content = archive({"etcd-v3/etcd": b"server", "etcd-v3/etcdctl": b"client", "etcd-v3/README.md": b"text"})
     download = packed(server, content)
     result = build(program(download), upstream=asking(listed((download, content))), cache=tmp_path)
@@ -456,7 +454,7 @@ def test_a_proxy_that_cannot_be_used_is_told(
     assert server.asked == []
 
 
-def test_a_mirror_with_a_catalog_of_its_own_takes_upstreams_place(
+def test_a_mirror_with_its_own_catalog_replaces_upstream(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     etcd = plain("https://upstream.example")

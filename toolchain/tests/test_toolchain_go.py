@@ -30,7 +30,7 @@ def _lock_once(file: Path, waited: list[str]) -> None:
         waited.append("second has it")
 
 
-def test_an_unknown_program_and_an_unknown_version_are_answered_with_those_there_are(tmp_path: Path) -> None:
+def test_unknown_programs_and_versions_list_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ToolchainError, match=r"no program 'kubernets'; there are pulumi, .*kubernetes"):
         build("kubernets", cache=tmp_path)
     with pytest.raises(ToolchainError, match=r"kubernetes 1\.2\.3 .* pinned for 1\.37\.1, 1\.36\.3"):

@@ -67,7 +67,7 @@ def test_no_module_comes_from_a_folder_on_somebodys_disk(program: Program, versi
 
 
 @pytest.mark.parametrize("version", PROGRAMS["kubernetes"].versions)
-def test_kubernetes_is_built_with_the_libraries_of_its_own_release(version: str) -> None:
+def test_kubernetes_is_built_with_its_own_releases_libraries(version: str) -> None:
     text = (PROGRAMS["kubernetes"].folder(version) / "go.mod").read_text()
     libraries = replaced(text)
     assert {"k8s.io/api", "k8s.io/apiserver", "k8s.io/client-go", "k8s.io/kubectl"} <= libraries.keys()

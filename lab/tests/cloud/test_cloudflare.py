@@ -278,7 +278,7 @@ def test_an_alias_answers_with_its_targets_addresses(service: Service, http: htt
         ("x.empty.apps.triplane.test", None),  # `empty` exists, since something is below it: no wildcard reaches in
     ],
 )
-def test_a_wildcard_stands_for_what_does_not_exist_below_its_name(
+def test_a_wildcard_matches_only_names_that_do_not_exist(
     service: Service, http: httpx.Client, name: str, last: int | None
 ) -> None:
     make(http, name="*.apps", content="198.19.0.1")

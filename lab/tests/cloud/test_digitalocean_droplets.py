@@ -73,7 +73,7 @@ def test_several_droplets_come_from_one_call(account: Account, digitalocean: Any
     assert [account.finished(link["id"])["status"] for link in created["links"]["actions"]] == ["completed"] * 2
 
 
-def test_a_droplet_without_a_vpc_goes_into_the_regions_default_one(account: Account, digitalocean: Any) -> None:
+def test_a_droplet_without_a_vpc_joins_the_regions_default_vpc(account: Account, digitalocean: Any) -> None:
     droplets = [digitalocean.droplets.get(account.droplet())["droplet"] for _ in range(2)]
     (vpc,) = [vpc for vpc in digitalocean.vpcs.list()["vpcs"] if vpc["region"] == "fra1"]
     assert (vpc["default"], vpc["name"]) == (True, "default-fra1")
@@ -134,7 +134,7 @@ def test_more_droplets_than_the_account_may_have_are_refused(raw: httpx.Client) 
     assert (answer.status_code, answer.json()["message"]) == (422, message)
 
 
-def test_droplets_made_at_once_get_ids_and_addresses_of_their_own(service: Service, raw: httpx.Client) -> None:
+def test_concurrent_droplets_get_distinct_ids_and_addresses(service: Service, raw: httpx.Client) -> None:
     names = [f"host-{number}" for number in range(12)]
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda name: raw.post("/v2/droplets", json={**GOOD, "name": name}), names))
@@ -146,7 +146,7 @@ def test_droplets_made_at_once_get_ids_and_addresses_of_their_own(service: Servi
     assert len({machine.vpc for machine in machines}) == 1
 
 
-def test_an_address_that_was_given_back_is_not_the_next_to_be_given_out(account: Account, service: Service) -> None:
+def test_a_freed_address_is_not_the_next_to_be_assigned(account: Account, service: Service) -> None:
     first = account.droplet("first")
     account.client.droplets.destroy(first)
     second = account.droplet("second")
@@ -154,7 +154,7 @@ def test_an_address_that_was_given_back_is_not_the_next_to_be_given_out(account:
     assert str(service.machines.machines[second].public) == "198.19.0.11/24"
 
 
-def test_a_vpc_that_is_full_takes_no_more_droplets_until_one_goes(account: Account, raw: httpx.Client) -> None:
+def test_a_full_vpc_takes_a_droplet_only_after_one_leaves(account: Account, raw: httpx.Client) -> None:
     vpc = account.vpc("10.10.0.0/28")  # .0 and .15 are the network's, .1 the gateway's
     droplets = [account.droplet(f"host-{number}", vpc_uuid=vpc) for number in range(13)]
     answer = raw.post("/v2/droplets", json={**GOOD, "vpc_uuid": vpc})
@@ -269,7 +269,7 @@ def test_actions_can_be_run_on_all_droplets_of_a_tag(account: Account, digitaloc
     assert (account.status(tagged), account.status(other)) == ("off", "active")
 
 
-def test_an_action_by_tag_that_one_droplet_refuses_is_begun_on_none(account: Account, raw: httpx.Client) -> None:
+def test_a_tag_action_that_one_droplet_refuses_starts_on_none(account: Account, raw: httpx.Client) -> None:
     running, stopped = account.droplet("a", tags=["some"]), account.droplet("b", tags=["some"])
     account.act(stopped, type="power_off")
     answer = raw.post("/v2/droplets/actions", params={"tag_name": "some"}, json={"type": "power_off"})
@@ -279,7 +279,7 @@ def test_an_action_by_tag_that_one_droplet_refuses_is_begun_on_none(account: Acc
     assert raw.post("/v2/droplets/actions", json={"type": "power_off"}).status_code == 400
 
 
-def test_actions_are_listed_newest_first_and_outlive_their_droplet(account: Account, digitalocean: Any) -> None:
+def test_actions_are_listed_newest_first_and_outlive_the_droplet(account: Account, digitalocean: Any) -> None:
     droplet, other = account.droplet("a"), account.droplet("b")
     account.act(droplet, type="reboot")
     listed = digitalocean.droplet_actions.list(droplet)["actions"]
@@ -290,7 +290,7 @@ def test_actions_are_listed_newest_first_and_outlive_their_droplet(account: Acco
     assert [action["resource_id"] for action in everything] == [droplet, other, droplet]
 
 
-def test_a_failed_action_says_why_and_leaves_the_droplet_as_it_is(service: Service, account: Account) -> None:
+def test_a_failed_action_says_why_and_changes_no_droplet(service: Service, account: Account) -> None:
     droplet = account.droplet()
     service.machines.failures["power_off"] = "host: cutting the power: the plug is stuck"
     action = account.act(droplet, type="power_off")
@@ -299,9 +299,7 @@ def test_a_failed_action_says_why_and_leaves_the_droplet_as_it_is(service: Servi
     service.excuse("'message' was unexpected")  # the lab's own addition to an errored action
 
 
-def test_a_droplet_whose_machine_cannot_be_made_is_off_and_power_tries_again(
-    service: Service, account: Account
-) -> None:
+def test_a_droplet_without_a_machine_is_off_until_powered_on(service: Service, account: Account) -> None:
     service.machines.failures["create"] = "host: making the disk: no space left on device"
     created = account.client.droplets.create(GOOD)
     droplet = created["droplet"]["id"]
@@ -315,7 +313,7 @@ def test_a_droplet_whose_machine_cannot_be_made_is_off_and_power_tries_again(
     service.excuse("'message' was unexpected")  # the lab's own addition to an errored action
 
 
-def test_a_deleted_droplet_leaves_no_machine_no_address_and_no_membership(
+def test_a_deleted_droplet_frees_machine_address_and_memberships(
     service: Service, account: Account, raw: httpx.Client
 ) -> None:
     vpc = account.vpc()
@@ -353,7 +351,7 @@ def test_deleting_a_droplet_that_is_being_made_waits_for_it(service: Service, ra
     assert service.machines.machines == {}
 
 
-def test_a_droplet_that_could_not_be_deleted_is_still_there_to_be_deleted_again(
+def test_a_droplet_that_was_not_deleted_can_be_deleted_again(
     service: Service, account: Account, raw: httpx.Client
 ) -> None:
     droplet = account.droplet()

@@ -19,7 +19,7 @@ def networks(*texts: str) -> tuple[IPv4Network, ...]:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "a/b", "x" * 256])
-def test_a_tag_is_of_letters_digits_colons_dashes_and_underscores(raw: httpx.Client, name: str) -> None:
+def test_a_tag_with_invalid_characters_is_refused(raw: httpx.Client, name: str) -> None:
     answer = raw.post("/v2/tags", json={"name": name})
     assert answer.status_code == 400
     # The published shape of this answer is not that of the others; clients read either.
@@ -27,7 +27,7 @@ def test_a_tag_is_of_letters_digits_colons_dashes_and_underscores(raw: httpx.Cli
     assert answer.json()["root_causes"] == []
 
 
-def test_a_tag_that_exists_is_created_again_under_its_first_spelling(digitalocean: Any) -> None:
+def test_an_existing_tag_keeps_its_first_spelling(digitalocean: Any) -> None:
     assert digitalocean.tags.create({"name": "Etcd:1_a-b"})["tag"]["name"] == "Etcd:1_a-b"
     assert digitalocean.tags.create({"name": "ETCD:1_a-b"})["tag"]["name"] == "Etcd:1_a-b"
     assert digitalocean.tags.get("etcd:1_a-b")["tag"]["name"] == "Etcd:1_a-b"
@@ -153,7 +153,7 @@ def test_rules_are_resolved_to_addresses_public_and_private(
     }
 
 
-def test_a_droplet_is_under_all_firewalls_that_name_it_by_tag_or_id(
+def test_every_firewall_naming_a_droplet_by_tag_or_id_applies(
     service: Service, account: Account, raw: httpx.Client
 ) -> None:
     droplet = account.droplet(tags=["one", "two"])
@@ -168,7 +168,7 @@ def test_a_droplet_is_under_all_firewalls_that_name_it_by_tag_or_id(
     assert names == ["wall-a", "wall-b", "wall-c"]
 
 
-def test_a_changed_tag_changes_walls_and_sources_before_the_call_is_answered(
+def test_a_tag_change_updates_firewalls_before_the_call_returns(
     service: Service, account: Account, raw: httpx.Client
 ) -> None:
     vpc = account.vpc("10.10.0.0/24")
@@ -250,7 +250,7 @@ def test_parts_of_a_firewall_can_be_added_and_taken_away(service: Service, accou
         ),
     ],
 )
-def test_a_firewall_that_cannot_be_is_refused_and_nothing_is_made(
+def test_an_invalid_firewall_is_refused_and_not_created(
     raw: httpx.Client, change: dict[str, Any], message: str
 ) -> None:
     for name in "abcdef":

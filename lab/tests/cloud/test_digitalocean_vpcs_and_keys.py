@@ -68,7 +68,7 @@ def test_a_vpc_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize("ip_range", ["10.10.0.0/16", "10.17.0.0/16", "172.31.255.0/28", "192.168.0.0/16"])
-def test_private_ranges_from_16_to_28_that_the_region_does_not_keep_are_taken(account: Account, ip_range: str) -> None:
+def test_free_private_ranges_from_16_to_28_are_accepted(account: Account, ip_range: str) -> None:
     assert account.vpc(ip_range)
 
 
@@ -85,7 +85,7 @@ def test_a_vpc_with_members_cannot_be_deleted(account: Account, raw: httpx.Clien
     assert raw.get(f"/v2/vpcs/{vpc}").status_code == 404
 
 
-def test_the_default_vpc_of_a_region_stays_until_another_takes_its_place(account: Account, raw: httpx.Client) -> None:
+def test_a_regions_default_vpc_stays_until_it_is_replaced(account: Account, raw: httpx.Client) -> None:
     (default,) = [vpc["id"] for vpc in raw.get("/v2/vpcs").json()["vpcs"] if vpc["name"] == "default-fra1"]
     refused = raw.delete(f"/v2/vpcs/{default}")
     assert (refused.status_code, refused.json()["message"]) == (403, "Can not delete default VPCs")

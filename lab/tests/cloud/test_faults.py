@@ -26,7 +26,7 @@ def said(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["message"]
 
 
-def test_a_size_that_a_region_does_not_have_is_in_neither_list_and_refused(raw: httpx.Client) -> None:
+def test_a_size_missing_in_a_region_is_in_no_list_and_is_refused(raw: httpx.Client) -> None:
     regions = {region["slug"]: region["sizes"] for region in raw.get("/v2/regions").json()["regions"]}
     sizes = {size["slug"]: size["regions"] for size in raw.get("/v2/sizes?per_page=200").json()["sizes"]}
     assert {(size, region) for region, offered in regions.items() for size in offered} == {
@@ -39,7 +39,7 @@ def test_a_size_that_a_region_does_not_have_is_in_neither_list_and_refused(raw: 
 
 
 @pytest.mark.parametrize("sold_out", ["s-2vcpu-4gb", "fra1/s-2vcpu-4gb"])
-def test_a_size_that_is_sold_out_is_listed_and_refused_all_the_same(
+def test_a_sold_out_size_is_listed_but_refused(
     service: Service, account: Account, raw: httpx.Client, sold_out: str
 ) -> None:
     service.switch(sold_out=[sold_out])
@@ -57,9 +57,7 @@ def test_a_size_that_is_sold_out_is_listed_and_refused_all_the_same(
     assert raw.post("/v2/droplets", json=elsewhere).status_code == (422 if "/" not in sold_out else 202)
 
 
-def test_each_region_of_a_used_account_has_a_default_vpc_and_the_next_one_is_ordinary(
-    account: Account, raw: httpx.Client
-) -> None:
+def test_each_region_of_a_used_account_has_a_default_vpc(account: Account, raw: httpx.Client) -> None:
     defaults = [vpc for vpc in raw.get("/v2/vpcs").json()["vpcs"] if vpc["default"]]
     assert [vpc["region"] for vpc in defaults] == [
         region["slug"] for region in raw.get("/v2/regions").json()["regions"]
@@ -69,7 +67,7 @@ def test_each_region_of_a_used_account_has_a_default_vpc_and_the_next_one_is_ord
     assert raw.delete(f"/v2/vpcs/{vpc}").status_code == 204
 
 
-def test_the_first_vpc_of_a_fresh_region_becomes_its_default_and_stays(
+def test_the_first_vpc_of_a_region_becomes_its_permanent_default(
     service: Service, account: Account, raw: httpx.Client
 ) -> None:
     service.switch(fresh_regions=["fra1"])
@@ -104,7 +102,7 @@ def test_a_deleted_droplet_is_there_for_a_while_and_locked(
     assert raw.delete(f"/v2/vpcs/{vpc}").status_code == 204
 
 
-def test_a_deletion_that_takes_long_is_finished_by_the_next_daemon(server: Server, tmp_path: Path) -> None:
+def test_the_next_daemon_finishes_a_slow_deletion(server: Server, tmp_path: Path) -> None:
     machines = MemoryMachines()
     with server.serving(tmp_path, machines) as service:
         service.switch(droplet_deletion_seconds=3600)
@@ -271,9 +269,7 @@ def test_a_broken_file_leaves_the_last_good_switches_in_force(tmp_path: Path) ->
         ("droplet_limit=1.5", "droplet_limit: "),
     ],
 )
-def test_a_switch_that_cannot_be_is_refused_and_nothing_is_written(
-    tmp_path: Path, assignment: str, message: str
-) -> None:
+def test_an_invalid_switch_is_refused_and_nothing_is_written(tmp_path: Path, assignment: str, message: str) -> None:
     with pytest.raises(FaultsError, match=message):
         faults.change(tmp_path, ["calls_a_minute=3", assignment])
     assert faults.load(tmp_path / faults.FILE) == Faults()

@@ -101,7 +101,7 @@ def test_a_removed_record_is_gone(flare: CloudflarePlugin, calls: Recorder) -> N
     record.delete()
 
 
-def test_what_changed_behind_the_programs_back_shows_after_a_refresh(flare: CloudflarePlugin, service: Service) -> None:
+def test_a_change_made_outside_the_program_shows_after_a_refresh(flare: CloudflarePlugin, service: Service) -> None:
     record = made(flare)
     with service.cloudflare() as client:
         client.patch(f"/zones/{ZONE_ID}/dns_records/{record.id}", json={"content": "198.19.0.99"})

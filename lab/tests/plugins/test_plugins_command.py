@@ -74,7 +74,7 @@ def test_the_connection_is_filled_in_and_kept_secret(host: Host, steps: Steps) -
     assert "__defaults" not in inputs
 
 
-def test_keys_and_passwords_are_secrets_within_the_secret_connection(steps: Steps) -> None:
+def test_keys_and_passwords_in_a_secret_connection_are_secret(steps: Steps) -> None:
     secret = {"password": "p", "privateKey": "k", "privateKeyPassword": "w"}
     given = {"connection": {"host": "h", **secret, "proxy": {"host": "p", **secret}}, "create": "true"}
     inputs, _ = steps.plugin.check(COMMAND, given, olds={}, autonaming=None)  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def test_a_command_may_end_before_its_input_is_read(host: Host, steps: Steps) ->
         assert steps.create(connection=host.connection(), create="true", stdin="x" * 4_000_000)["stdout"] == ""
 
 
-def test_a_failing_command_shows_itself_and_its_output_but_not_its_input(host: Host, steps: Steps) -> None:
+def test_a_failed_command_shows_itself_and_output_but_not_stdin(host: Host, steps: Steps) -> None:
     script = 'read x; echo "got it"; echo broken >&2; exit 3'
     with pytest.raises(PluginError) as raised:
         steps.create(connection=host.connection(), create=script, stdin="s3cr3t\n")
@@ -179,7 +179,7 @@ def test_a_killed_command_is_an_error(host: Host, steps: Steps) -> None:
         steps.create(connection=host.connection(), create="kill -9 $$")
 
 
-def test_variables_that_no_host_accepts_fail_the_command_before_it_runs(host: Host, steps: Steps) -> None:
+def test_variables_no_host_accepts_fail_before_the_command(host: Host, steps: Steps) -> None:
     with pytest.raises(PluginError, match=r"Unable to set 'OTHER'\. This only works if your SSH server is configured"):
         steps.create(connection=host.connection(), create="echo run", environment={"OTHER": "x"})
     assert host.commands == []
@@ -243,7 +243,7 @@ def test_dialling_is_tried_again_and_then_goes_on(host: Host, steps: Steps) -> N
     assert steps.said[:2] == ["Dial 1/3 failed: retrying", "Dial 2/3 failed: retrying"]
 
 
-def test_a_host_that_cannot_be_reached_is_named_with_the_number_of_tries(host: Host, steps: Steps) -> None:
+def test_an_unreachable_host_is_named_with_the_number_of_tries(host: Host, steps: Steps) -> None:
     with pytest.raises(
         PluginError, match=r"after 2 failed attempts: dial tcp 127\.0\.0\.1:1: connect: connection refused"
     ):
@@ -267,7 +267,7 @@ def test_without_a_pinned_host_key_any_is_taken(host: Host, steps: Steps) -> Non
     assert steps.outputs["stdout"] == "in"
 
 
-def test_a_key_that_the_host_does_not_know_is_an_error_that_does_not_show_it(host: Host, steps: Steps) -> None:
+def test_an_unknown_private_key_is_an_error_that_hides_it(host: Host, steps: Steps) -> None:
     stranger = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
     with pytest.raises(PluginError, match=r"dial tcp 127.0.0.1:\d+: .*unable to authenticate as root") as raised:
         steps.create(connection=host.connection(privateKey=stranger, dialErrorLimit=0), create="true")
@@ -307,7 +307,7 @@ def test_custom_timeouts_end_the_dialling_and_no_command(host: Host, plugin: Com
         plugin.create(COMMAND, unreachable, call, preview=False)
 
 
-def test_cancelling_lets_finish_what_runs_and_starts_nothing_more(
+def test_cancelling_finishes_running_steps_and_starts_no_others(
     host: Host, plugin: CommandPlugin, steps: Steps, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "go-on"
@@ -353,7 +353,7 @@ def test_the_plugins_end_is_the_end_of_what_it_waits_for(host: Host, plugin: Com
 
 
 @pytest.mark.parametrize("stream", ["", ">&2"])
-def test_a_longer_line_than_the_official_plugin_bears_hangs_the_command_for_ever(
+def test_a_line_too_long_for_the_official_plugin_never_returns(
     host: Host, plugin: CommandPlugin, steps: Steps, stream: str
 ) -> None:
     script = f"(head -c 70000 /dev/zero | tr '\\0' x; echo) {stream}"
@@ -388,7 +388,7 @@ def test_a_long_line_that_is_cut_or_not_shown_hangs_nothing(host: Host, steps: S
 
 
 @pytest.mark.parametrize("by", ["environment", "input"])
-def test_an_ssh_agent_that_is_gone_fails_every_connection_before_any_host_is_asked(
+def test_a_dead_ssh_agent_fails_connections_before_any_host_call(
     host: Host, steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     gone = tmp_path / "agent"

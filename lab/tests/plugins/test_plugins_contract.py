@@ -48,12 +48,12 @@ def test_a_stand_in_has_the_version_whose_sdk_is_installed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PLUGINS)
-def test_a_stand_in_has_the_resource_types_of_the_contract_and_no_others(name: str) -> None:
+def test_a_stand_in_has_exactly_the_contracts_resource_types(name: str) -> None:
     assert set(import_module(f"lab.plugins.{name}").plugin().resources) == set(CONTRACT[name])
 
 
 @pytest.mark.parametrize(("plugin", "token"), [(name, token) for name in PLUGINS for token in CONTRACT[name]])
-def test_inputs_have_the_official_types_and_replace_what_the_official_ones_replace(plugin: str, token: str) -> None:
+def test_inputs_have_the_official_types_and_replace_triggers(plugin: str, token: str) -> None:
     resource = import_module(f"lab.plugins.{plugin}").plugin().resource(token)
     ours = {name: line(field) for name, field in resource.inputs.items() if name not in OPEN_OBJECTS}
     if plugin in AUTONAMED:
@@ -62,7 +62,7 @@ def test_inputs_have_the_official_types_and_replace_what_the_official_ones_repla
 
 
 @pytest.mark.parametrize(("plugin", "token"), [(name, token) for name in PLUGINS for token in CONTRACT[name]])
-def test_outputs_have_the_official_names_and_the_official_ones_are_secret(plugin: str, token: str) -> None:
+def test_outputs_have_the_official_names_and_secrets(plugin: str, token: str) -> None:
     resource = import_module(f"lab.plugins.{plugin}").plugin().resource(token)
     official = CONTRACT[plugin][token]["outputs"]
     assert set(resource.outputs) == set(official)

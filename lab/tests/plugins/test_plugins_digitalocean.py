@@ -290,7 +290,7 @@ def test_a_droplet_is_shut_down_first_if_so_asked(ocean: DigitalOceanPlugin, cal
         ),
     ],
 )
-def test_deleting_what_is_gone_already_fails_until_the_state_is_refreshed(
+def test_deleting_missing_resources_fails_until_a_refresh(
     ocean: DigitalOceanPlugin, service: Service, token: str, inputs: dict[str, Any], path: str, complaint: str
 ) -> None:
     if token == FIREWALL:
@@ -305,7 +305,7 @@ def test_deleting_what_is_gone_already_fails_until_the_state_is_refreshed(
 
 
 @pytest.mark.parametrize("timeout", [None, 0.5])
-def test_a_droplet_that_takes_too_long_to_go_is_an_error_whose_limit_the_program_can_set(
+def test_a_slow_droplet_deletion_times_out_at_the_programs_limit(
     ocean: DigitalOceanPlugin, monkeypatch: pytest.MonkeyPatch, timeout: float | None
 ) -> None:
     assert DELETE_TIMEOUT == 60
@@ -320,9 +320,7 @@ def test_a_droplet_that_takes_too_long_to_go_is_an_error_whose_limit_the_program
     assert droplet.refresh()
 
 
-def test_a_vpc_that_keeps_its_members_is_tried_for_two_minutes_or_as_long_as_the_program_says(
-    ocean: DigitalOceanPlugin, calls: Recorder
-) -> None:
+def test_a_vpc_with_members_is_retried_until_the_timeout(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
     assert VPC_DELETE_TIMEOUT == 120
     vpc = made(ocean, VPC, name="lab", region="fra1", ipRange="10.10.0.0/20")
     made(ocean, DROPLET, **droplet_inputs(vpcUuid=vpc.id))
@@ -380,7 +378,7 @@ def test_a_rule_taken_away_behind_the_programs_back_comes_back(ocean: DigitalOce
     assert firewall.diff(name="ssh", **RULES) == {"inboundRules[0]": False}
 
 
-def test_an_imported_droplet_has_the_inputs_that_would_have_made_it(ocean: DigitalOceanPlugin) -> None:
+def test_an_imported_droplet_has_inputs_that_would_create_it(ocean: DigitalOceanPlugin) -> None:
     droplet = made(ocean, DROPLET, **droplet_inputs(tags=["etcd"]))
     imported = Steps(ocean, DROPLET, id=droplet.id)
     assert imported.refresh()
@@ -433,9 +431,7 @@ def test_the_apis_own_words_are_in_the_error(ocean: DigitalOceanPlugin) -> None:
         made(ocean, DROPLET, **droplet_inputs(size="s-99vcpu"))
 
 
-def test_a_droplet_that_does_not_boot_stays_in_the_state_and_the_next_run_waits_for_it(
-    ocean: DigitalOceanPlugin, service: Service
-) -> None:
+def test_a_droplet_that_fails_to_boot_stays_in_the_state(ocean: DigitalOceanPlugin, service: Service) -> None:
     droplet = Steps(ocean, DROPLET)
     with service.machines.held("create"):
         interrupted = threading.Timer(0.1, ocean.cancel)
@@ -449,9 +445,7 @@ def test_a_droplet_that_does_not_boot_stays_in_the_state_and_the_next_run_waits_
     assert droplet.outputs["status"] == "active"
 
 
-def test_a_droplet_that_failed_to_boot_is_powered_on_by_the_next_run(
-    ocean: DigitalOceanPlugin, service: Service
-) -> None:
+def test_the_next_run_powers_on_a_droplet_that_failed_to_boot(ocean: DigitalOceanPlugin, service: Service) -> None:
     droplet = Steps(ocean, DROPLET)
     service.machines.failures["create"] = "no space left on device"
     with pytest.raises(PartialError, match="unexpected state 'off', wanted target 'active'") as raised:

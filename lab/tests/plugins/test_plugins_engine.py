@@ -100,7 +100,7 @@ def test_a_second_run_does_nothing_and_asks_nothing(stack: Stack, recorder: Reco
     assert host.commands == commands
 
 
-def test_a_refresh_looks_at_each_cloud_resource_once_and_finds_nothing_new(stack: Stack, recorder: Recorder) -> None:
+def test_a_refresh_reads_each_resource_once_and_finds_no_change(stack: Stack, recorder: Recorder) -> None:
     recorder.take()
     assert stack.refresh() == {"same": RESOURCES + 1}
     asked = [f"{method} {path}" for method, path, _ in recorder.requests]
@@ -205,7 +205,7 @@ def test_a_changed_input_runs_the_command_again_and_nothing_else(stack: Stack, h
     assert recorder.take() == []
 
 
-def test_what_is_gone_from_the_cloud_is_dropped_by_a_refresh_and_made_again(stack: Stack, cloud: Service) -> None:
+def test_a_refresh_drops_missing_cloud_resources_to_recreate(stack: Stack, cloud: Service) -> None:
     with cloud.digitalocean() as client:
         assert client.delete(f"/v2/droplets/{stack.outputs()['droplet']}").status_code == 204
     assert stack.refresh()["delete"] == 1
@@ -216,7 +216,7 @@ def test_what_is_gone_from_the_cloud_is_dropped_by_a_refresh_and_made_again(stac
 
 
 @pytest.mark.parametrize("wanted", [None, False], ids=["as the plugin says", "the program says otherwise"])
-def test_a_named_droplet_is_deleted_before_its_successor_is_made_unless_the_program_says_otherwise(
+def test_a_named_droplet_is_deleted_before_it_is_replaced(
     stack: Stack, recorder: Recorder, host: Host, *, wanted: bool | None
 ) -> None:
     stack.configure(userData=f"#cloud-config\nhostname: {wanted}\n", deleteFirst=wanted)
@@ -253,7 +253,7 @@ def test_an_interrupted_run_is_finished_by_the_next_one(stack: Stack, host: Host
     assert stack.outputs()["stdout"].endswith("again")
 
 
-def test_a_droplet_interrupted_while_it_boots_is_waited_for_by_the_next_run(stack: Stack, cloud: Service) -> None:
+def test_the_next_run_waits_for_a_droplet_interrupted_in_boot(stack: Stack, cloud: Service) -> None:
     stack.configure(userData="#cloud-config\nhostname: other\n")
     with cloud.machines.held("create"):
         made = len(cloud.machines.machines)
@@ -275,7 +275,7 @@ def test_a_droplet_interrupted_while_it_boots_is_waited_for_by_the_next_run(stac
     assert len(cloud.machines.machines) == made
 
 
-def test_a_failing_command_is_named_with_its_output_and_without_its_input(stack: Stack) -> None:
+def test_a_failed_command_in_an_up_shows_output_but_not_stdin(stack: Stack) -> None:
     stack.configure(command="wc -l >&2; exit 7", stdin="very s3cr3t\n")
     run = stack.pulumi("up", "--yes", "--skip-preview")
     assert run.code != 0

@@ -43,7 +43,7 @@ def test_a_burst_that_is_longer_than_its_patience_is_told(service: Service, clea
         ({"droplet_limit": 0}, "creating this/these droplet.s. will exceed your droplet limit"),
     ],
 )
-def test_a_droplet_that_is_refused_leaves_what_was_made_before_it(
+def test_a_refused_droplet_leaves_the_resources_made_before_it(
     ocean: DigitalOceanPlugin, service: Service, switch: dict[str, Any], message: str
 ) -> None:
     vpc = made(ocean, VPC, name="lab", region="fra1", ipRange="10.10.0.0/20")
@@ -65,9 +65,7 @@ def test_droplets_and_vpcs_that_take_long_to_go_are_waited_for(ocean: DigitalOce
     assert "lab" not in names(service, "vpcs")
 
 
-def test_a_vpc_that_became_its_regions_default_cannot_be_deleted_until_another_is(
-    ocean: DigitalOceanPlugin, service: Service
-) -> None:
+def test_a_vpc_that_became_the_default_cannot_be_deleted(ocean: DigitalOceanPlugin, service: Service) -> None:
     service.switch(fresh_regions=["fra1"])
     vpc = made(ocean, VPC, name="lab", region="fra1", ipRange="10.10.0.0/20")
     assert vpc.outputs["default"] is True
@@ -82,7 +80,7 @@ def test_a_vpc_that_became_its_regions_default_cannot_be_deleted_until_another_i
     assert "lab" not in names(service, "vpcs")
 
 
-def test_a_token_without_a_scope_is_told_by_the_call_that_needs_it(service: Service, clean_environment: None) -> None:
+def test_a_token_without_a_scope_fails_at_the_call_that_needs_it(service: Service, clean_environment: None) -> None:
     token = tokens.grant(service.directory, tokens.Account.DIGITALOCEAN, ["account:read", "tag:read", "vpc:read"])
     plugin = digitalocean.plugin(QUICK)
     plugin.configure({"token": token, "apiEndpoint": service.url})

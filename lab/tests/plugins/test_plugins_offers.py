@@ -18,9 +18,7 @@ runpy.run_path({str(ROOT / "__main__.py")!r}, run_name="__main__")
 
 
 @pytest.mark.engine
-def test_a_size_that_the_cloud_does_not_have_stops_an_up_before_anything_is_made(
-    service: Service, tmp_path: Path
-) -> None:
+def test_an_unknown_size_stops_an_up_before_anything_is_made(service: Service, tmp_path: Path) -> None:
     config = config_of("dev") | {
         "digitalocean:apiEndpoint": service.url,
         "cloudflare:baseUrl": f"{service.url}/client/v4",

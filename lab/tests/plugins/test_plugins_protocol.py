@@ -151,7 +151,7 @@ def test_a_difference_is_told_with_its_kind_and_what_it_replaces(keys: Any) -> N
         (SSH_KEY, {"name": "a"}, {"publicKey": "ssh-ed25519 AAAAB"}, True),
     ],
 )
-def test_a_resource_that_was_given_its_name_is_deleted_before_it_is_replaced(
+def test_a_resource_with_a_given_name_is_deleted_then_replaced(
     clean_environment: None, token: str, given: dict[str, Any], change: dict[str, Any], *, first: bool
 ) -> None:
     base: dict[str, dict[str, Any]] = {
@@ -173,7 +173,7 @@ def test_a_resource_that_was_given_its_name_is_deleted_before_it_is_replaced(
         assert not stub.Diff(request).deleteBeforeReplace
 
 
-def test_names_are_made_up_from_the_engines_seed_or_the_stacks_pattern(clean_environment: None) -> None:
+def test_names_come_from_the_engines_seed_or_the_stacks_pattern(clean_environment: None) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     with served(digitalocean.plugin(QUICK)) as stub:
         seeded = decode(check(stub, VPC, {"region": "fra1"}, randomSeed=b"\x12\x34\x56\x78").inputs)
@@ -267,7 +267,7 @@ def test_an_installed_plugin_starts_answers_and_stops_when_told(name: str, tmp_p
         assert process.stderr.read() == ""
 
 
-def test_installing_again_changes_nothing_and_replaces_what_is_not_ours(tmp_path: Path) -> None:
+def test_reinstalling_changes_nothing_but_replaces_foreign_files(tmp_path: Path) -> None:
     first = plugins.install(tmp_path / "bin", Path(sys.executable))
     stamps = [path.stat().st_mtime_ns for path in first]
     elsewhere = tmp_path / "elsewhere"

@@ -59,9 +59,7 @@ def stack(host: Host, tmp_path: Path) -> Stack:
     return Stack(tmp_path / "stack", PROGRAM, settings)
 
 
-def test_what_is_taken_away_runs_its_delete_with_its_input_unless_everything_goes(
-    stack: Stack, host: Host, tmp_path: Path
-) -> None:
+def test_removal_runs_delete_with_its_stdin_except_on_destroy(stack: Stack, host: Host, tmp_path: Path) -> None:
     assert stack.up() == {"create": 4}
     stack.configure(stdin="a newer credential")
     assert stack.up() == {"same": 2, "update": 2}

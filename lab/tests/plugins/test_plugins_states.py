@@ -35,7 +35,7 @@ def test_every_resource_type_is_in_a_state() -> None:
 
 
 @pytest.mark.parametrize("official", RESOURCES, ids=ids)
-def test_an_official_state_has_the_contracts_properties_and_no_others(official: dict[str, Any]) -> None:
+def test_an_official_state_has_exactly_the_contracts_properties(official: dict[str, Any]) -> None:
     contract = CONTRACT[official["token"].partition(":")[0]][official["token"]]
     inputs, outputs = (set(official[side]) - BOOKKEEPING for side in ("inputs", "outputs"))
     assert inputs <= set(contract["inputs"])
@@ -65,14 +65,12 @@ def test_a_stand_in_has_nothing_to_do_in_an_official_state(official: dict[str, A
 
 
 @pytest.mark.parametrize("official", RESOURCES, ids=ids)
-def test_a_stand_in_writes_the_inputs_that_the_official_plugin_writes(
-    official: dict[str, Any], clean_environment: None
-) -> None:
+def test_a_stand_in_writes_the_official_plugins_inputs(official: dict[str, Any], clean_environment: None) -> None:
     steps = Steps(plugin_of(official["token"]), official["token"])
     assert steps.checked(**official["given"]) == official["inputs"]
 
 
-def test_the_tls_stand_in_writes_the_outputs_that_the_official_plugin_writes() -> None:
+def test_the_tls_stand_in_writes_the_official_plugins_outputs() -> None:
     official = {each["token"]: each for each in RESOURCES}
     plugin = tls.plugin()
     made: dict[str, Steps] = {}

@@ -170,7 +170,7 @@ def test_a_preview_of_a_key_knows_its_kind_and_nothing_else(plugin: tls.TlsPlugi
     assert all(value is UNKNOWN for value in planned.values())
 
 
-def test_an_authority_certificate_says_what_it_is_and_signs_itself(plugin: tls.TlsPlugin) -> None:
+def test_an_authority_certificate_is_a_self_signed_ca(plugin: tls.TlsPlugin) -> None:
     ca = authority(plugin)
     certificate = parsed(ca)
     certificate.verify_directly_issued_by(certificate)
@@ -203,7 +203,7 @@ def test_a_common_name_may_be_longer_than_x509_says_as_gos_may(plugin: tls.TlsPl
     assert [each.value for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == [name]
 
 
-def test_a_signed_certificate_has_the_requests_names_and_exactly_the_allowed_uses(plugin: tls.TlsPlugin) -> None:
+def test_a_signed_certificate_has_requested_names_and_usages(plugin: tls.TlsPlugin) -> None:
     ca = authority(plugin)
     asked = request(plugin)
     certificate = parsed(leaf(plugin, ca, asked))
@@ -242,7 +242,7 @@ def test_a_chain_verifies_for_its_names_and_for_no_other(plugin: tls.TlsPlugin) 
         verify("a.example.test", authority(plugin))
 
 
-def test_validity_is_counted_in_hours_from_now_and_told_in_rfc_3339(plugin: tls.TlsPlugin) -> None:
+def test_validity_is_in_hours_from_now_and_written_in_rfc_3339(plugin: tls.TlsPlugin) -> None:
     made = leaf(plugin, authority(plugin), request(plugin), validityPeriodHours=43800)
     start, end = (datetime.fromisoformat(made.outputs[f"validity{which}Time"]) for which in ("Start", "End"))
     assert made.outputs["validityStartTime"].endswith("Z")
@@ -253,7 +253,7 @@ def test_validity_is_counted_in_hours_from_now_and_told_in_rfc_3339(plugin: tls.
     assert certificate.not_valid_after_utc == end.replace(microsecond=0)
 
 
-def test_a_request_is_identified_by_its_digest_and_keeps_its_key_secret(plugin: tls.TlsPlugin) -> None:
+def test_a_request_has_its_digest_as_id_and_a_secret_key(plugin: tls.TlsPlugin) -> None:
     made = Steps(plugin, REQUEST)
     outputs = made.create(privateKeyPem=key_pem(plugin), subject={"commonName": "x"})
     parsed_request = x509.load_pem_x509_csr(made.outputs["certRequestPem"].encode())
@@ -309,7 +309,7 @@ def test_leaving_an_input_out_means_its_default(
     assert made.diff(**leaf_inputs(ca, asked)) == ({next(iter(given)): True} if left_out else {})
 
 
-def test_a_certificate_is_replaced_by_a_plain_run_once_it_is_in_its_window(plugin: tls.TlsPlugin, clock: Clock) -> None:
+def test_a_plain_up_replaces_a_certificate_in_its_renewal_window(plugin: tls.TlsPlugin, clock: Clock) -> None:
     ca, asked = authority(plugin), request(plugin)
     more = {"validityPeriodHours": 100, "earlyRenewalHours": 10}
     made = leaf(plugin, ca, asked, **more)
