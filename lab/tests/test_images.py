@@ -30,6 +30,7 @@ from lab.tests.test_mirror import served
 from lab.tests.upstream_registry import Upstream
 from model.images import COREDNS, PAUSE
 from model.services.containerd import registry_hosts
+from settings.schema import Images
 from toolchain import PROGRAMS, Build
 from toolchain.build_cache import digest
 
@@ -110,7 +111,7 @@ def client(store: Store) -> Iterator[httpx.Client]:
 
 def test_images_go_by_upstreams_names_and_versions(store: Store) -> None:
     ours = oci.references(store)
-    assert ours.keys() == {"pause", "coredns"}
+    assert ours.keys() == Images.model_fields.keys()
     for name, theirs in (("pause", PAUSE), ("coredns", COREDNS)):
         assert ours[name].partition("@")[0] == theirs.partition("@")[0]
         assert ours[name] != theirs

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import pytest
 
+from lab.plugins import digitalocean
+from model.services.registry import SERVICES
 from tests.components.graph import COMPUTED, Graph, Resource, Secret, graph_of, texts
 
 PRIVATE_KEY = re.compile(r"PRIVATE KEY")
@@ -64,6 +66,16 @@ def test_stacked_hosts_have_all_roles_and_their_services() -> None:
     assert {"k8s-0-etcd", "k8s-0-kube-apiserver", "k8s-0-flannel", "k8s-0-kubelet"} <= names(graph.of(":Command"))
 
 
+def test_every_service_runs_on_all_hosts_of_its_roles(lab: Graph) -> None:
+    wanted = {
+        f"{droplet.name}-{service.NAME}"
+        for service in SERVICES
+        for droplet in lab.of(":Droplet")
+        if {*service.ROLES}.intersection(droplet.inputs["tags"])
+    }
+    assert wanted - names(lab.of(":Command")) == set()
+
+
 def test_every_droplet_has_its_role_tag_and_the_cluster_role_tag(lab: Graph) -> None:
     assert lab.named(":Droplet", "etcd-1").inputs["tags"] == ["etcd", "lab-etcd"]
     assert lab.named(":Droplet", "k8s-master-1").inputs["tags"] == ["kube-master", "lab-kube-master"]
@@ -111,6 +123,13 @@ def test_user_data_stdin_connection_and_kubeconfig_are_secrets(graph: Graph) -> 
         assert "stdin" not in step.inputs or isinstance(step.inputs["stdin"], Secret), step.name
     assert isinstance(graph.outputs["kubeconfig"], Secret)
     assert isinstance(graph.outputs["deployKey"], Secret)
+
+
+def test_a_droplet_has_these_properties_and_the_lab_takes_them(lab: Graph) -> None:
+    inputs = lab.named(":Droplet", "etcd-0").inputs
+    assert set(inputs) == {"name", "region", "image", "size", "vpcUuid", "tags", "sshKeys", "userData"}
+    stand_in = digitalocean.plugin().resource("digitalocean:index/droplet:Droplet")
+    assert stand_in.validate({**inputs}) == []
 
 
 def test_user_data_holds_only_the_one_time_key(lab: Graph) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from pathlib import Path
 
 import yaml
 
+from model import addons
 from tests.components.graph import Graph, Resource, Secret, graph_of
 
 
@@ -21,6 +23,11 @@ def first_master(graph: Graph) -> str:
 def changed(before: Graph, after: Graph) -> set[str]:
     old = {r.urn: r.inputs for r in before.resources}
     return {r.name for r in after.resources if r.inputs != old[r.urn]}
+
+
+def test_every_add_on_is_applied(graph: Graph) -> None:
+    files = {path.stem for path in Path(addons.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {r.name for r in graph.of("kubernetes:Objects")} == files
 
 
 def test_objects_are_applied_on_the_first_master_alone(graph: Graph) -> None:

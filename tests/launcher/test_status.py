@@ -151,6 +151,10 @@ def test_the_probe_asks_for_the_units_of_all_roles_once() -> None:
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+def test_every_role_runs_something() -> None:
+    assert [role for role, units in health.UNITS.items() if not units] == []
+
+
 def test_a_host_of_etcd_alone_is_asked_of_nothing_else() -> None:
     assert set(re.findall(r'echo "([a-z-]+) ', health.probe_script(["etcd"], 6443))) == {"etcd"}
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import pytest
 
+from model.firewalls import firewalls
 from policy.resource import Intent, Resource, Rule, Secret, StackRule
 from policy.rules import RULES, STACK_RULES, violations
 from tests.components import graph as recorded
@@ -88,6 +90,15 @@ OPENED = {
 HEARD_BY = dict(
     zip(OPENED, ("open-as-asked", "open-as-asked", "outbound-as-asked", "kubelets-for-masters"), strict=True)
 )
+
+
+def test_every_way_to_open_a_port_is_tried_here() -> None:
+    """Add a new one to OPENED, to `port_rows` in tests/unit/test_docs.py for its row in docs/security.md, and here."""
+    in_opened = {"ingress", "icmp_allowed", "outbound", "nodes_reach_kubelets"}
+    in_other_tests = {"api_port", "ssh_allowed", "api_allowed", "node_ports_allowed", "cloud_controller"}
+    outbound_alone = {"mirror", "registry"}
+    assert signature(firewalls).parameters.keys() == in_opened | in_other_tests | outbound_alone
+    assert len(OPENED) == len(in_opened)
 
 
 def test_a_stack_with_more_open_ports_breaks_no_rule() -> None:

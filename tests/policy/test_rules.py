@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from model import ports as all_ports
+from model.ports import Port
+from policy.firewalls import CLOSED_PORTS, SSH_PORTS
 from policy.resource import UNKNOWN, Intent, Resource, Secret
 from policy.rules import RULES, STACK_RULES, violations
 
@@ -412,6 +415,15 @@ def test_the_documents_have_every_rule_as_it_describes_itself() -> None:
 
 def test_the_world_may_reach_ssh_where_the_stack_asks_for_it() -> None:
     assert found(resource("firewall", **inbound("22", **WORLD)), world_ssh=True) == []
+
+
+def test_every_port_of_hosts_is_closed_but_ssh_and_node_ports() -> None:
+    own = {
+        port.number
+        for port in vars(all_ports).values()
+        if isinstance(port, Port) and port.on == "host" and not port.last
+    }
+    assert own - SSH_PORTS == CLOSED_PORTS
 
 
 def test_the_ssh_rule_ignores_other_ports_and_private_ranges() -> None:

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from model import addons
 from model.assets import ASSETS
 from model.files import END_OF_FILE
-from model.services import etcd, kube_apiserver
+from model.services import etcd, kube_apiserver, registry
+from model.services.registry import SERVICES
 from model.steps import objects
 from tests.unit.rendered import CLUSTER, TOPOLOGY, documents, steps, with_flags
 
 SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/hosts"
+SERVICES_FOLDER = Path(registry.__file__).parent
 RENDERED = steps() | documents()
 HEREDOC = re.compile(rf"put (\S+) \S+ \S+ <<'{END_OF_FILE}'\n(.*?){END_OF_FILE}\n", re.DOTALL)
 
@@ -44,6 +47,19 @@ def test_a_member_listens_on_every_address_of_its_name() -> None:
 
 def test_no_golden_file_is_left_over() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == set(RENDERED)
+
+
+def test_every_service_is_in_the_registry_and_has_a_golden_file() -> None:
+    assert {path.stem for path in SERVICES_FOLDER.glob("*.py")} - {"__init__", "registry", "cni"} == {
+        service.__name__.rpartition(".")[2] for service in SERVICES
+    }
+    scripts = {service.NAME: [name for name in RENDERED if name.startswith(service.NAME)] for service in SERVICES}
+    assert [name for name, found in scripts.items() if not found] == []
+
+
+def test_every_add_on_has_a_golden_file() -> None:
+    files = {path.stem for path in Path(addons.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {f"{name}.sh" for name in files} - RENDERED.keys() == set()
 
 
 @pytest.mark.parametrize("name", steps())

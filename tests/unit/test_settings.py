@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import copy
+import re
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -17,9 +18,10 @@ from pydantic import ValidationError
 
 from model import releases
 from model.roles import Role
+from model.services import registry
 from settings.load import parse
 from settings.mistakes import SettingsError
-from settings.schema import Settings
+from settings.schema import Component, Settings
 
 MINIMAL = {
     "cluster": "dev",
@@ -55,6 +57,11 @@ MISTAKES = yaml.safe_load((Path(__file__).parent / "settings_mistakes.yaml").rea
 @pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake["when"] for mistake in MISTAKES])
 def test_a_mistake_gets_one_clear_error(mistake: dict[str, Any]) -> None:
     assert wrong(**mistake["change"]) == [mistake["told"]]
+
+
+def test_every_setting_has_a_mistake_in_the_list() -> None:
+    told = {re.split(r"[^A-Za-z]", mistake["told"])[0] for mistake in MISTAKES}
+    assert {field.alias for field in Settings.model_fields.values()} - told == set()
 
 
 def test_mistakes_in_several_settings_are_told_together() -> None:
@@ -95,6 +102,10 @@ def test_a_setting_stored_as_a_secret_is_refused_and_never_shown() -> None:
         parse(MINIMAL | {"domain": "hush.example.org"}, secrets=["domain"])
     assert "triplane:domain is stored as a secret" in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+def test_extra_flags_are_for_every_service_that_takes_them() -> None:
+    assert {*get_args(Component)} == {service.NAME for service in registry.SERVICES if service.FLAG_RULES is not None}
 
 
 # --- what is right ----------------------------------------------------------------------------------------------------

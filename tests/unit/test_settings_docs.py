@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 
 from model.digitalocean import ANCHORS, IMAGES, REGIONS, SIZES, VPC_RESERVED, Size
+from model.roles import Role
 from settings.accounts import CLOUDFLARE, DIGITALOCEAN, Provider
 from settings.load import parse
 from settings.schema import Settings
@@ -56,6 +57,14 @@ def settings_in(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[st
             yield from settings_in(inner, f"{name}[]." if "tuple" in str(field.annotation) else f"{name}.")
 
 
+def without_example(section: type[BaseModel]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        if not field.examples:
+            yield f"{section.__name__}.{name}"
+        if inner := section_in(field.annotation):
+            yield from without_example(inner)
+
+
 def value_of(cell: str) -> object:
     return cell if cell.startswith("*") else yaml.safe_load(cell.strip("`"))
 
@@ -65,10 +74,19 @@ def test_the_table_lists_exactly_the_settings_in_code_order() -> None:
     assert documented == list(settings_in(Settings))
 
 
+def test_every_setting_has_an_example_for_its_errors() -> None:
+    assert list(without_example(Settings)) == []
+
+
 def test_every_setting_has_a_type_and_a_meaning() -> None:
     for name, kind, _, meaning, *_ in table("Setting"):
         assert kind, name
         assert meaning.endswith("."), name
+
+
+def test_the_row_of_roles_names_all_of_them() -> None:
+    [meaning] = [meaning for name, _, _, meaning, *_ in table("Setting") if name == "`pools[].roles`"]
+    assert [role for role in Role if f"`{role}`" not in meaning] == []
 
 
 def test_the_table_of_sizes_is_the_codes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pulumi
 import pytest
 import yaml
 
+from model.cluster import Cluster
 from model.roles import Role
+from settings.cluster import cluster_of
 from settings.load import load, parse
 from settings.schema import Settings
 
@@ -134,6 +137,12 @@ def test_wrong_settings_and_missing_tokens_are_told_together() -> None:
         "cloudflare:apiToken",
         "triplane:domain",
     ]
+
+
+def test_services_see_every_field_of_theirs_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("settings.cluster.Cluster", dict)
+    given: Any = cluster_of(settings_of("prod"))
+    assert {field.name for field in fields(Cluster)} == given.keys()
 
 
 # --- the stack files --------------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from model.digitalocean import LEAST_MEMORY_GIB
-from model.roles import Role
+from model.firewalls import firewalls
+from model.roles import Role, role_labels
 from model.services import kubelet
 from model.taints import Taint
-from model.topology import Topology, api_service_address, dns_service_address
+from model.topology import KUBELET_ROLES, Topology, api_service_address, dns_service_address
 from settings.labels import taint
 from tests.unit.rendered import Pool
 
@@ -21,6 +22,12 @@ def topology(*pools: Pool) -> Topology:
 
 def test_a_role_has_its_memory_in_every_table() -> None:
     assert LEAST_MEMORY_GIB.keys() == kubelet.RESERVED.keys() == set(Role)
+
+
+def test_a_role_of_nodes_has_a_label_and_the_nodes_firewalls() -> None:
+    walls = {wall.name: wall for wall in firewalls(api_port=6443, ssh_allowed=(), api_allowed=(), mirror=None)}
+    assert {*walls["nodes"].roles} == {*walls["overlay"].roles} == KUBELET_ROLES
+    assert [role for role in KUBELET_ROLES if not role_labels([role])] == []
 
 
 def test_a_node_is_called_by_the_name_of_its_private_address() -> None:

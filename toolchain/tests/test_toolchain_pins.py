@@ -94,6 +94,10 @@ def test_upstreams_catalog_has_every_download_of_a_version(program: Program, ver
         assert entry.sha256.keys() == {"amd64", "arm64"}
 
 
+def test_every_component_of_upstreams_catalog_can_be_built() -> None:
+    assert RELEASES.keys() - PROGRAMS.keys() == set()
+
+
 def test_no_two_files_of_upstreams_catalog_have_one_digest() -> None:
     digests = [
         digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from lab import faults
-from lab.cloud import ZONE_ID, tokens
+from lab.cloud import ZONE_ID, digitalocean, tokens
 from lab.cloud.digitalocean import ROUTES, scopes
 from lab.faults import Faults, FaultsError, Switches
 from lab.interfaces import Firewall
@@ -278,6 +279,17 @@ def test_an_invalid_switch_is_refused_and_nothing_is_written(tmp_path: Path, ass
 def test_the_document_lists_every_switch_as_the_code_has_it() -> None:
     text = (Path(faults.__file__).parents[1] / "docs/lab-faults.md").read_text()
     assert faults.table() in text, f"docs/lab-faults.md does not hold this table:\n\n{faults.table()}"
+
+
+def test_every_file_with_routes_is_in_the_table_of_routes() -> None:
+    for path in Path(digitalocean.__file__).parent.glob("*.py"):
+        routes = getattr(import_module(f"lab.cloud.digitalocean.{path.stem}"), "ROUTES", {})
+        assert routes.keys() - ROUTES.keys() == set(), path.name
+
+
+@pytest.mark.parametrize("path", [path for method, path in ROUTES if method == "GET" and "{" not in path])
+def test_every_list_of_an_account_can_be_read(raw: httpx.Client, path: str) -> None:
+    assert raw.get(path).status_code == 200
 
 
 def test_scopes_are_those_of_the_published_description() -> None:

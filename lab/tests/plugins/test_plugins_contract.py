@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_a_stand_in_has_the_version_whose_sdk_is_installed(name: str) -> None:
 @pytest.mark.parametrize("name", PLUGINS)
 def test_a_stand_in_has_exactly_the_contracts_resource_types(name: str) -> None:
     assert set(import_module(f"lab.plugins.{name}").plugin().resources) == set(CONTRACT[name])
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_every_resource_of_a_stand_ins_files_is_in_its_table(name: str) -> None:
+    module = import_module(f"lab.plugins.{name}")
+    written = "".join(path.read_text() for path in Path(str(module.__file__)).parent.glob("*.py"))
+    tokens = set(re.findall(r'^    token = "(.+)"$', written, re.MULTILINE))
+    assert tokens == {*module.plugin().resources, *module.plugin().functions}
 
 
 @pytest.mark.parametrize(("plugin", "token"), [(name, token) for name in PLUGINS for token in CONTRACT[name]])

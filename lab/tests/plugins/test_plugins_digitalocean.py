@@ -12,9 +12,10 @@ import pytest
 from lab.plugins import digitalocean
 from lab.plugins.digitalocean import DigitalOceanPlugin
 from lab.plugins.digitalocean.client import Client
-from lab.plugins.digitalocean.droplet import DELETE_TIMEOUT
+from lab.plugins.digitalocean.droplet import DELETE_TIMEOUT, NOT_READ, Droplet
 from lab.plugins.digitalocean.vpc import DELETE_TIMEOUT as VPC_DELETE_TIMEOUT
 from lab.plugins.resource import CancelledError, PartialError, PluginError
+from lab.plugins.schema import Kind
 from lab.plugins.values import UNKNOWN
 from lab.tests.cloud.service import Service
 from lab.tests.plugins.conftest import QUICK
@@ -166,6 +167,13 @@ def test_a_droplet_is_made_and_waited_for(ocean: DigitalOceanPlugin, calls: Reco
     assert set(droplet.inputs["__defaults"]) == {"backups", "gracefulShutdown", "ipv6", "monitoring", "resizeDisk"} - {
         "monitoring"
     }
+
+
+def test_a_flag_of_a_droplet_is_refused_or_comes_back(ocean: DigitalOceanPlugin) -> None:
+    flags = [name for name, field in Droplet.inputs.items() if field.kind is Kind.BOOLEAN and name not in NOT_READ]
+    taken = [flag for flag in flags if not ocean.resource(DROPLET).validate({flag: True})]
+    outputs = made(ocean, DROPLET, **droplet_inputs(**dict.fromkeys(taken, True))).outputs
+    assert [flag for flag in taken if outputs[flag] is not True] == []
 
 
 def test_a_droplet_that_is_as_asked_for_does_not_differ(ocean: DigitalOceanPlugin, calls: Recorder) -> None:
