@@ -169,10 +169,11 @@ def serving(folder: Path) -> Iterator[ApiServer]:
     running = []
     try:
         for command in commands:
-            log = (folder / f"{Path(command[0]).name}.log").open("w")
             # Nothing of it outlives the tests, not even if those are killed.
             with_us = ["setpriv", "--pdeathsig=KILL", *command]
-            running.append(subprocess.Popen(with_us, stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)}))
+            environment = {**os.environ, "HOME": str(folder)}
+            with (folder / f"{Path(command[0]).name}.log").open("w") as log:
+                running.append(subprocess.Popen(with_us, stdout=log, stderr=log, env=environment))
         server = ApiServer(folder, yaml.safe_dump(config), kubernetes.path("kubectl").parent)
 
         def ready() -> bool:

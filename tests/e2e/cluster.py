@@ -22,8 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import dns.message
-import dns.query
+import dns.resolver
 import httpx
 import yaml
 
@@ -168,18 +167,18 @@ class Cluster:
 
     @property
     def digitalocean(self) -> httpx.Client:
-        return httpx.Client(
-            base_url=f"http://{SERVICES}:8000/v2",
-            headers={"Authorization": f"Bearer {self.tokens['digitalocean']}"},
-            trust_env=False,
-            timeout=60,
-        )
+        return self._client("v2", "digitalocean")
 
     @property
     def cloudflare(self) -> httpx.Client:
+        return self._client("client/v4", "cloudflare")
+
+    def _client(self, path: str, account: str) -> httpx.Client:
+        """Client of one of the two APIs; it keeps no connection, so nobody has to close it."""
         return httpx.Client(
-            base_url=f"http://{SERVICES}:8000/client/v4",
-            headers={"Authorization": f"Bearer {self.tokens['cloudflare']}"},
+            base_url=f"http://{SERVICES}:8000/{path}",
+            headers={"Authorization": f"Bearer {self.tokens[account]}"},
+            limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
             timeout=60,
         )
@@ -205,9 +204,13 @@ class Cluster:
 
 
 def resolve(name: str) -> list[str]:
-    """The addresses that the lab's name server gives for a name."""
-    answer = dns.query.udp(dns.message.make_query(name, "A"), SERVICES, timeout=5)
-    return [str(data) for records in answer.answer for data in records]
+    """The addresses that the lab's name server gives for a name; a lost datagram is sent again, as resolvers do."""
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.timeout, resolver.lifetime = [SERVICES], 5, 15
+    try:
+        return [str(data) for data in resolver.resolve(f"{name.removesuffix('.')}.", "A")]
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
 
 
 class Api:

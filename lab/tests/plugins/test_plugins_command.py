@@ -299,8 +299,8 @@ def test_a_proxy_is_gone_through(host: Host, steps: Steps) -> None:
 
 def test_custom_timeouts_end_the_dialling_and_no_command(host: Host, plugin: CommandPlugin, steps: Steps) -> None:
     call = steps.call
-    object.__setattr__(call, "timeout", 0.3)
-    inputs = steps.checked(connection=host.connection(), create="sleep 1; echo at last")
+    object.__setattr__(call, "timeout", 2)
+    inputs = steps.checked(connection=host.connection(), create="sleep 3; echo at last")
     assert bare(plugin.create(COMMAND, inputs, call, preview=False)[1])["stdout"] == "at last"
     unreachable = steps.checked(connection=host.connection(port=1, dialErrorLimit=-1), create="true")
     with pytest.raises(PluginError, match="context deadline exceeded"):
