@@ -79,3 +79,12 @@ COREDNS_HEALTH = Port(number=8080, on="pod")
 COREDNS_READY = Port(number=8181, on="pod")
 COREDNS_METRICS = Port(number=9153, on="pod")
 """Prometheus metrics."""
+
+
+def of_hosts() -> dict[str, Port]:
+    """Name → each single port that something on a host of the cluster listens on."""
+    return {
+        name: port
+        for name, port in globals().items()
+        if isinstance(port, Port) and port.last is None and port.on == "host"
+    }

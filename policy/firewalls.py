@@ -17,22 +17,7 @@ WORLD_PREFIX_6 = 32
 """An IPv6 range this wide is the world, or a provider's whole part of it."""
 
 SSH_PORTS = {ports.SSH.number, ports.SSH_BOOTSTRAP.number}
-CLOSED_PORTS = {
-    port.number
-    for port in (
-        ports.ETCD_CLIENT,
-        ports.ETCD_PEER,
-        ports.ETCD_METRICS,
-        ports.CONTROLLER_MANAGER,
-        ports.SCHEDULER,
-        ports.FLANNEL_HEALTH,
-        ports.VXLAN,
-        ports.KUBELET,
-        ports.KUBELET_HEALTH,
-        ports.KUBE_PROXY_METRICS,
-        ports.KUBE_PROXY_HEALTH,
-    )
-}
+CLOSED_PORTS = {port.number for port in ports.of_hosts().values()} - SSH_PORTS
 """For hosts of the cluster at most, never for an address range."""
 _KUBELET_CLIENTS = (f"-{Role.KUBE_MASTER}", f"-{Role.KUBE_NODE}")
 """Suffixes of tags that may call kubelets: masters always, nodes if the stack allows it."""

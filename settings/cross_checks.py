@@ -36,11 +36,7 @@ and the API server at most 20 bits of services; the tenth service address is DNS
 
 _EXAMPLES = {"vpcCidr": "10.240.0.0/20", "podCidr": "10.200.0.0/16", "serviceCidr": "10.32.0.0/24"}
 
-_OWN_PORTS = {
-    port: name.replace("_", " ").lower().replace("ssh", "SSH")
-    for name, port in vars(ports).items()
-    if isinstance(port, Port) and port.last is None and port.on == "host"
-}
+_OWN_PORTS = {port: name.replace("_", " ").lower().replace("ssh", "SSH") for name, port in ports.of_hosts().items()}
 """Ports that hosts listen on, with names for messages."""
 _TAKEN_PORTS = {port.number: name for port, name in _OWN_PORTS.items() if port.protocol == "tcp"}
 
