@@ -187,8 +187,7 @@ class Preparation:
 
         Compiling takes the processor and the image mostly the network, so they are made side by side.
         """
-        stacks.write_files(self.workspace, stack, self._machine())
-        settings = stacks.settings(self.workspace, stack)
+        settings = stacks.planned(self.workspace, stack, self._machine())
         wanted = releases(settings.get("triplane:versions"))
         # The images' programs: agnhost has the version of the Kubernetes that is tested with it.
         wanted |= {"coredns": toolchain.PROGRAMS["coredns"].versions[0], "kubernetes-images": wanted["kubernetes"]}

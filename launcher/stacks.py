@@ -134,26 +134,40 @@ def checkpoint(workspace: Workspace, stack: str) -> Config:
     return dict(content.get("checkpoint", {}).get("latest") or {})
 
 
-def write_files(workspace: Workspace, stack: str, machine: Machine) -> None:
-    """Bring the folder's Pulumi.yaml and Pulumi.<stack>.yaml up to date with the tracked ones."""
+def planned(workspace: Workspace, stack: str, machine: Machine) -> Config:
+    """Settings that `write_files` is going to write: the tracked ones, set against this lab, with the user's changes.
+
+    Raises MistakeError if the checkout has no such stack.
+    """
     source = workspace.checkout / f"Pulumi.{stack}.yaml"
     if not source.exists():
         raise MistakeError(
             f"there is no {source.name} in {workspace.checkout}; stacks: {', '.join(tracked_stacks(workspace))}"
         )
+    new = machine.settings(stack, _load(source).get("config") or {})
+    record = _record(workspace, stack)
+    return merged(last=_load(record), current=settings(workspace, stack), new=new) if record.exists() else new
+
+
+def write_files(workspace: Workspace, stack: str, machine: Machine) -> None:
+    """Bring the folder's Pulumi.yaml and Pulumi.<stack>.yaml up to date with the tracked ones. Raises as `planned`."""
+    config = planned(workspace, stack, machine)
     project = workspace.checkout / "Pulumi.yaml"
     files.write(workspace.directory / project.name, _dump(project_file(_load(project), workspace), source=project))
 
-    target = workspace.directory / source.name
-    record = workspace.directory / f".{source.name}.made"
-    tracked, current = _load(source), _load(target)
-    new = machine.settings(stack, tracked.get("config") or {})
-    config = merged(last=_load(record), current=current.get("config") or {}, new=new) if record.exists() else new
+    source, target = (folder / f"Pulumi.{stack}.yaml" for folder in (workspace.checkout, workspace.directory))
+    tracked = _load(source)
     content = {key: value for key, value in tracked.items() if key not in {"config", SALT}} | {"config": config}
-    if salt := current.get(SALT) or _salt_in_state(workspace, stack):
+    if salt := _load(target).get(SALT) or _salt_in_state(workspace, stack):
         content[SALT] = salt
     files.write(target, _dump(content, source=source))
-    files.write(record, yaml.safe_dump(new, sort_keys=False))
+    new = machine.settings(stack, tracked.get("config") or {})
+    files.write(_record(workspace, stack), yaml.safe_dump(new, sort_keys=False))
+
+
+def _record(workspace: Workspace, stack: str) -> Path:
+    """Say where the settings stand that were made last; what differs from them is the user's change."""
+    return workspace.directory / f".Pulumi.{stack}.yaml.made"
 
 
 def _salt_in_state(workspace: Workspace, stack: str) -> str | None:
@@ -192,7 +206,7 @@ def forget(workspace: Workspace, stack: str) -> None:
         state,
         *state.parent.glob(f"{stack}.json.*"),
         workspace.directory / f"Pulumi.{stack}.yaml",
-        workspace.directory / f".Pulumi.{stack}.yaml.made",
+        _record(workspace, stack),
         workspace.directory / f".tokens.{stack}",
     ]
     if stack == workspace.stack:

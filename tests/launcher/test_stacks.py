@@ -37,6 +37,15 @@ def track(workspace: Workspace, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
+def test_planned_settings_are_those_written_and_write_nothing(workspace: Workspace) -> None:
+    planned = stacks.planned(workspace, "lab", MACHINE)
+    assert not (workspace.directory / "Pulumi.lab.yaml").exists()
+    stacks.write_files(workspace, "lab", MACHINE)
+    change(workspace, cluster="other")
+    assert config(workspace) == planned | {"triplane:cluster": "other"}
+    assert stacks.planned(workspace, "lab", MACHINE) == config(workspace)
+
+
 def test_the_copy_takes_the_tracked_settings_and_this_machines(workspace: Workspace) -> None:
     stacks.write_files(workspace, "lab", MACHINE)
     made = config(workspace)
