@@ -49,7 +49,7 @@ def choose(
     name: Annotated[str, typer.Option(help="The lab's name: up to ten of a-z 0-9.")] = "lab",
     block: Annotated[str, typer.Option(help="The addresses of its public network.")] = str(DEFAULT_BLOCK),
 ) -> None:
-    """Say which lab is meant."""
+    """Choose the lab."""
     with _explained():
         try:
             network = IPv4Network(block)
@@ -60,7 +60,7 @@ def choose(
 
 @app.command()
 def start(context: typer.Context) -> None:
-    """Start the lab in the background; back when everything answers. Does nothing where it runs already."""
+    """Start the lab in the background, and return when everything answers. Do nothing if it already runs."""
     with _explained():
         lifecycle.start(context.obj, _say)
 
@@ -70,7 +70,7 @@ def serve(
     context: typer.Context,
     report_to: Annotated[int, typer.Option(hidden=True, help="A file descriptor that hears how the start went.")] = -1,
 ) -> None:
-    """Run the lab in the foreground until Ctrl-C; its hosts run on, until `stop`."""
+    """Run the lab in the foreground until Ctrl-C; its hosts go on running until `stop`."""
     from lab import daemon
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -117,7 +117,7 @@ def status(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what runs. Ends with 1 where the lab does not."""
+    """Show what runs. Exit with 1 if the lab does not run."""
     with _explained():
         now = lifecycle.status(context.obj)
     if as_json:
@@ -204,7 +204,7 @@ def _say(line: str) -> None:
 def _reporter(descriptor: int) -> Callable[[str, str], None]:
     def report(kind: str, text: str) -> None:
         if descriptor >= 0:
-            # Who started us may be gone by now; that does not stop the daemon.
+            # The process that started the daemon may have ended; the daemon goes on.
             with _broken_pipe_ignored():
                 os.write(descriptor, f"{kind} {text}".replace("\n", " ").encode() + b"\n")
 

@@ -1,4 +1,4 @@
-"""Archives that come out the same, byte for byte, whenever the same files go in."""
+"""Archives that are equal, byte for byte, for the same files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-_LEVEL = 1  # a local network is faster than a better compressor
+_LEVEL = 1  # on a local network, a higher level costs more time than it saves
 
 
 def pack(target: Path, folder: str, files: Iterable[Path]) -> None:
@@ -29,5 +29,5 @@ def pack(target: Path, folder: str, files: Iterable[Path]) -> None:
 
 
 def compressed(raw: IO[bytes]) -> gzip.GzipFile:
-    """Compress what is written, with no date or name in it."""
+    """Compress the written data, without a date or a name in the header."""
     return gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0)

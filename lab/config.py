@@ -12,7 +12,7 @@ from toolchain.build_cache import cache_directory
 API_PORT = 8000
 MIRROR_PORT = 8001
 PACKAGES_PORT = 80
-"""Debian's mirrors use this port, so firewalls that let hosts reach them let hosts reach this."""
+"""Debian's mirrors use this port, so firewalls that let hosts reach the mirrors let them reach this port."""
 DNS_PORT = 53
 
 DEFAULT_BLOCK = IPv4Network("198.18.0.0/24")
@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
 
 
 class ConfigError(ValueError):
-    """A lab was asked for that cannot be; the message names the value and what to write instead."""
+    """The requested lab is not possible; the message names the value and what to write instead."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class LabConfig:
     """Directory of the lab's state, its hosts' disks and its log."""
     name: str = "lab"
     block: IPv4Network = DEFAULT_BLOCK
-    """Addresses of this lab's public network; from 198.18.0.0/15, which is set aside for such use (RFC 2544)."""
+    """Addresses of this lab's public network; from 198.18.0.0/15, which is reserved for such use (RFC 2544)."""
     cache: Path = field(default_factory=cache_directory)
 
     def __post_init__(self) -> None:

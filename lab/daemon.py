@@ -30,7 +30,7 @@ _STARTUP_SECONDS = 30
 
 
 def serve(config: LabConfig, say: Say, ready: Callable[[], None]) -> None:
-    """Run the lab until SIGTERM or SIGINT; hosts run on afterwards, and the next `serve` adopts them.
+    """Run the lab until SIGTERM or SIGINT; its hosts go on running, and the next `serve` adopts them.
 
     Errors: `instances.LabError` and `MachineError`, before anything listens.
     """
@@ -49,7 +49,7 @@ def serve(config: LabConfig, say: Say, ready: Callable[[], None]) -> None:
 
 @contextmanager
 def running(config: LabConfig, say: Say) -> Iterator[None]:
-    """Everything the daemon does, while inside."""
+    """Run all of the daemon's services while inside."""
     os.umask(0o022)
     config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_broken_switches(config)
@@ -104,7 +104,7 @@ def _refuse_broken_switches(config: LabConfig) -> None:
 
 
 def adopt(machines: LocalMachines, wanted: list[tuple[Machine, Power]], say: Say) -> None:
-    """Make the hosts what the account says they are, whatever became of them and of the last daemon."""
+    """Bring the hosts to the state in the account, whatever happened to them and to the last daemon."""
     ids = {machine.id for machine, _power in wanted}
     for stray in sorted({*machines.traces()} - ids):
         say(f"clearing what is left of host {stray}")
@@ -120,7 +120,7 @@ def adopt(machines: LocalMachines, wanted: list[tuple[Machine, Power]], say: Say
                     say(f"booting {machine.name} again")
                 machines.restore(machine)
         except MachineError as error:
-            # One host that will not boot is an off host; the lab is there to tell.
+            # A host that does not boot counts as off; the lab's status shows it.
             _log.error("%s", error)
 
     with ThreadPoolExecutor(max_workers=4) as workers:
@@ -128,7 +128,7 @@ def adopt(machines: LocalMachines, wanted: list[tuple[Machine, Power]], say: Say
 
 
 class WebServer:
-    """One ASGI application on one socket, in a thread of its own; as a context."""
+    """Context manager that serves one ASGI application on one socket, in a thread of its own."""
 
     def __init__(self, app: ASGIApp, listening: socket.socket, name: str) -> None:
         self._socket = listening

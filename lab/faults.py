@@ -1,7 +1,7 @@
-"""The lab's switches: what its cloud does that costs time or breaks things, as DigitalOcean does on some days.
+"""The lab's switches: they make its cloud slow or make it fail, as DigitalOcean does on some days.
 
-They live in `faults.yaml` in the lab's directory and are read again whenever that file changes, so a running lab
-follows at once. `./triplane lab faults` shows and sets them, docs/lab-faults.md lists them.
+They are in `faults.yaml` in the lab's directory, which is read again when it changes, so a running lab follows
+at once. `./triplane lab faults` shows and sets them, docs/lab-faults.md lists them.
 """
 
 from __future__ import annotations
@@ -114,14 +114,14 @@ class Faults(BaseModel):
         return bool({region, "all"} & {*self.fresh_regions})
 
     def is_sold_out(self, region: str, size: str) -> bool:
-        """Say whether a size cannot be had in a region today."""
+        """Say whether a size is sold out in a region."""
         return bool({size, f"{region}/{size}"} & {*self.sold_out})
 
 
 class Switches:
     """The switches as they are now: those of a file that is read again when it changes.
 
-    A file that cannot be read as switches leaves the last good ones in force; `problem` says what is wrong with it.
+    If the file is not valid, the last valid switches stay in force; `problem` says what is wrong with the file.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -132,7 +132,7 @@ class Switches:
         self.problem = ""
 
     def now(self) -> Faults:
-        """Give the switches in force."""
+        """Return the switches in force."""
         with self._lock:
             seen = _signature(self._path)
             if seen != self._seen:
@@ -212,7 +212,7 @@ def _value(name: str, text: str) -> object:
 def _write(path: Path, faults: Faults) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.draft")
-    # Under its name only when complete: the daemon may read at any moment.
+    # The file gets its name only when it is complete: the daemon may read it at any moment.
     draft.write_text(yaml.safe_dump(faults.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
     draft.replace(path)
 

@@ -32,7 +32,7 @@ class Record:
 
 
 def read(name: str) -> Record | None:
-    """Return the record of a lab of this name; whether its daemon lives, the lock says."""
+    """Return the record of a lab of this name; the lock tells whether its daemon runs."""
     try:
         return Record(**json.loads((REGISTRY / f"{name}.json").read_text()))
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def read(name: str) -> Record | None:
 
 
 def write(config: LabConfig) -> None:
-    """Put this process on record as the lab's daemon."""
+    """Record this process as the lab's daemon."""
     record = Record(name=config.name, directory=str(config.directory), block=str(config.block), pid=os.getpid())
     draft = REGISTRY / f"{config.name}.json.new"
     draft.write_text(json.dumps(asdict(record)))
@@ -48,7 +48,7 @@ def write(config: LabConfig) -> None:
 
 
 def forget(name: str) -> None:
-    """Take a lab off the record, locks and all; for those who hold both locks."""
+    """Remove a lab's record and its locks; the caller must hold both locks."""
     for path in (REGISTRY / f"{name}.json", _lock_file(name, "daemon"), _lock_file(name, "change")):
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # other labs are on record there
@@ -56,7 +56,7 @@ def forget(name: str) -> None:
 
 
 def daemon(name: str) -> Record | None:
-    """Return the record of the daemon that lives, or None."""
+    """Return the record of the running daemon, or None."""
     try:
         handle = _lock_file(name, "daemon").open()
     except FileNotFoundError:
@@ -71,9 +71,9 @@ def daemon(name: str) -> Record | None:
 
 @contextmanager
 def as_daemon(config: LabConfig) -> Iterator[None]:
-    """Be the one daemon of the lab while inside; the kernel ends this with the process, however that ends."""
+    """Hold the lock of the lab's only daemon while inside; the kernel frees it when the process ends in any way."""
     try:
-        # A moment of patience: who only asks whether the daemon lives holds the lock for as long as that takes.
+        # Wait a moment: a process that only asks whether the daemon runs holds the lock briefly as well.
         handle = _acquire(config.name, "daemon", seconds=1)
     except BlockingIOError:
         raise LabError(running_elsewhere(config, daemon(config.name))) from None
@@ -94,7 +94,7 @@ def changing(config: LabConfig, waiting: Callable[[str], None]) -> Iterator[None
 
 
 def running_elsewhere(config: LabConfig, other: Record | None) -> str:
-    """Say who has the name."""
+    """Describe the lab that has the name."""
     if other is None:
         return f"a lab named {config.name!r} is just being started by another process: try again"
     return (
@@ -109,7 +109,7 @@ def _lock_file(name: str, purpose: str) -> Path:
 
 
 def _acquire(name: str, purpose: str, *, seconds: float) -> IO[str]:
-    """Lock one of a lab's files until it is closed; BlockingIOError if it cannot be had in time."""
+    """Lock one of a lab's files until it is closed; BlockingIOError if another process holds it for too long."""
     path = _lock_file(name, purpose)
     deadline = time.monotonic() + seconds
     while True:
@@ -117,10 +117,10 @@ def _acquire(name: str, purpose: str, *, seconds: float) -> IO[str]:
         try:
             handle = path.open("a")
         except FileNotFoundError:
-            continue  # the last lab left, and took the folder with it
+            continue  # the last lab ended, and removed the folder
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who held it before may have removed it: a lock on a file without a name locks nobody out.
+            # The previous holder may have removed the file: a lock on a file without a name has no effect.
             if path.exists() and os.path.samestat(os.fstat(handle.fileno()), path.stat()):
                 return handle
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The seam between the lab's API (`lab.cloud`) and its hosts (`lab.hosts`): what the one asks of the other."""
+"""The interface between the lab's API (`lab.cloud`) and its hosts (`lab.hosts`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Power(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """One allowance of a cloud firewall, resolved: tags and droplet ids are addresses by now."""
+    """One allowance of a cloud firewall, resolved: tags and droplet ids are already replaced by addresses."""
 
     protocol: str
     """tcp, udp or icmp."""
@@ -60,7 +60,7 @@ class Machines(Protocol):
     """Real hosts. Every call is synchronous, idempotent, and may be made from any thread."""
 
     def create(self, machine: Machine) -> None:
-        """Make the disk and boot the host; returns once its init process runs, or is due to (`boot_seconds`)."""
+        """Make the disk and boot the host; returns once its init process runs, or will run after `boot_seconds`."""
 
     def update(self, machine: Machine) -> None:
         """Take a changed record (name, size, tags): visible to the host's metadata at once."""
@@ -69,7 +69,7 @@ class Machines(Protocol):
         """Boot a host that is off, with its disk as it was."""
 
     def power_off(self, machine_id: int) -> None:
-        """Cut the power: no service on the host gets to say goodbye."""
+        """Cut the power: services on the host cannot shut down cleanly."""
 
     def shutdown(self, machine_id: int) -> None:
         """Ask init to shut down and wait until it has; falls back to power_off after a minute."""

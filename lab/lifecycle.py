@@ -31,7 +31,7 @@ _LOG_BYTES = 10_000_000
 
 
 def start(config: LabConfig, say: Say) -> None:
-    """Start the lab detached and return once everything answers; nothing to do where it runs already.
+    """Start the lab detached and return once everything answers; do nothing if it already runs.
 
     Errors: `instances.LabError` and `MachineError`, with what the daemon said.
     """
@@ -82,7 +82,7 @@ def _spawn(config: LabConfig, say: Say) -> None:
                     raise instances.LabError(text)
     finally:
         too_long.cancel()
-    # It ended without a word.
+    # It ended without a message.
     tail = " / ".join(config.log.read_text(errors="replace").splitlines()[-3:])
     raise instances.LabError(f"the lab's daemon ended while starting: {tail} (log: {config.log})")
 
@@ -96,7 +96,7 @@ def _wait_for_answers(config: LabConfig) -> None:
 
 
 def arguments(config: LabConfig) -> list[str]:
-    """Say on a command line of `python -m lab` which lab is meant."""
+    """Return the arguments of `python -m lab` that choose this lab."""
     return ["--directory", str(config.directory), "--name", config.name, "--block", str(config.block)]
 
 
@@ -110,7 +110,7 @@ def stop(config: LabConfig, say: Say, *, purge: bool = False) -> None:
             say(f"stopping lab {config.name} (pid {other.pid})")
             _end(other)
         with instances.as_daemon(config):
-            if not purge:  # a disk that is removed right after needs no goodbye
+            if not purge:  # a disk that is removed next needs no clean shutdown
                 _shut_down_hosts(config, say)
             cleanup.clear(config)
             if purge and config.directory.exists():
@@ -211,7 +211,7 @@ def _answers(config: LabConfig, port: int) -> bool:
 
 
 def leftovers(config: LabConfig) -> list[str]:
-    """Name everything of this lab that the kernel still knows, for `status` and for tests."""
+    """List everything of this lab that the kernel still has, for `status` and for tests."""
     found = [f"process {pid}" for pid in Group(config.name).pids()]
     found += [f"cgroup {folder}" for folder in Group(config.name).folders if folder.exists()]
     found += [f"namespace {name}" for name in Network(config).host_namespaces().values()]

@@ -43,30 +43,30 @@ class Cloud:
     backend: Backend
 
     def machines_wanted(self) -> list[tuple[Machine, Power]]:
-        """Droplets whose host was made, and whether it should run: for a starting daemon to adopt or boot.
+        """List the droplets that have a host, and whether it should run: a starting daemon adopts or boots them.
 
-        Those half-made or half-deleted when the last daemon ended are not among them: `resume` sees to these.
+        Droplets that were half made or half deleted when the last daemon ended are left out: `resume` handles them.
         """
         with self.backend.store.transaction() as db:
             rows = inventory.droplets(db, "state = 'made' AND NOT deleting")
             return [(inventory.machine(db, row, self.backend.network.block), inventory.wanted(row)) for row in rows]
 
     def resolved_firewalls(self) -> dict[int, Firewall | None]:
-        """Sum up the firewalls of every droplet; None where it is open."""
+        """Sum up the firewalls of every droplet; None for a droplet without a firewall."""
         return self.backend.firewalls.resolved()
 
     def resume(self) -> None:
-        """Put the firewalls in force, and finish what the last daemon left half-done, in the background."""
+        """Apply the firewalls, and finish in the background what the last daemon left unfinished."""
         self.backend.actions.resume()
 
     def close(self, seconds: float = 5) -> None:
-        """Wait a moment for running actions and let go of the store; what still runs then is finished by `resume`."""
+        """Wait a moment for running actions, then close the store; `resume` finishes those that still run."""
         if self.backend.actions.wait(seconds):
             self.backend.store.close()
 
 
 def build(directory: Path, machines: Machines, network: PublicNetwork) -> Cloud:
-    """Open, or on first use make, the account kept in `directory`: `cloud.sqlite`, `tokens.yaml` and `api.log`.
+    """Open the account in `directory`, or make it on first use: `cloud.sqlite`, `tokens.yaml` and `api.log`.
 
     Its switches are those of `faults.yaml` there, read again whenever that changes.
     """
@@ -89,7 +89,7 @@ def build(directory: Path, machines: Machines, network: PublicNetwork) -> Cloud:
 
 
 def _api_log(path: Path) -> logging.Logger:
-    # Named after its file: two labs in one process must not write to each other's.
+    # The logger has the name of its file: two labs in one process must not write to each other's log.
     log = logging.getLogger(f"lab.cloud.api:{path}")
     if not log.handlers:
         handler = RotatingFileHandler(path, maxBytes=5_000_000, backupCount=1)

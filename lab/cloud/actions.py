@@ -1,4 +1,4 @@
-"""Actions: what takes a host a while runs in a thread of its own, and its record says how far it is."""
+"""Actions: slow operations on a host. Each runs in a thread of its own, and its record shows its progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WANTED = {"create": "on", "power_on": "on", "reboot": "on", "power_cycle": "on",
 
 
 class Actions:
-    """Begins, runs and, after a killed daemon, finishes actions. One at a time per droplet."""
+    """Runner of actions, one at a time per droplet. It also finishes those that a killed daemon left."""
 
     def __init__(
         self, store: Store, machines: Machines, firewalls: Firewalls, block: IPv4Network, switches: Switches
@@ -65,10 +65,10 @@ class Actions:
         thread.start()
 
     def resume(self) -> None:
-        """Finish what a killed daemon left half-done: every step is idempotent, so it is done again from its start."""
+        """Finish the actions that a killed daemon left: every step is idempotent, so each action starts again."""
         with self._store.transaction() as db:
             doomed = [row["id"] for row in db.execute("SELECT id FROM droplets WHERE deleting ORDER BY id")]
-            # The daemon is gone, and with it the request that waited for this droplet's end.
+            # The request that waited for the deletion of this droplet ended with its daemon.
             for droplet in doomed:
                 db.execute(
                     "UPDATE actions SET status = 'errored', reason = 'the droplet was deleted', completed_at = ? "
@@ -85,7 +85,7 @@ class Actions:
         self.start(*interrupted)
 
     def destroy_later(self, droplet: int, seconds: float) -> None:
-        """Mark a droplet as on its way out, and remove it in the background after that many seconds."""
+        """Mark a droplet as being deleted, and remove it in the background after that many seconds."""
         with self._store.transaction() as db:
             if not db.execute("UPDATE droplets SET deleting = 1 WHERE id = ? AND NOT deleting", (droplet,)).rowcount:
                 return
@@ -101,7 +101,7 @@ class Actions:
         self._in_background(f"deletion-{droplet}", work)
 
     def destroy(self, droplet: int) -> bool:
-        """Remove a droplet for good, after whatever runs on it; False where another call was quicker."""
+        """Remove a droplet, after the action that runs on it; False if another call has already removed it."""
         with self._lock(droplet):
             with self._store.transaction() as db:
                 marked = db.execute("UPDATE droplets SET deleting = 1 WHERE id = ?", (droplet,)).rowcount
@@ -110,7 +110,7 @@ class Actions:
             try:
                 self._machines.destroy(droplet)
             except Exception:
-                # Still there, then, and to be seen: the client's next DELETE tries again.
+                # The droplet still exists, so the API must show it: the client's next DELETE tries again.
                 with self._store.transaction() as db:
                     db.execute("UPDATE droplets SET deleting = 0, wanted = 'off' WHERE id = ?", (droplet,))
                 raise
@@ -121,7 +121,7 @@ class Actions:
         return True
 
     def wait(self, seconds: float) -> bool:
-        """Let running actions end; False where one still runs."""
+        """Wait for running actions to end; False if one still runs."""
         self._closing.set()
         deadline = time.monotonic() + seconds
         with self._guard:
@@ -171,7 +171,7 @@ class Actions:
 
     def _create(self, droplet: int) -> None:
         try:
-            # It takes `firewall_seconds` as any change does: until then the new host has no firewall, as on a droplet.
+            # This takes `firewall_seconds`, like any change: until then the new host has no firewall, as on a droplet.
             self._firewalls.apply()
             self._machines.create(self._machine(droplet))
         except Exception:
@@ -181,14 +181,14 @@ class Actions:
         self._set_state(droplet, "made")
 
     def _clear(self, droplet: int) -> None:
-        """Leave nothing half-made of a host whose creation failed; the failure itself is what gets told."""
+        """Remove what was made of a host before its creation failed; the caller reports the failure."""
         try:
             self._machines.destroy(droplet)
         except MachineError:
             LOG.exception("droplet %s: what was made of it could not be removed", droplet)
 
     def _power_on(self, row: sqlite3.Row) -> None:
-        # A droplet whose creation failed is off; power is its second chance.
+        # A droplet whose creation failed is off; `power_on` tries the creation again.
         if row["state"] == "failed":
             self._create(row["id"])
         else:
@@ -204,7 +204,7 @@ class Actions:
         self._machines.power_on(droplet)
 
     def _change(self, droplet: int, **columns: str | int) -> None:
-        """Write new values of a droplet's columns, whose names are ours, and tell the host."""
+        """Write new values into a droplet's columns (their names come from this code), and update the host."""
         with self._store.transaction() as db:
             for column, value in columns.items():
                 db.execute(f"UPDATE droplets SET {column} = ? WHERE id = ?", (value, droplet))  # noqa: S608 - the column is one of ours

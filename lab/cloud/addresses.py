@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from lab.cloud.errors import unprocessable
 
 RESERVED = tuple(IPv4Network(text) for text in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24"))
-"""Ranges DigitalOcean keeps for itself in every region."""
+"""Ranges that DigitalOcean reserves in every region."""
 
 RESERVED_IN = {
     region: IPv4Network(text)
@@ -28,7 +28,7 @@ RESERVED_IN = {
         "sfo3": "10.48.0.0/16",
     }.items()
 }
-"""Ranges of droplets' anchor addresses, which DigitalOcean keeps for itself in one region each (its VPC page)."""
+"""Ranges of droplets' anchor addresses; DigitalOcean reserves each of them in one region (its VPC page)."""
 
 PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
@@ -64,7 +64,7 @@ def private_address(db: sqlite3.Connection, vpc: str, network: IPv4Network) -> I
 
 
 def _take(db: sqlite3.Connection, name: str, pool: range, taken: Collection[int], where: str) -> IPv4Address:
-    """Give the free address that was out of use longest: a new host is never mistaken for the one before it."""
+    """Return the free address that is unused for the longest time, so a new host is not mistaken for an old one."""
     row = db.execute("SELECT last FROM address_pools WHERE name = ?", (name,)).fetchone()
     start = row["last"] + 1 if row else pool.start
     for candidate in (*range(max(start, pool.start), pool.stop), *range(pool.start, min(start, pool.stop))):
@@ -81,9 +81,9 @@ def reserved(region: str) -> tuple[IPv4Network, ...]:
 
 
 def free_range(taken: Iterable[IPv4Network], region: str) -> IPv4Network:
-    """Choose a /20 for a VPC that was asked for without a range."""
+    """Choose a /20 for a VPC that is requested without a range."""
     used = (*taken, *reserved(region))
-    # The lowest /16s are what people pick by hand; DigitalOcean's own choices lie above as well.
+    # People often choose the lowest /16s by hand; DigitalOcean also chooses higher ranges.
     for first in range(int(IPv4Address("10.100.0.0")), int(IPv4Address("10.255.255.255")), 1 << 12):
         candidate = IPv4Network((first, 20))
         if not any(candidate.overlaps(other) for other in used):
@@ -92,7 +92,7 @@ def free_range(taken: Iterable[IPv4Network], region: str) -> IPv4Network:
 
 
 def checked_range(text: str, taken: Iterable[tuple[str, IPv4Network]], region: str) -> IPv4Network:
-    """Read a VPC's range as DigitalOcean does: private, /16 to /28, apart from all others in the account."""
+    """Read a VPC's range by DigitalOcean's rules: private, /16 to /28, no overlap with others in the account."""
     try:
         network = IPv4Network(text)
     except ValueError as error:

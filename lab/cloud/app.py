@@ -46,7 +46,7 @@ def _routes(backend: Backend, dialect: ApiDialect, log: logging.Logger) -> list[
         )
         for (method, path), handler in dialect.routes.items()
     ]
-    # Whatever is left under the prefix gets this API's own words for it, after the same checks.
+    # Every other path under the prefix is answered with this API's own error, after the same checks.
     rest = Route(dialect.prefix + "/{rest:path}", partial(serve, known_methods=known), methods=METHODS)
     return [*known, rest]
 
@@ -81,7 +81,7 @@ async def _serve(
             allowed=admission.allowed,
         )
         answer = await run_in_threadpool(_answer, handler, call, partial(dialect.refuse, request_id=request_id))
-    # Neither body nor query nor headers: names and times are what a log is read for, and they hold no secret.
+    # Log no body, query or headers: they may hold secrets, and names and times are enough.
     log.info("%s %s %s %.0f ms", request.method, path, answer.status, (time.monotonic() - started) * 1000)
     return _response(answer, {**admission.headers, "x-request-id": request_id})
 

@@ -14,7 +14,7 @@ from lab.interfaces import Machines
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """The account's state, and the machines it is true of."""
+    """The account's state, and the machines that it describes."""
 
     store: Store
     machines: Machines

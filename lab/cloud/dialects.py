@@ -1,4 +1,4 @@
-"""The two APIs as seen from HTTP: where each lives, whom it lets in, and how it says no."""
+"""The two APIs over HTTP: the path, the authentication and the errors of each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ApiDialect(Protocol):
         """Answer a call whose token lacks a scope."""
 
     def refuse(self, error: Exception, request_id: str) -> ApiResponse:
-        """Put a failure into this API's words."""
+        """Answer with this API's error for a failure."""
 
     def unmatched(self, status: int, path: str, request_id: str) -> ApiResponse:
         """Answer a call to a path (404) or with a method (405) that this API does not have."""
@@ -73,7 +73,7 @@ class DigitalOcean:
         self._throttles: defaultdict[str, Throttle] = defaultdict(Throttle)
 
     def admit(self, authorization: str | None, path: str, request_id: str) -> Admission:
-        """Check the rate limit of the token, then the token. All that are not valid share one limit."""
+        """Check the rate limit of the token, then the token. All invalid tokens share one limit."""
         del path
         grant, faults = self._grants.of(bearer(authorization)), self._switches.now()
         whose = grant.token if grant else ""
@@ -90,7 +90,7 @@ class DigitalOcean:
         return Admission(headers=spent.headers, allowed=grant.has)
 
     def scopes(self, method: str, path: str) -> Collection[str]:
-        """Name a route's scopes, as the published description has them."""
+        """Name a route's scopes, as in the published description of the API."""
         return digitalocean.scopes.needed(method, path)
 
     def forbidden(self, request_id: str) -> ApiResponse:
@@ -98,7 +98,7 @@ class DigitalOcean:
         return _error(403, "forbidden", digitalocean.scopes.NOT_AUTHORIZED, request_id)
 
     def refuse(self, error: Exception, request_id: str) -> ApiResponse:
-        """Put a failure into DigitalOcean's words."""
+        """Answer with DigitalOcean's error for a failure."""
         match error:
             case ApiError():
                 answer = _error(error.status, error.kind, str(error), request_id)
@@ -114,7 +114,7 @@ class DigitalOcean:
         return _error(500, "server_error", "Unexpected server-side error: see the lab's log", request_id)
 
     def unmatched(self, status: int, path: str, request_id: str) -> ApiResponse:
-        """Answer what there is no route for."""
+        """Answer a call that has no route."""
         if status == 405:
             return _error(405, "method_not_allowed", f"{path} does not take this method", request_id)
         return _error(404, "not_found", "The resource you were accessing could not be found.", request_id)
@@ -151,7 +151,7 @@ class Cloudflare:
         return Admission(allowed=grant.has)
 
     def scopes(self, method: str, path: str) -> Collection[str]:
-        """Name the permission that a route asks for; reading zones asks for none, it finds none."""
+        """Name the permission that a route needs. Reading zones needs none; without permission, the list is empty."""
         if "/dns_records" not in path:
             return ()
         return (cloudflare.READ_RECORDS,) if method == "GET" else (cloudflare.EDIT_RECORDS,)
@@ -162,7 +162,7 @@ class Cloudflare:
         return failure(403, 10000, "Authentication error")
 
     def refuse(self, error: Exception, request_id: str) -> ApiResponse:
-        """Put a failure into Cloudflare's words."""
+        """Answer with Cloudflare's error for a failure."""
         del request_id
         match error:
             case CloudflareError():
@@ -175,7 +175,7 @@ class Cloudflare:
         return failure(500, 7500, "Unexpected server-side error: see the lab's log")
 
     def unmatched(self, status: int, path: str, request_id: str) -> ApiResponse:
-        """Answer what there is no route for."""
+        """Answer a call that has no route."""
         del request_id
         if status == 405:
             return failure(405, 10405, "Method not allowed for this endpoint.")

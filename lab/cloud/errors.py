@@ -33,12 +33,12 @@ def not_found() -> ApiError:
 
 
 def unprocessable(message: str) -> ApiError:
-    """422: the request was understood, and what it asks for cannot be."""
+    """422: the request is understood, but it cannot be fulfilled."""
     return ApiError(422, "unprocessable_entity", message)
 
 
 def conflict(message: str) -> ApiError:
-    """409: what is asked for collides with something that exists."""
+    """409: the request conflicts with something that exists."""
     return ApiError(409, "conflict", message)
 
 

@@ -1,4 +1,4 @@
-"""Droplets as the store has them, and as the hosts want them."""
+"""Droplets as they are in the store, and in the form that the hosts need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUERY = "SELECT droplets.*, vpcs.ip_range FROM droplets JOIN vpcs ON vpcs.id = d
 
 
 def droplets(db: sqlite3.Connection, where: str = "1", *values: object) -> list[sqlite3.Row]:
-    """List droplets with the range of their VPC, oldest first; `where` is SQL of ours, never a client's."""
+    """List droplets with the range of their VPC, oldest first; `where` is SQL from this code, never from a client."""
     return db.execute(f"{QUERY} WHERE {where} ORDER BY droplets.id", values).fetchall()
 
 
@@ -23,7 +23,7 @@ def droplet(db: sqlite3.Connection, droplet_id: int) -> sqlite3.Row | None:
 
 
 def tags(db: sqlite3.Connection, droplet_id: int) -> tuple[str, ...]:
-    """Name a droplet's tags, as they were spelled first."""
+    """Name a droplet's tags in their first spelling."""
     rows = db.execute(
         "SELECT tags.name FROM tags JOIN droplet_tags ON tag = name WHERE droplet = ? ORDER BY name", (droplet_id,)
     )
@@ -31,7 +31,7 @@ def tags(db: sqlite3.Connection, droplet_id: int) -> tuple[str, ...]:
 
 
 def machine(db: sqlite3.Connection, row: sqlite3.Row, block: IPv4Network) -> Machine:
-    """Tell the hosts all there is to know about a droplet."""
+    """Collect everything that the hosts need to know about a droplet."""
     return Machine(
         id=row["id"],
         name=row["name"],
@@ -48,7 +48,7 @@ def machine(db: sqlite3.Connection, row: sqlite3.Row, block: IPv4Network) -> Mac
 
 
 def depart(db: sqlite3.Connection, droplet_id: int, seconds: float) -> None:
-    """Let its VPC count a droplet, that is about to go, as a member for so many seconds more."""
+    """Keep a droplet that is about to be deleted as a member of its VPC for so many seconds more."""
     db.execute("DELETE FROM departed WHERE until <= ?", (time.time(),))
     if seconds:
         db.execute(
@@ -58,7 +58,7 @@ def depart(db: sqlite3.Connection, droplet_id: int, seconds: float) -> None:
 
 
 def members(db: sqlite3.Connection, vpc: str) -> list[sqlite3.Row]:
-    """List what a VPC counts as its members: its droplets, and those that it has not noticed are gone."""
+    """List the members of a VPC: its droplets, and deleted ones that it still counts."""
     return db.execute(
         "SELECT id, name, created_at FROM droplets WHERE vpc = :vpc UNION ALL "
         "SELECT droplet AS id, name, created_at FROM departed WHERE vpc = :vpc AND until > :now ORDER BY id",

@@ -50,7 +50,7 @@ class ApiRequest:
         return body
 
     def parse(self, model: type[Model]) -> Model:
-        """Read the body as `model`; what does not fit is raised as pydantic's ValidationError."""
+        """Read the body as `model`; a body that does not fit raises pydantic's ValidationError."""
         return model.model_validate(self.body)
 
 

@@ -16,7 +16,7 @@ LONGEST_CHAIN = 8
 
 
 class ZoneRecords:
-    """Looks names up in the store (the `Records` of `lab.interfaces`)."""
+    """Look-up of names in the store (the `Records` of `lab.interfaces`)."""
 
     def __init__(self, store: Store, switches: Switches) -> None:
         self._store = store
@@ -28,7 +28,7 @@ class ZoneRecords:
             return tuple(row["name"] for row in db.execute("SELECT name FROM zones ORDER BY name"))
 
     def addresses(self, name: str) -> tuple[IPv4Address, ...] | None:
-        """Find a name's A records, CNAMEs followed; empty where the name exists without any, None where it does not."""
+        """Find a name's A records, following CNAMEs; empty if the name exists without any, None if it does not."""
         late = timedelta(seconds=self._switches.now().record_seconds)
         with self._store.transaction() as db:
             return _Served(db, precise(datetime.now(UTC) - late)).addresses(name, LONGEST_CHAIN)
@@ -36,7 +36,7 @@ class ZoneRecords:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """The records that are answered by now: those made until `newest`, a stamp that sorts as time does."""
+    """The records that are served now: those made until `newest`, a timestamp whose text sorts by time."""
 
     db: sqlite3.Connection
     newest: str
@@ -50,7 +50,7 @@ class _Served:
             return None
         targets = [row["content"] for row in rows if row["type"] == "CNAME"]
         if targets:
-            # The target may lie outside the lab's zones, or nowhere; the name asked for exists all the same.
+            # The target may be outside the lab's zones, or may not exist; the requested name still exists.
             return (self.addresses(targets[0], depth - 1) or ()) if depth else ()
         return tuple(IPv4Address(row["content"]) for row in rows)
 
@@ -59,7 +59,7 @@ class _Served:
         return next((end for end in _ends(name) if self.db.execute(known, (end,)).fetchone()), None)
 
     def _matching(self, zone: str, name: str) -> list[sqlite3.Row] | None:
-        """Find a name's records, or those of the wildcard that stands for it (RFC 4592: its closest ancestor's)."""
+        """Find a name's records, or those of the wildcard that matches it (RFC 4592: its closest ancestor's)."""
         for end in _ends(name):
             if end == zone or self._exists(end):
                 rows = self._rows(end if end == name else f"*.{end}")
@@ -67,7 +67,7 @@ class _Served:
         return None
 
     def _exists(self, name: str) -> bool:
-        # A name above one with records exists as well, without records of its own.
+        # A parent of a name with records exists as well, without records of its own.
         query = (
             "SELECT 1 FROM records WHERE created_on <= :newest "
             "AND (name = :name OR substr(name, -length(:name) - 1) = '.' || :name)"

@@ -58,14 +58,14 @@ def _headers(limit: int, remaining: int, reset: float, refused_at: float | None 
 
 
 class Throttle:
-    """Refuses some calls in a row after so many that it let pass."""
+    """Refusal of some calls in a row, after so many that were accepted."""
 
     def __init__(self) -> None:
         self._calls = 0
         self._lock = threading.Lock()
 
     def refuses(self, every: int, calls: int) -> bool:
-        """Count a call: whether it is refused. With `every` 0 none is."""
+        """Count a call, and say whether it is refused. With `every` 0, no call is refused."""
         with self._lock:
             if not every:
                 self._calls = 0

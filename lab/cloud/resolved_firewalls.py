@@ -1,4 +1,4 @@
-"""Cloud firewalls resolved: from tags, droplet ids and address lists to what one machine lets through."""
+"""Resolution of cloud firewalls: from tags, droplet ids and address lists to the rules of one machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lab.faults import Switches
 from lab.interfaces import Firewall, Machines, Rule
 
 ALL_PORTS = "0"
-"""The API's form of "all ports", and of icmp's missing ones."""
+"""The API's form of "all ports", and of the ports of icmp, which has none."""
 
 
 Covered = Mapping[str, Mapping[int, str]]
-"""Firewall id → the droplets under it → the rules that they are under."""
+"""Firewall id → droplet id → the rules that apply to the droplet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _Picture:
 
 
 class Firewalls:
-    """Keeps the kernel's rules true to the account's, some seconds later."""
+    """Copy of the account's rules into the kernel, some seconds after each change."""
 
     def __init__(self, store: Store, machines: Machines, switches: Switches) -> None:
         self._store = store
@@ -45,8 +45,9 @@ class Firewalls:
         self._in_force = _Picture()
 
     def apply(self, *, at_once: bool = False) -> None:
-        """Bring what holds now to the machines after `firewall_seconds`; `at_once`, or with none, before it returns."""
-        # Numbered as they are read: of two changes, the later one has both in it and is never undone by the earlier.
+        """Apply the current rules to the machines after `firewall_seconds`; with `at_once` or 0, before it returns."""
+        # Pictures are numbered as they are read: a later one contains all earlier changes, and is never replaced by an
+        # earlier one.
         with self._reading:
             self._number += 1
             picture = self._picture(self._number)
@@ -55,7 +56,7 @@ class Firewalls:
             self._put(picture)
             return
         timer = threading.Timer(seconds, self._put, (picture,))
-        timer.daemon = True  # a stopping lab does not wait: the next start puts everything in force
+        timer.daemon = True  # a stopping lab does not wait: the next start applies everything
         timer.start()
 
     def _put(self, picture: _Picture) -> None:
@@ -74,7 +75,7 @@ class Firewalls:
         ]
 
     def resolved(self) -> dict[int, Firewall | None]:
-        """Sum up, per droplet, the firewalls that apply to it by tag or id; None where none does."""
+        """Sum up, per droplet, the firewalls that apply to it by tag or id; None where none applies."""
         return self._picture(0).resolved
 
     def _picture(self, number: int) -> _Picture:
@@ -115,7 +116,7 @@ class _Places:
             self.by_tag.setdefault(row["tag"].lower(), []).append(row["droplet"])
 
     def of(self, target: Mapping[str, Any]) -> tuple[IPv4Network, ...]:
-        """Resolve one rule's sources or destinations; the lab's hosts have no IPv6, so those allow nobody."""
+        """Resolve one rule's sources or destinations; the lab's hosts have no IPv6, so IPv6 ranges match no host."""
         ids = [*target.get("droplet_ids", ())]
         for tag in target.get("tags", ()):
             ids += self.by_tag.get(tag.lower(), ())

@@ -110,7 +110,7 @@ class Store:
     """One connection, one writer at a time; safe to use from any thread."""
 
     def __init__(self, path: Path) -> None:
-        # User data is in there: the file is its owner's alone from the first byte (WAL files follow it).
+        # The file holds user data: only its owner may read it, from the first byte (WAL files get the same mode).
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -129,7 +129,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or, where the block raises, nothing; one thread at a time. A nested block joins the outer one."""
+        """Write all of a block or, if it raises, nothing; one thread at a time. A nested block joins the outer one."""
         with self._lock:
             if self._db.in_transaction:
                 yield self._db
@@ -143,6 +143,6 @@ class Store:
             self._db.execute("COMMIT")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._db.close()

@@ -1,4 +1,4 @@
-"""The lab's API tokens: two with all rights, made once, and others with chosen scopes, as many as somebody asks for."""
+"""The lab's API tokens: two with all rights, made once, and any number of others with chosen scopes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Grant:
     """Rights of a token: all, or those of its scopes."""
 
     token: str
-    """Its digest: two calls with the same one share a rate limit."""
+    """The token's digest: calls with the same digest share a rate limit."""
     scopes: frozenset[str] | None = None
     """None for all."""
 
@@ -61,7 +61,7 @@ class Grant:
 
 
 class Grants:
-    """Valid tokens. Those with scopes are in a file by their digests, and count from the next call on."""
+    """Valid tokens. A file holds the digests of those with scopes; a new one is valid from the next call on."""
 
     def __init__(self, directory: Path, account: Account, full: str) -> None:
         self._file = directory / SCOPED
@@ -115,7 +115,7 @@ def _digest(token: str) -> str:
 
 
 def _write(path: Path, content: object) -> None:
-    # Complete and private from the moment it has its name: another process may be waiting for it.
+    # The file is complete and private before it gets its name: another process may be waiting for it.
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
@@ -132,5 +132,5 @@ def bearer(authorization: str | None) -> str | None:
 
 
 def same(shown: str | None, real: str) -> bool:
-    """Compare without telling by the time it took how much was right."""
+    """Compare in constant time, so that the duration does not tell how much was right."""
     return shown is not None and hmac.compare_digest(shown.encode(), real.encode())

@@ -18,17 +18,17 @@ BINDS: tuple[str, ...] = ("/dev/kmsg",)
 """Devices that a host shares with this machine."""
 
 INIT_ARGUMENTS: tuple[str, ...] = ("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",)
-"""Variable for a host's init, as on a kernel's command line: systemd 256 and later refuses version 1 of cgroups
-unless asked (its NEWS), where version 2 is mounted it has no effect, and older ones do not know it."""
+"""Variable for a host's init, as on a kernel's command line. Without it, systemd 256 and later refuse version 1 of
+cgroups (NEWS of systemd). It has no effect where version 2 is mounted, and older systemds do not know it."""
 
 OWN_FOLDERS: tuple[str, ...] = ("/var/lib/containerd", "/var/lib/kubelet")
-"""Folders of a host that must not lie on its overlay: the kernel refuses to put a container's layers on another."""
+"""Folders of a host that must not be on its overlay: the kernel refuses a container's overlay on top of another."""
 
 
 def script(config: LabConfig, machine: Machine, image: Path, group: Group, seconds: float = 0) -> str:
-    """Render the script. Every boot gets a fresh network namespace and a mount namespace that dies with it.
+    """Render the script. Every boot gets a fresh network namespace and a mount namespace that ends with it.
 
-    The operating system starts that many seconds after power-on: until then the host is on and answers nothing.
+    The operating system starts `seconds` after power-on: until then the host is on and does not answer.
     """
     folder = config.hosts / str(machine.id)
     namespace = config.host_namespace(machine.id)

@@ -1,7 +1,7 @@
-"""A host's processes as the kernel groups them: what runs there is known, and ended, without trusting any pid.
+"""Control groups of hosts: they list and end a host's processes without a stored pid.
 
-A host has a group in every hierarchy, and its cgroup namespace is rooted there: what the host's own systemd, kubelet
-and container runtime make below is seen by no other host, accounted to this one, and goes with it.
+A host has a group in every hierarchy, and its cgroup namespace is rooted there. The host's own systemd, kubelet and
+container runtime make groups below it: no other host sees them, they are accounted to this host and removed with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHARES = str(10 * 1024)
 
 
 def hierarchies(mountinfo: str) -> tuple[Path, ...]:
-    """Find the cgroup2 mount, then every version 1 hierarchy that the machine has; a hierarchy is named once."""
+    """Find the cgroup2 mount, then every version 1 hierarchy that the machine has; each hierarchy appears once."""
     unified: dict[str, Path] = {}
     old: dict[str, Path] = {}
     for line in mountinfo.splitlines():
@@ -53,14 +53,14 @@ class Group:
         return self._folders
 
     def make(self) -> None:
-        """Make the group in every hierarchy, so that processes may enter it and groups be made below."""
+        """Make the group in every hierarchy, so that processes can enter it and groups can be made below it."""
         for folder in self._folders:
             for level in [*reversed(folder.parents[: len(self._names)]), folder]:
                 level.mkdir(exist_ok=True)
                 _open(level)
             shares = folder.parents[len(self._names) - 1] / "cpu.shares"
             if shares.exists():
-                # Version 1 weighs a group against single processes of the machine: all hosts together are not one.
+                # Version 1 weighs a group against single processes of the machine: all hosts together need more weight.
                 shares.write_text(_SHARES)
 
     def alive(self) -> bool:
@@ -79,14 +79,14 @@ class Group:
     def pids(self) -> list[int]:
         """All processes of the group and of those below it."""
         found = []
-        # A running host makes and removes groups while we look: os.walk passes over what is gone.
+        # A running host makes and removes groups during the walk: os.walk skips those that no longer exist.
         for folder, _below, _files in os.walk(self._folders[0]):
             with contextlib.suppress(OSError):
                 found += [int(line) for line in Path(folder, "cgroup.procs").read_text().split()]
         return found
 
     def init(self) -> int | None:
-        """Find the process that is number one inside the host's own pid namespace."""
+        """Find the process that has pid 1 inside the host's own pid namespace."""
         for pid in self.pids():
             try:
                 status = Path(f"/proc/{pid}/status").read_text()
@@ -98,7 +98,7 @@ class Group:
         return None
 
     def wait_until_empty(self, seconds: float) -> bool:
-        """Wait for the last process to end; False when the time is over first."""
+        """Wait for the last process to end; False on a timeout."""
         deadline = time.monotonic() + seconds
         while self.alive():
             if time.monotonic() > deadline:
@@ -118,19 +118,19 @@ class Group:
             raise MachineError(f"processes {self.pids()} of {'/'.join(self._names)} would not end within 20 s")
 
     def remove(self) -> None:
-        """Remove the empty group, everywhere."""
+        """Remove the empty group from every hierarchy."""
         for folder in self._folders:
             if folder.is_dir():
                 for below, _names, _files in os.walk(folder, topdown=False):
                     Path(below).rmdir()
             if len(self._names) == 1:
-                # The last lab removes the folder that all of them share.
+                # Only the last lab can remove the folder that all labs share.
                 with contextlib.suppress(OSError):
                     folder.parent.rmdir()
 
 
 def _open(folder: Path) -> None:
-    """Let the group have what its parent has to give: version 2 hands controllers down, version 1's cpuset CPUs."""
+    """Pass the parent's resources to the group: the controllers in version 2, the CPUs of cpuset in version 1."""
     handing_down = folder.parent / "cgroup.subtree_control"
     if handing_down.exists():
         given = (folder.parent / "cgroup.controllers").read_text().split()

@@ -1,4 +1,4 @@
-"""Clearing what the kernel holds of a lab, whichever process made it and however it ended."""
+"""Removal of everything that the kernel holds of a lab, whatever process made it and however that process ended."""
 
 from __future__ import annotations
 

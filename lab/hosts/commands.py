@@ -46,10 +46,10 @@ def remedy(program: str) -> str:
 
 
 def missing(programs: Sequence[str] = tuple(PACKAGES)) -> list[str]:
-    """Those of the programs that are not installed."""
+    """List the programs that are not installed."""
     return [program for program in programs if shutil.which(program, path=environment()["PATH"]) is None]
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for the system's programs: found where only root looks as well, and speaking English."""
+    """Return the environment for the system's programs: also root's folders in PATH, and messages in English."""
     return {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:{_ROOTS_FOLDERS}", "LC_ALL": "C"}

@@ -1,7 +1,7 @@
 """Features for containers that a droplet has and this machine lacks, and the drop-ins that replace them.
 
-The drop-ins lie where containerd and kubelet are told to look for some (containerd's `imports`, kubelet's
-`--config-dir`), as those of an image's vendor would; the program that sets a host up knows nothing of them.
+The drop-ins are in the folders where containerd and kubelet look for drop-ins (containerd's `imports`, kubelet's
+`--config-dir`), like those of an image's vendor; the program that sets up a host does not know them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Shortfalls:
     """Features of a droplet that the machine under the lab may lack."""
 
     cgroups_v1: bool
-    """Controllers are mounted as version 1: the host's systemd leaves them alone, and kubelet refuses them unasked."""
+    """Controllers are mounted as version 1: the host's systemd ignores them, and kubelet refuses them by default."""
     fixed_oom_scores: bool
     """CAP_SYS_RESOURCE is missing: no process can be protected from the kernel's out-of-memory killer."""
 
@@ -56,8 +56,8 @@ def drop_ins(shortfalls: Shortfalls) -> Mapping[str, str]:
     kubelet: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        # The disk is this machine's, and how full it is says nothing of the host: no pod is evicted and no image
-        # removed for it. To name one threshold is to unset all defaults, so memory's is here as well.
+        # The disk belongs to this machine, not to the host: if it is full, no pod is evicted and no image removed.
+        # Setting one threshold unsets all defaults, so the one for memory is here as well.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,

@@ -31,11 +31,11 @@ def apply(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[int
 
 
 def render(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[int, Firewall | None]) -> str:
-    """Render the table: pure, so that a golden file can show it.
+    """Render the table. The function is pure, so that a golden file can show the table.
 
     A packet between hosts passes the sender's outbound and the receiver's inbound rules. Replies to an admitted flow
-    pass; packets in a flow's own direction meet the rules every time, so that a rule that is taken away ends the
-    flows that it admitted, at once.
+    pass; packets in a flow's own direction meet the rules every time, so that a removed rule ends
+    at once the flows that it admitted.
     """
     machines = sorted(machines, key=lambda machine: machine.id)
     walled = [(machine, wall) for machine in machines if (wall := firewalls.get(machine.id)) is not None]
@@ -44,7 +44,7 @@ def render(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[in
         "table inet triplane",
         "delete table inet triplane",
         "table inet triplane {",
-        # Which address may speak on which wire: a host can pretend to be nobody else.
+        # The addresses that each wire may use: a host cannot use another host's address.
         *_map("identity", "ifname . ipv4_addr", _identities(machines)),
         # A private wire reaches the private wires of its own VPC only.
         *_map("neighbours", "ifname . ifname", _neighbours(machines)),
@@ -68,14 +68,14 @@ def render(config: LabConfig, machines: Iterable[Machine], firewalls: Mapping[in
         "        jump inbound",
         "        accept",
         "    }",
-        # Of this machine, hosts reach the lab's services and nothing else.
+        # On this machine, hosts reach the lab's services and nothing else.
         "    chain services {",
         f"        {services} meta l4proto icmp return",
         f"        {services} udp dport {DNS_PORT} return",
         f"        {services} tcp dport {{ {DNS_PORT}, {PACKAGES_PORT}, {API_PORT}, {MIRROR_PORT} }} return",
         "        drop",
         "    }",
-        # The router itself: metadata on public wires, whatever the cloud firewalls say; and a ping.
+        # The router itself answers metadata requests on public wires, whatever the cloud firewalls say, and pings.
         "    chain input {",
         "        type filter hook input priority filter; policy drop;",
         '        iifname { "lo", "uplink" } accept',

@@ -1,7 +1,7 @@
-"""The one limit of this machine that hosts run into: inotify instances, which the kernel counts per user, not per host.
+"""Limit of inotify instances on this machine: the kernel counts them per user, not per host, so hosts reach it.
 
-Every host's systemd holds five and every API server seven, all as root, and the kernel's default is 128. Too few show
-as units that silently fail to start, so the lab raises the limit while it runs and puts it back when it stops.
+Every host's systemd holds five and every API server seven, all as root, and the kernel's default is 128. Above the
+limit, units silently fail to start, so the lab raises the limit while it runs and restores it when it stops.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def ensure() -> None:
 
 
 def put_back(name: str) -> None:
-    """Set the limit to what it was as lab `name` ends, unless another is on record or the limit was changed since."""
+    """Restore the limit when lab `name` ends, unless another lab is on record or the limit was changed since."""
     if any(record.stem != name for record in REGISTRY.glob("*.json")) or not _before().exists():
         return
     if int(LIMIT.read_text()) == WANTED:

@@ -7,8 +7,8 @@ from lab.hosts import modules
 SERVICE = "lab-kernel.service"
 SCRIPT_PATH = "/usr/local/lib/lab-kernel"
 
-# Only a namespace's own settings (most of net.*) can be changed by a host. These others are what a host may want to
-# set all the same; each gets a stand-in of its own, which remembers and changes nothing.
+# A host can change only the settings of its own namespaces (most of net.*). It may want to set these others as well;
+# each gets a stand-in file, which stores the value and has no effect.
 _SETTINGS = (
     *("fs/file-max", "fs/inotify/max_user_instances", "fs/inotify/max_user_watches", "fs/protected_fifos"),
     *("fs/protected_hardlinks", "fs/protected_regular", "fs/protected_symlinks", "fs/suid_dumpable"),

@@ -1,4 +1,4 @@
-"""The droplet's metadata, as the provider serves it at 169.254.169.254: by who asks, and to nobody else."""
+"""The droplet's metadata, as the provider serves it at 169.254.169.254: each droplet gets only its own."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def app(config: LabConfig, machines: Callable[[], Iterable[Machine]]) -> Starlet
 
 
 def document(config: LabConfig, machine: Machine) -> dict[str, Any]:
-    """All of a droplet's metadata as one document."""
+    """Return all of a droplet's metadata as one document."""
     interfaces: dict[str, Any] = {
         "public": [
             {
@@ -84,7 +84,7 @@ def document(config: LabConfig, machine: Machine) -> dict[str, Any]:
 
 
 def tree(config: LabConfig, machine: Machine) -> Mapping[str, Any]:
-    """Rename its parts to the names that the provider's tree of plain texts uses."""
+    """Rename the document's parts to the names in the provider's tree of plain texts."""
     whole = document(config, machine)
     names = {"droplet_id": "id", "user_data": "user-data", "vendor_data": "vendor-data", "public_keys": "public-keys"}
     renamed = {names.get(key, key): value for key, value in whole.items() if key != "auth_key"}

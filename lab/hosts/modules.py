@@ -1,8 +1,8 @@
-"""Modules of the kernel: what a fresh droplet has not loaded is out of a host's sight until it asks for it.
+"""Modules of the kernel: a host sees a module that a fresh droplet has not loaded only after it asks for it.
 
-The kernel is this machine's and has them at work already. Each host hides their traces at boot, before anything of
-its own runs, and uncovers them where `modprobe` or modules-load.d (through libkmod's `install` commands, see
-modprobe.d(5)) asks for the module. What this machine's kernel does not have stays unknown.
+This machine's kernel has already loaded them. Each host hides their traces at boot, before its other units run, and
+shows them when `modprobe` or modules-load.d (through libkmod's `install` commands, see modprobe.d(5)) asks for the
+module. A module that this machine's kernel does not have stays unknown.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ LOADER_PATH = "/usr/local/lib/lab-module"
 _HIDDEN = "/run/lab-modules"
 
 # While bridges are hidden, /proc/sys/net is made of bind mounts, each of which shows the host's own network namespace
-# to all processes. No pod runs before br_netfilter is loaded, so nothing else is looked for there. They are private,
-# or taking them away would take the settings' own stand-ins along, which are mounts of the same peer groups.
+# to all processes. No pod runs before br_netfilter is loaded, so no process needs another namespace there. The mounts
+# are private: otherwise their removal would also remove the settings' stand-ins, which are in the same peer groups.
 HIDING = f"""\
 hidden={_HIDDEN}
 mkdir -p "$hidden/net" "$hidden/unloaded" /run/modprobe.d

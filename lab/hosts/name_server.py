@@ -25,13 +25,13 @@ import dns.rrset
 from lab.interfaces import Records
 
 TTL = 1
-"""Seconds an answer, or its absence, may be kept: a record counts within a second of its creation."""
+"""Seconds that an answer, or its absence, may be cached: a new record is visible within a second."""
 
 FORWARD_SECONDS = 2.0
 UPSTREAM_PORT = 53
 _FORWARDS_AT_ONCE = 32
 _IDLE_SECONDS = 30.0
-"""A TCP connection without a query is closed after these."""
+"""Seconds after which a TCP connection without a query is closed."""
 _LONGEST = 65535
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Answering(Protocol):
 
 
 class Resolver:
-    """Answers one query: with authority below the zones, by asking on elsewhere."""
+    """Resolver of queries: authoritative for the zones, and forwarding for all other names."""
 
     def __init__(
         self,
@@ -62,14 +62,14 @@ class Resolver:
         upstream: Callable[[], tuple[str, ...]],
         absence: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`absence` says for how many seconds a name that did not exist is taken not to exist (RFC 2308)."""
+        """Set it up; `absence` returns the seconds for which a missing name is remembered as missing (RFC 2308)."""
         self._records = records
         self._upstream = upstream
         self._absence = _Absence(absence)
         self._forwards = threading.BoundedSemaphore(_FORWARDS_AT_ONCE)
 
     def answer(self, query: dns.message.Message, *, tcp: bool) -> dns.message.Message:
-        """Answer a query; whatever goes wrong is SERVFAIL to the one who asked."""
+        """Answer a query; any error is SERVFAIL for the client."""
         try:
             return self._answer(query, tcp=tcp)
         except Exception:  # noqa: BLE001 - a resolver that raises leaves the asker waiting
@@ -121,14 +121,14 @@ class _Absence:
         self._lock = threading.Lock()
 
     def left(self, name: str) -> float:
-        """Seconds for which a name is still taken not to exist; 0 where nothing is remembered of it."""
+        """Return the seconds for which a name still counts as missing; 0 if it is not remembered."""
         with self._lock:
             if not self._seconds():
                 self._until.clear()
             return max(0.0, self._until.get(name, 0.0) - time.monotonic())
 
     def begins(self, name: str) -> float:
-        """Remember that a name does not exist; the seconds for which that holds."""
+        """Remember that a name does not exist; return the seconds for which that holds."""
         seconds, now = self._seconds(), time.monotonic()
         with self._lock:
             self._until = {known: until for known, until in self._until.items() if until > now}
@@ -144,10 +144,10 @@ def _failure(query: dns.message.Message) -> dns.message.Message:
 
 
 class NameServer:
-    """The resolver on UDP and TCP, as a context: open inside, closed after."""
+    """Context manager that serves the resolver on UDP and TCP while inside."""
 
     def __init__(self, resolver: Answering, address: IPv4Address, port: int) -> None:
-        """Take the port; OSError where another process has it."""
+        """Take the port; OSError if another process has it."""
 
         class Datagrams(socketserver.BaseRequestHandler):
             """One query, and its answer."""
@@ -159,7 +159,7 @@ class NameServer:
                     sock.sendto(reply.to_wire(max_size=_LONGEST), self.client_address)
 
         class Streams(socketserver.BaseRequestHandler):
-            """Queries one after the other, until the asker hangs up."""
+            """Queries one after the other, until the client closes the connection."""
 
             def handle(self) -> None:
                 self.request.settimeout(_IDLE_SECONDS)
@@ -177,7 +177,7 @@ class NameServer:
 
     def __enter__(self) -> Self:
         for server in self._servers:
-            # Asked often whether to stop, or stopping takes half a second.
+            # Check often whether to stop: with the default, stopping takes half a second.
             threading.Thread(target=server.serve_forever, args=(0.05,), name="name server", daemon=True).start()
         return self
 

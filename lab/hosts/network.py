@@ -1,7 +1,7 @@
 """The lab's network: one router namespace between all hosts and this machine, and one wire per interface of a host.
 
-Addresses are routed, not bridged: the router answers ARP for whatever is on-link at the provider, so that the kernel's
-connection tracking sees every packet between two hosts, and firewalls and isolation live in one table there.
+Addresses are routed, not bridged: the router answers ARP for every address that is on-link at the provider. So the
+kernel's connection tracking sees every packet between two hosts, and one table there has firewalls and isolation.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ROUTER_SETTINGS = {
     "ipv4/conf/all/rp_filter": "1",
     "netfilter/nf_conntrack_max": "262144",
 }
-# Not inherited. The kernel waits up to 0.8 s before it answers ARP for another: every first packet would feel it.
+# Not inherited. The kernel waits up to 0.8 s before it answers ARP for another host, which delays every first packet.
 WIRE_SETTINGS = {"ipv4/neigh/{wire}/proxy_delay": "0"}
 HOST_SETTINGS = {
     "ipv6/conf/all/disable_ipv6": "1",
@@ -70,7 +70,7 @@ class Network:
         self._config = config
 
     def up(self) -> None:
-        """Lay the router and its uplink, or take over what an earlier start of this lab laid."""
+        """Make the router and its uplink, or take over those of an earlier start of this lab."""
         config = self._config
         self._refuse_what_is_taken()
         router = config.router_namespace
@@ -85,7 +85,7 @@ class Network:
             alias = f"{_OWNER_PREFIX}{config.directory}"
             run("laying the lab's uplink", "ip", "link", "set", config.uplink, "alias", alias)
         inside(router, lambda: write_settings({name.format(wire="uplink"): at for name, at in WIRE_SETTINGS.items()}))
-        # No IPv6 on this one interface either: link-local chatter would be all there is.
+        # No IPv6 on this interface either: it would carry only link-local traffic.
         write_settings({f"ipv6/conf/{config.uplink}/disable_ipv6": "1"})
         service = f"{config.services}/{config.block.prefixlen}"
         run("laying the lab's uplink", "ip", "address", "replace", service, "dev", config.uplink)
@@ -118,7 +118,7 @@ class Network:
         return all(_exists(router, wire) for wire, _name, _address in interfaces(machine))
 
     def cut(self, machine_id: int) -> None:
-        """Remove a host's wires, then its namespace, which the kernel takes apart in its own time."""
+        """Remove a host's wires, then its namespace, which the kernel removes some time later."""
         router = self._config.router_namespace
         if namespace_lives(router):
             for wire in (Wires.of(machine_id).public, Wires.of(machine_id).private):
@@ -177,7 +177,7 @@ def interfaces(machine: Machine) -> tuple[tuple[str, str, IPv4Interface], ...]:
 
 
 def mac(machine_id: int, interface: str) -> str:
-    """Give an interface of a host its hardware address, the same at every boot."""
+    """Return the hardware address of a host's interface, the same at every boot."""
     number = {"eth0": 0x020000000000, "eth1": 0x020100000000}[interface] + machine_id
     return ":".join(f"{number:012x}"[place : place + 2] for place in range(0, 12, 2))
 
@@ -242,7 +242,7 @@ def _remove_wire(router: str, wire: str) -> None:
         try:
             run(f"cutting {wire}", "ip", "-netns", router, "link", "delete", wire)
         except MachineError:
-            # It may have gone by itself, with a namespace that was being taken apart.
+            # The kernel may have removed it already, together with its namespace.
             if _exists(router, wire):
                 raise
 

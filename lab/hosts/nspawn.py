@@ -1,4 +1,4 @@
-"""Real hosts behind the `Machines` seam: each a systemd-nspawn machine with a disk and a network of its own."""
+"""Real hosts as `Machines`: each is a systemd-nspawn machine with a disk and a network of its own."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _REBOOT = signal.SIGRTMIN + 5
 class LocalMachines(Machines):
     """The hosts of one lab.
 
-    What it knows of a host lies in the host's folder (`machine.json`), and whether it runs is asked of the kernel, so
-    a new instance takes over everything that an earlier one, in a process that is gone, has started.
+    The data of a host is in the host's folder (`machine.json`), and the kernel tells whether the host runs. So a new
+    instance takes over everything that an instance in an earlier process has started.
     """
 
     def __init__(self, config: LabConfig) -> None:
@@ -57,7 +57,7 @@ class LocalMachines(Machines):
         return tuple(self._machines.values())
 
     def traces(self) -> set[int]:
-        """Every host of which anything is left: disk, processes or namespace."""
+        """Every host that still has a disk, processes or a namespace."""
         folders = {int(path.name) for path in self._config.hosts.glob("*") if path.name.isdecimal()}
         return {*folders, *Group(self._config.name).members(), *self._network.host_namespaces()}
 
@@ -72,11 +72,11 @@ class LocalMachines(Machines):
             self._boot(machine)
 
     def restore(self, machine: Machine) -> None:
-        """Make a host run that should: after this lab's daemon, its network or all of the machine went down."""
+        """Start a host that should run, after this lab's daemon, its network or the whole machine went down."""
         with self._working_on(machine, "restoring it"):
             group = self._group(machine.id)
             if group.alive() and not self._network.joins(machine):
-                group.kill()  # its router went away, and its wires with it
+                group.kill()  # its router was removed, and its wires with it
             self.create(machine)
 
     def update(self, machine: Machine) -> None:
@@ -135,7 +135,7 @@ class LocalMachines(Machines):
         return Power.ON if self._group(machine_id).alive() else Power.OFF
 
     def set_firewalls(self, firewalls: dict[int, Firewall | None]) -> None:
-        """Replace all rules of all machines at once; those of a host yet to be made count from its first packet."""
+        """Replace all rules of all machines at once; those of a future host apply from its first packet."""
         self._firewalls = dict(firewalls)
         self._set_table()
 
@@ -145,7 +145,7 @@ class LocalMachines(Machines):
 
     def _make_disk(self, machine: Machine, root: Path) -> None:
         folder = self._folder(machine.id)
-        _remove(folder)  # half made, by a start that was cut short
+        _remove(folder)  # half made, by a start that was interrupted
         self._config.hosts.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
         for name in ("work", "root"):
@@ -172,7 +172,7 @@ class LocalMachines(Machines):
         log = folder / "console.log"
         for name in boot.OWN_FOLDERS:
             (folder / f"own{name}").mkdir(parents=True, exist_ok=True)
-        # Rendered for every boot: the lab's directory, its cache and this code may have moved on since the last one.
+        # Rendered for every boot: the lab's directory, its cache and this code may have changed since the last one.
         late = self._switches.now().boot_seconds
         (folder / "boot").write_text(boot.script(self._config, machine, self._image_of(machine), group, late))
         keeper = subprocess.Popen(
@@ -185,7 +185,7 @@ class LocalMachines(Machines):
             env=commands.environment(),
             umask=0o022,
         )
-        # Its end is of no interest here (the kernel's groups tell), but it must not stay a zombie of this process.
+        # The control groups tell whether the host runs; the wait only keeps the script from becoming a zombie.
         threading.Thread(target=keeper.wait, name=f"keeper of {machine.id}", daemon=True).start()
         deadline = time.monotonic() + _BOOT_SECONDS
         while group.init() is None:
@@ -200,7 +200,7 @@ class LocalMachines(Machines):
             time.sleep(0.02)
 
     def _image_of(self, machine: Machine) -> Path:
-        """Find the image that the host's disk was laid over: it means nothing over another one."""
+        """Find the image below the host's overlay: the disk cannot be used over another image."""
         name = (self._folder(machine.id) / "image").read_text()
         if name == rootfs.path(self._config.rootfs_dir, machine.image).name:
             return rootfs.ensure(self._config.rootfs_dir, machine.image)
@@ -233,7 +233,7 @@ class LocalMachines(Machines):
 
     @contextmanager
     def _working_on(self, machine: Machine, step: str) -> Iterator[None]:
-        """One thing at a time per host; what goes wrong names host and step."""
+        """Allow one operation at a time per host; errors name host and step."""
         with self._locks[machine.id]:
             try:
                 yield
@@ -252,7 +252,7 @@ def _explain(error: OSError, config: LabConfig) -> str:
 
 def _remove(folder: Path) -> None:
     if folder.exists():
-        # Gone for all who look, in one step; a removal that is cut short leaves no half of a host behind.
+        # The rename removes the host in one step, so an interrupted removal leaves no half of a host.
         doomed = folder.with_name(f".{folder.name}.removed")
         if doomed.exists():
             shutil.rmtree(doomed)

@@ -10,8 +10,8 @@ from lab.config import LabConfig
 _RESOLVER = "resolv.conf"
 _LOOKUP = "nsswitch.conf"
 
-# The shell is replaced by the command: terminal, input, signals and exit code are the command's own. Each file is put
-# over what the machine's name resolves to (either may be a link), in a namespace that ends with the command.
+# The command replaces the shell: terminal, input, signals and exit code are the command's own. Each file is mounted
+# over the target of the machine's file (either may be a link), in a namespace that ends with the command.
 _SCRIPT = """\
 directory=$1; shift
 for name in resolv.conf nsswitch.conf; do
@@ -24,7 +24,7 @@ exec "$@"
 
 
 def prepare(config: LabConfig) -> None:
-    """Write what `command` puts in place: the lab's name server, and a lookup order that asks nobody else."""
+    """Write the files that `command` mounts: the lab's name server, and a lookup order without other sources."""
     folder = _folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _RESOLVER).write_text(f"nameserver {config.services}\noptions timeout:2 attempts:2\n")

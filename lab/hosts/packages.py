@@ -1,6 +1,6 @@
-"""The package archive of the hosts: what an image lacks and a host may install, small enough to be asked in a second.
+"""The package archive of the hosts: packages that an image lacks and a host may install. Small, so apt is quick.
 
-A droplet has Debian's mirrors on port 80; so has a lab host, and the same firewall rules decide whether it gets there.
+A droplet reaches Debian's mirrors on port 80. A lab host reaches this archive there, and the same firewall rules apply.
 The packages are Debian's own, fetched when the image is made, from the same sources.
 """
 
@@ -25,12 +25,12 @@ ADDABLE = ("iptables", "nftables")
 
 
 def folder(image: Path) -> Path:
-    """Say where the packages for an image's hosts lie: beside it."""
+    """Return the folder of the packages for an image's hosts, which is beside the image."""
     return image.with_name(f"{image.name}.packages")
 
 
 def source(config: LabConfig, image: Path) -> str:
-    """Render the line for apt. The way there is the lab's own, and the packages' digests are in the index."""
+    """Render the line for apt. It is trusted: the network is the lab's own, and the index has the packages' digests."""
     return f"deb [trusted=yes] http://{config.services}/{image.name}/ ./\n"
 
 
@@ -41,7 +41,7 @@ def index(packages: Path) -> None:
     """
     entries = []
     for fetched in sorted(packages.glob("*.deb")):
-        # apt keeps an epoch in the name of what it fetched, with an escape that an address cannot have.
+        # apt writes the epoch into the name of a fetched file, with an escape (%3a) that cannot be in an address.
         file = fetched.rename(fetched.with_name(re.sub(r"_\d+%3a", "_", fetched.name)))
         fields = subprocess.run(["dpkg-deb", "--field", file], capture_output=True, text=True, check=False)
         if fields.returncode != 0:

@@ -16,7 +16,7 @@ _BRIDGES = Path("/proc/sys/net/bridge")
 
 
 def check(config: LabConfig) -> None:
-    """Raise `MachineError` with a remedy for the first thing that is lacking."""
+    """Raise `MachineError` with a remedy for the first missing requirement."""
     if os.geteuid() != 0:
         raise MachineError("the lab makes network namespaces and boots hosts: it must be run as root (`sudo`)")
     if lacking := missing():

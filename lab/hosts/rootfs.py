@@ -48,10 +48,10 @@ PACKAGES = (
 )
 """Packages of Debian's cloud image that a host needs; docs/lab-hosts.md says what is left out, and why."""
 
-# Hosts' manuals and translations are never read, and are half of the unpacking.
+# Manuals and translations are not needed on hosts, and are half of the unpacking.
 _EXCLUDED = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*")
 _NEEDED_BYTES = 2 << 30
-# Run by mmdebstrap, outside the new root, while that still knows its sources.
+# mmdebstrap runs these outside the new root, while the root still has its package sources.
 _FETCH_ADDABLE = (
     'rm -f "$1"/var/cache/apt/archives/*.deb && '
     'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --download-only --no-install-recommends '
@@ -62,7 +62,7 @@ Progress = Callable[[str], None]
 
 
 def path(images: Path, slug: str) -> Path:
-    """Say where an image lies once made: its name carries a digest of the recipe, so a new recipe is a new image."""
+    """Return the path of an image: its name has a digest of the recipe, so a new recipe is a new image."""
     if variant := VARIANTS.get(slug):
         recipe = json.dumps([path(images, variant.base).name, dataclasses.asdict(variant)])
     else:
@@ -75,7 +75,7 @@ def ensure(images: Path, slug: str, progress: Progress | None = None) -> Path:
 
     A variant has its base made too.
 
-    Errors: `MachineError` for an unknown slug, a missing program, too little room, or packages that cannot be had.
+    Errors: `MachineError` for an unknown slug, a missing program, too little room, or a failed download of packages.
     """
     if slug not in IMAGES:
         raise MachineError(f"image {slug!r} is not one that the lab can boot: use one of {', '.join(sorted(IMAGES))}")
@@ -119,7 +119,7 @@ def _build(target: Path, slug: str, say: Progress) -> None:
     else:
         content = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
         made_of = f"Debian's packages ({release}): about two minutes"
-    # Mounts of a build live in its own namespace and end with it: what an earlier one left is files only.
+    # Mounts of a build are in a namespace of its own and end with it: an earlier build left only files.
     unfinished = target.with_name(f".{target.name}.unfinished")
     addable = packages.folder(unfinished)
     for tree in (unfinished, addable):
@@ -171,7 +171,7 @@ def _build(target: Path, slug: str, say: Progress) -> None:
     (unfinished / "etc/machine-id").write_text("")
     for key in (unfinished / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
-    os.sync()  # a machine that crashes now must not find an image of empty files under the final name
+    os.sync()  # after a crash, the final name must not have an image of empty files
     _remove(packages.folder(target))
     addable.rename(packages.folder(target))
     unfinished.rename(target)
@@ -194,7 +194,7 @@ def _remove(tree: Path) -> None:
 
 
 def sources(release: str) -> list[str]:
-    """List the sources that this machine uses for the release; none elsewhere, where mmdebstrap has its default.
+    """List this machine's package sources for the release; none on other distributions, where mmdebstrap has a default.
 
     A Debian machine that uses another release has the same mirrors for this one.
     """
@@ -203,7 +203,7 @@ def sources(release: str) -> list[str]:
 
 
 def _of_release(found: list[tuple[str, str]], origin: str, release: str) -> list[str]:
-    """Select the origin's suites out of (URI, suite) pairs, renamed to the release's; none where its main one lacks."""
+    """Select the origin's suites from (URI, suite) pairs, renamed to the release's; none if the main one is missing."""
     suites = {f"{origin}{kind}": f"{release}{kind}" for kind in ("", "-updates", "-security")}
     lines = [f"deb {uri} {suites[suite]} main" for uri, suite in found if suite in suites]
     return lines if any(suite == origin for _uri, suite in found) else []
@@ -237,7 +237,7 @@ def _sources_here() -> list[tuple[str, str]]:
 
 
 def apt_options() -> list[str]:
-    """apt's options on this machine for its package sources (proxies, frozen snapshots)."""
+    """Return apt's options on this machine for its package sources (proxies, frozen snapshots)."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
     wanted = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::https::CaInfo", "Acquire::Check-")
     return [line.rstrip(";") for line in dump.splitlines() if line.startswith(wanted) and not line.endswith('"";')]

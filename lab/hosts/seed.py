@@ -16,8 +16,8 @@ from lab.hosts import containers, kernel, modules
 from lab.hosts.containers import Shortfalls
 from lab.interfaces import Machine
 
-# Real cloud-init, told what the provider's image tells it: root is the user, hosts files are its business, and the
-# network is configured already. Its RSA key is left out: it takes longer to make than the rest of the boot.
+# cloud-init's configuration, as in the provider's image: root is the user, cloud-init manages /etc/hosts, and the
+# network is already configured. There is no RSA key: it takes longer to make than the rest of the boot.
 _CLOUD_CONFIG = {
     "datasource_list": ["NoCloud"],
     "network": {"config": "disabled"},
@@ -26,7 +26,7 @@ _CLOUD_CONFIG = {
     "prefer_fqdn_over_hostname": True,
     "ssh_genkeytypes": ["ed25519", "ecdsa"],
     "system_info": {"default_user": {"name": "root", "lock_passwd": False}},
-    # Partitions, boot loaders and Debian's own mirrors: a host has none of them.
+    # Without the modules for partitions, boot loaders and Debian's own mirrors: a host has none of these.
     "cloud_init_modules": [
         *("seed_random", "bootcmd", "write-files", "set_hostname", "update_hostname", "update_etc_hosts"),
         *("ca-certs", "users-groups", "ssh"),
@@ -40,21 +40,21 @@ _CLOUD_CONFIG = {
 }
 
 _MASKED = (
-    # No terminal, no disk of its own, no firmware and no kernel of its own to look after:
+    # A host has no terminal, and no disk, firmware or kernel of its own:
     *("console-getty.service", "getty.target", "getty@tty1.service", "getty-static.service"),
     *("e2scrub_reap.service", "e2scrub_all.timer", "fstrim.timer", "systemd-pstore.service"),
     *("systemd-hwdb-update.service", "systemd-initctl.socket", "systemd-firstboot.service"),
     *("dev-hugepages.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
     *("sys-fs-fuse-connections.mount", "systemd-journald-audit.socket", "systemd-udevd.service"),
     *("systemd-udev-trigger.service", "cloud-init-hotplugd.socket"),
-    # Nothing that comes by itself while somebody measures:
+    # Timers would disturb measurements:
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file to lay: its text and its mode."""
+    """One file to write: its text and its mode."""
 
     text: str
     mode: int = 0o644
@@ -70,9 +70,9 @@ def files(
     package_source: str,
     shortfalls: Shortfalls,
 ) -> Mapping[str, File]:
-    """Every file that differs from the image, by its path without the leading slash.
+    """Return every file that differs from the image, by its path without the leading slash.
 
-    `stub` says that the image's own resolver stands before the one of this cloud.
+    With `stub`, programs ask the image's own resolver, which asks the one of this cloud.
     """
     meta_data = {
         "instance-id": str(machine.id),
@@ -95,7 +95,7 @@ def files(
         "etc/apt/sources.list": File("# The mirror of this cloud is in sources.list.d.\n"),
         "etc/apt/sources.list.d/lab.list": File(package_source),
         **{name: File(text, 0o600) for name, text in containers.drop_ins(shortfalls).items()},
-        # JSON is YAML too, and no name or key can break out of it.
+        # JSON is YAML too, and its quoting is safe for every name and key.
         "var/lib/cloud/seed/nocloud/meta-data": File(json.dumps(meta_data, indent=1) + "\n", 0o600),
         "var/lib/cloud/seed/nocloud/user-data": File(machine.user_data or "#cloud-config\n{}\n", 0o600),
     }

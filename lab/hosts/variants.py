@@ -1,7 +1,7 @@
-"""Images of a distribution whose packages are not Debian's: a Debian image, changed into what hosts of theirs show.
+"""Images of other distributions: a Debian image, changed to behave like theirs.
 
-What is played is what public reports tell of them, with Debian's own programs; docs/lab-hosts.md names it, and what is
-not played.
+A variant imitates what public reports say of them, with Debian's own programs. docs/lab-hosts.md lists what it
+imitates and what it does not.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Variant:
     packages: tuple[str, ...] = ()
     """Packages of the base's distribution."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Texts by path without the leading slash; one that names its interpreter is a program."""
+    """Texts by path without the leading slash; a text that begins with `#!` becomes an executable program."""
     setup: str = ""
     """A script that runs in the image, last."""
 
     def dress(self, root: Path) -> None:
-        """Lay the files into a copy of the base that has the packages, and run the script there.
+        """Write the files into a copy of the base that has the packages, and run the script there.
 
         Errors: `MachineError` where the script fails.
         """
@@ -49,7 +49,7 @@ ID_LIKE=debian
 UBUNTU_CODENAME=noble
 """
 
-# As in openssh-server 1:9.6p1-3ubuntu13: what starts the service starts the socket too, and both families are named.
+# As in openssh-server 1:9.6p1-3ubuntu13: a start of the service starts the socket too; both address families are named.
 _UBUNTU_SSH_SOCKET = """\
 [Unit]
 Description=OpenBSD Secure Shell server socket
@@ -81,7 +81,7 @@ mkdir -p "$1/ssh.socket.d"
 } >"$1/ssh.socket.d/addresses.conf"
 """
 
-# Which warning it is on a droplet is not public (marketplace-partners 186); one of the kind that counts there.
+# It is not public which warning a droplet has (marketplace-partners 186); this one is of the same kind.
 _UBUNTU_VENDOR = """\
 # The deprecated word makes `cloud-init status` end with 2.
 manage_etc_hosts: template
@@ -106,4 +106,4 @@ ln -sfn ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 """,
     )
 }
-"""Variants by the slug of the image that each plays."""
+"""Variants by the slug of the image that each imitates."""

@@ -1,4 +1,4 @@
-"""Serves release binaries under the paths upstream uses, with a catalog of their digests, and container images."""
+"""The mirror: release binaries under upstream's paths, a catalog of their digests, and container images."""
 
 from __future__ import annotations
 

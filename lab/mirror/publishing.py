@@ -1,4 +1,4 @@
-"""Laying out built binaries like upstream's download servers do: `<directory>/<host>/<path>`, and a catalog."""
+"""Publishing of built binaries in the layout of upstream's servers: `<directory>/<host>/<path>`, and a catalog."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CATALOG = "catalog.yaml"
 def publish(directory: Path, builds: Iterable[Build]) -> Path:
     """Add the builds that upstream publishes as downloads to a mirror, and return its catalog's path.
 
-    What the mirror has already stays, and what has not changed is not written again.
+    Files that the mirror already has stay, and unchanged files are not written again.
     """
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / CATALOG
@@ -38,7 +38,7 @@ def publish(directory: Path, builds: Iterable[Build]) -> Path:
 
 
 def digests(file: Path) -> dict[str, dict[str, dict[str, str]]]:
-    """Read a catalog as the program's settings want it: file → version → architecture → digest."""
+    """Read a catalog in the form of the program's settings: file → version → architecture → digest."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for versions in release_catalog.load(file).values():
         for version, files in versions.items():
@@ -54,11 +54,11 @@ def _publish(directory: Path, build: Build, download: Download, known: Mapping[s
     # Upstream's own file where there is one: its digest is then the one that upstream publishes.
     whole = build.release.get(download.file)
     members = [whole] if whole else [build.path(member) for member in download.members]
-    # What is laid out carries the time of the newest binary in it.
+    # A published file has the time of the newest binary in it.
     made = max(member.stat().st_mtime_ns for member in members)
     if not (place.exists() and place.stat().st_mtime_ns == made):
         place.parent.mkdir(parents=True, exist_ok=True)
-        new = directory / ".new"  # one that was left behind is written over: we hold the lock
+        new = directory / ".new"  # a leftover one is overwritten: this process holds the lock
         new.unlink(missing_ok=True)
         if download.is_archive and not whole:
             pack(new, download.folder or place.name.removesuffix(".tar.gz"), members)

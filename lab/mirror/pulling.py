@@ -1,4 +1,4 @@
-"""Images of other registries: asked for when a host asks, checked, kept, and handed on while they come."""
+"""Images of other registries: fetched when a host asks, checked, cached, and passed on during the download."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK = 256 * 1024
 
 
 class Download:
-    """A blob on its way: fetched once, and read by all who ask for it meanwhile.
+    """A blob that is being fetched: once, for all clients that ask for it meanwhile.
 
     Its last piece is held back until the digest is known to be right.
     """
@@ -32,12 +32,12 @@ class Download:
         self._changed = asyncio.Event()
 
     def tell(self, *, file: Path | None = None, size: int | None = None, ready: int = 0) -> None:
-        """Say how far it is, and wake those who read."""
+        """Record the progress, and wake the readers."""
         self._file, self.size, self._ready = file or self._file, size or self.size, max(ready, self._ready)
         self._wake()
 
     def end(self, error: RegistryError | None = None) -> None:
-        """Say that it is whole, or why it never will be."""
+        """Record that it is complete, or why it failed."""
         self.ended, self.error = True, error
         self._wake()
 
@@ -49,12 +49,12 @@ class Download:
             raise self.error
 
     def open(self) -> IO[bytes]:
-        """Open the file that it is written to, which is gone once it has ended."""
+        """Open the file that it is written to; the file no longer exists after the end."""
         assert self._file
         return self._file.open("rb")
 
     async def follow(self, stream: IO[bytes]) -> AsyncIterator[bytes]:
-        """Yield its bytes as they come; raises where they stop coming, so that the reader sees it cut off."""
+        """Yield its bytes as they arrive; raise an error if the fetch fails, so that the reader sees it cut off."""
         with stream:
             sent = 0
             while True:
@@ -76,7 +76,7 @@ class Download:
 
 
 class Puller:
-    """Fills a store from other registries; on one event loop."""
+    """Puller that fills a store from other registries, on one event loop."""
 
     def __init__(self, client: Client, store: Store) -> None:
         self._client = client
@@ -88,7 +88,7 @@ class Puller:
             pass
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel everything that runs."""
         tasks = [*self._tasks, *self._under_way.values()]
         for task in tasks:
             task.cancel()
@@ -96,7 +96,7 @@ class Puller:
         await self._client.close()
 
     async def tagged(self, registry: str, path: str, tag: str) -> Manifest:
-        """Return what a tag stands for now, or where its registry does not answer, what it stood for last.
+        """Return a tag's current manifest, or its last known one if the registry does not answer.
 
         Errors: `RegistryError`.
         """
@@ -107,11 +107,11 @@ class Puller:
         return await self._once((registry, path, digest), lambda: self._by_digest(registry, path, digest))
 
     async def size(self, registry: str, path: str, digest: str) -> int | None:
-        """Return a blob's bytes, where the registry says them. Errors: `RegistryError`."""
+        """Return a blob's size in bytes, if the registry tells it. Errors: `RegistryError`."""
         return await self._client.size(registry, path, digest)
 
     async def blob(self, registry: str, path: str, digest: str) -> Download:
-        """Begin to fetch a blob, or join those who wait for it. Errors: `RegistryError`."""
+        """Start to fetch a blob, or join a fetch that runs. Errors: `RegistryError`."""
         download = self._downloads.get(digest)
         if not download:
             download = self._downloads[digest] = Download()
@@ -154,7 +154,7 @@ class Puller:
         return Manifest(file, digest, media_type)
 
     async def _fill(self, download: Download, registry: str, path: str, digest: str) -> None:
-        """Fetch a blob to its end, whether or not anyone still waits for it."""
+        """Fetch a blob to its end, even if no client waits for it any longer."""
         try:
             await self._fetch(download, registry, path, digest)
             download.end()
@@ -188,7 +188,7 @@ class Puller:
                 download.tell(ready=written)
 
     async def _once(self, key: tuple[str, ...], work: Callable[[], Awaitable[Manifest]]) -> Manifest:
-        """Do a piece of work once for all who want it at the same time."""
+        """Do a piece of work once for all callers that want it at the same time."""
 
         async def do() -> Manifest:
             try:
@@ -198,7 +198,7 @@ class Puller:
 
         if key not in self._under_way:
             self._under_way[key] = asyncio.create_task(do())
-            # Where everyone who asked is gone, nobody wants to hear of its error.
+            # If all callers are gone, its error is read here, so that asyncio does not report it.
             self._under_way[key].add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._under_way[key])
 

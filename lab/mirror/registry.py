@@ -1,4 +1,4 @@
-"""The mirror as a container registry, to pull from alone (OCI distribution specification 1.1)."""
+"""The mirror as a container registry, for pulls only (OCI distribution specification 1.1)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _BINARY = "application/octet-stream"
 
 
 class Registry:
-    """Serves the stores, and what other registries have where they may be asked.
+    """Registry that serves the stores, and images of other registries if these may be asked.
 
-    containerd says in `?ns=` which registry it means. Who does not say it puts the registry in front of the path.
+    containerd names the registry in `?ns=`. Clients that do not name it there put it in front of the path.
     """
 
     def __init__(self, stores: Stores, registries: Registries | None) -> None:
@@ -38,7 +38,7 @@ class Registry:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Be ready to ask other registries, while inside."""
+        """Keep the clients of other registries open while inside."""
         if self._registries:
             self._puller = Puller(Client(self._registries), self._stores.pulled)
         yield
@@ -46,7 +46,7 @@ class Registry:
             await self._puller.close()
 
     def routes(self) -> list[BaseRoute]:
-        """List what is served, under /v2."""
+        """List the routes under /v2."""
         everything = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
         return [
             Route("/v2/", _version),
@@ -65,7 +65,7 @@ class Registry:
         return _file(found.file, found.digest, found.media_type)
 
     async def _find(self, registry: str, path: str, reference: str) -> Manifest:
-        """Find a manifest: a tag of ours stands before another registry's, and a digest is asked for once."""
+        """Find a manifest: the stores' own tags come before another registry's, and a digest is fetched once."""
         repository, is_tag = f"{registry}/{path}", bool(TAG.fullmatch(reference))
         kept = [self._stores.built, self._stores.loaded]
         if not (self._puller and is_tag):
@@ -103,7 +103,7 @@ class Registry:
         if method == "HEAD" and (size := await puller.size(registry, path, digest)) is not None:
             return Response(headers=headers | {"Content-Length": str(size)}, media_type=_BINARY)
         download = await puller.blob(registry, path, digest)
-        if file := self._kept(digest):  # a small one is whole by now
+        if file := self._kept(digest):  # a small one is already complete
             return _file(file, file.name, _BINARY)
         if download.size is not None:
             headers["Content-Length"] = str(download.size)
@@ -139,9 +139,9 @@ def _file(file: Path, digest: str, media_type: str) -> Response:
 
 
 def _refusal(request: Request, error: RegistryError) -> Response:
-    """Say no. A HEAD's answer has no room for words, and containerd shows only its status and its address.
+    """Refuse a request. The answer to a HEAD has no body, and containerd shows only its status and its address.
 
-    So the words go into the address: they stand in the pod's events then.
+    So the message is in the address, which the pod's events show.
     """
     if error.status != HTTPStatus.NOT_FOUND:
         _log.warning("%s %s: %s", request.method, request.url.path, error)

@@ -17,7 +17,7 @@ from lab.oci import Stores
 
 
 class _Downloads(StaticFiles):
-    """Static files that are no pages: binaries get a binary's type, and hidden files are not there."""
+    """Static files for download: binaries have a binary's media type, and hidden files are not served."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         if any(part.startswith(".") for part in Path(path).parts):

@@ -47,7 +47,7 @@ class RegistryError(Exception):
 
 
 class UnreachableError(RegistryError):
-    """A registry does not answer, or not now: what was pulled before may be used."""
+    """A registry does not answer, or refuses for now: images that were pulled before may be used."""
 
     def __init__(self, registry: str, reason: str) -> None:
         super().__init__(
@@ -61,13 +61,13 @@ class Limits:
 
     connect: float = 2.0
     stall: float = 20.0
-    """Without a byte of a blob."""
+    """For the wait for the next byte of a blob."""
     manifest: float = 10.0
     """For a whole manifest, a token included."""
     blob: float = 3600.0
     """For a whole blob."""
     remember: float = 10.0
-    """One that did not answer is not asked again for so long."""
+    """Time before a registry that did not answer is asked again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ class Registries:
         return cls(urls=urls)
 
     def url(self, registry: str) -> str | None:
-        """Return where a registry is asked; None where it has no address that hosts and this machine agree on."""
+        """Return the URL of a registry; None if its name means different machines on a host and here."""
         if found := (self.urls.get(registry) or _URLS.get(registry)):
             return found
         if not REGISTRY.fullmatch(registry) or not set(".:") & set(registry) or _is_local(registry):
@@ -113,7 +113,7 @@ def _is_local(registry: str) -> bool:
 
 
 class Client:
-    """Asks registries; on one event loop."""
+    """Client of registries, on one event loop."""
 
     def __init__(self, registries: Registries) -> None:
         self._registries = registries
@@ -123,7 +123,7 @@ class Client:
 
     @cached_property
     def _http(self) -> httpx.AsyncClient:
-        """Made on first use: its certificates take a quarter of a second, and many labs ask nobody."""
+        """HTTP client, made on first use: loading certificates takes a quarter of a second, and many labs need none."""
         timeout = httpx.Timeout(self._limits.stall, connect=self._limits.connect)
         return httpx.AsyncClient(follow_redirects=True, timeout=timeout)
 
@@ -132,7 +132,7 @@ class Client:
         await self._http.aclose()
 
     async def digest(self, registry: str, path: str, tag: str) -> str | None:
-        """Ask what a tag stands for; None where the registry does not say it without the manifest."""
+        """Ask for a tag's digest; None if the registry does not tell it without the manifest."""
         async with self._bounded(registry), self._asked("HEAD", registry, path, f"manifests/{tag}") as response:
             found: str | None = response.headers.get("docker-content-digest")
             return found
@@ -194,7 +194,7 @@ class Client:
         try:
             self._check(response, registry, path, rest)
             yield response
-        except httpx.HTTPError as problem:  # broken off, which the next try may not be
+        except httpx.HTTPError as problem:  # a broken connection: the next try may succeed
             raise UnreachableError(registry, _words(problem)) from problem
         finally:
             await response.aclose()
@@ -217,7 +217,7 @@ class Client:
         return response
 
     async def _token(self, registry: str, path: str, challenge: Mapping[str, str], *, secure: bool) -> str:
-        """Get the token that everyone gets."""
+        """Get a token without an account."""
         realm = challenge.get("realm", "")
         if urlsplit(realm).scheme not in ({"https"} if secure else {"https", "http"}):
             raise UnreachableError(registry, f"it wants a token from {realm!r}, which is not an https address")
@@ -258,7 +258,7 @@ class Client:
 
 
 def _challenge(response: httpx.Response) -> dict[str, str]:
-    """Read where to get a token (RFC 9110, 11.6.1); empty if it takes an account."""
+    """Read where to get a token (RFC 9110, 11.6.1); empty if an account is needed."""
     for text in response.headers.get_list("www-authenticate"):
         scheme, _, rest = text.partition(" ")
         if scheme.lower() == "bearer":

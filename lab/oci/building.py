@@ -1,4 +1,4 @@
-"""Putting an image together: its layers, its configuration, its manifest (OCI image specification 1.1)."""
+"""Building of an image: its layers, its configuration, its manifest (OCI image specification 1.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _RECIPE = 1
-"""Part of every image's key: raised when the same recipe comes out otherwise than before."""
+"""Part of every image's key: raise it when the same recipe gives another result than before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +37,7 @@ class Image:
 
     @property
     def key(self) -> str:
-        """Digest of all that decides what is built."""
+        """Digest of everything that changes the result."""
         plain = [_RECIPE, [[_plain(content) for content in layer] for layer in self.layers], self._config]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
@@ -57,14 +57,14 @@ class Image:
         }
 
     def config(self, written: list[Layer]) -> dict[str, Any]:
-        """Return the image's configuration. It has no dates: they would make each build another image."""
+        """Return the image's configuration. It has no dates: with dates, each build would be another image."""
         return self._config | {
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.diff_id}" for layer in written]}
         }
 
 
 def build(image: Image, store: Store) -> None:
-    """Have an image in the store, built unless it is there."""
+    """Build an image into the store, unless it is already there."""
     with store.locked():
         if not store.has_made(image.repository, image.tag, image.key):
             store.name(image.repository, image.tag, _build(image, store), image.key)
@@ -92,5 +92,5 @@ def _json(content: object) -> bytes:
 
 
 def _plain(content: Content) -> dict[str, Any]:
-    """Describe a content by what it is; where on this machine its source lies makes no difference."""
+    """Describe a content without the path of its source on this machine, which makes no difference."""
     return {"kind": type(content).__name__, **asdict(content), "source": None}

@@ -1,4 +1,4 @@
-"""Layers of container images: tar archives that come out the same, byte for byte, whenever the same files go in."""
+"""Layers of container images: tar archives that are equal, byte for byte, for the same files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tree:
-    """All of a folder on this machine: its folders, links and plain files, as root's."""
+    """All of a folder on this machine: its folders, links and plain files, owned by root."""
 
     source: Path
     digest: str
@@ -95,7 +95,7 @@ class Tree:
         for path in self._paths():
             member = layer.gettarinfo(str(path), str(path.relative_to(self.source)))
             if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
-                continue  # devices and sockets are the runtime's to make
+                continue  # the runtime makes devices and sockets
             member.uid = member.gid = 0
             member.uname = member.gname = ""
             member.mtime = 0
@@ -148,7 +148,7 @@ def write(target: Path, contents: tuple[Content, ...]) -> Layer:
 
 
 class _Hashed(io.RawIOBase):
-    """Passes on what is written, and takes its digest."""
+    """Writer that passes data on, and takes its digest."""
 
     def __init__(self, stream: GzipFile, digest: hashlib._Hash) -> None:
         self._stream = stream

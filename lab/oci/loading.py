@@ -28,19 +28,19 @@ class Loaded:
     size: int
     """Bytes of its blobs."""
     before: str | None
-    """The digest, in hex, of what the tag stood for until now."""
+    """The digest, in hex, of the image that the tag named until now."""
 
 
 def load(
     stream: BufferedReader[Any], stores: Stores, *, name: str | None = None, on_wait: Callable[[], None] = lambda: None
 ) -> list[Loaded]:
-    """Load all images of an archive, or none of them; `name` takes the place of the name of its only image.
+    """Load all images of an archive, or none of them; `name` replaces the name of its only image.
 
     Errors: `ImageError`, for what is wrong with the archive, an image in it or its name.
     """
     store = stores.loaded
     with store.locked(on_wait):
-        for leftover in store.directory.glob(f"{_STAGING}*"):  # of one who was killed: we hold the lock
+        for leftover in store.directory.glob(f"{_STAGING}*"):  # of a killed process: this one holds the lock
             shutil.rmtree(leftover)
         try:
             with TemporaryDirectory(dir=store.directory, prefix=_STAGING) as folder:
@@ -69,7 +69,7 @@ def load(
 
 
 def remove(text: str, stores: Stores, *, on_wait: Callable[[], None] = lambda: None) -> Name:
-    """Remove a loaded image's tag, and what only it stood for. `ImageError` where there is not one."""
+    """Remove a loaded image's tag, and the blobs that only this tag uses. `ImageError` if there is no tag."""
     name = names.parse(text)
     _refuse_the_clusters(name, stores)
     with stores.loaded.locked(on_wait):

@@ -39,7 +39,7 @@ TOOLS = Userland(
 )
 """Packages of Alpine in upstream's agnhost."""
 
-# What the packages above bring along and nobody calls in a container.
+# Dependencies of the packages above that no container uses.
 DEAD_WEIGHT = (
     r"boot|dev|proc|sys|(var|usr/share/(bash-completion|doc|i18n|info|locale|man|perl)|usr/lib/\S+/(perl|gconv)\S*)/"
 )
@@ -51,20 +51,20 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 
 
 def references(store: Store) -> dict[str, str]:
-    """Return those of the images that a stack's settings name, as far as they are in the store: name → reference."""
+    """Return the images that a stack's settings name and that are in the store: name → reference."""
     tags = {"pause": (PAUSE, _PAUSE_TAG), "coredns": (COREDNS, _coredns_tag(PROGRAMS["coredns"].versions[0]))}
     found = {name: store.reference(repository, tag) for name, (repository, tag) in tags.items()}
     return {name: reference for name, reference in found.items() if reference}
 
 
 def publish(store: Store, *, kubernetes: Build, dns: Build, tools: Path) -> None:
-    """Have all images in the store; `kubernetes` is the build of kubernetes-images, `tools` the root of `TOOLS`."""
+    """Put all images into the store; `kubernetes` is the build of kubernetes-images, `tools` the root of `TOOLS`."""
     for image in (pause(kubernetes), coredns(dns), agnhost(kubernetes, tools)):
         build(image, store)
 
 
 def pause(made: Build) -> Image:
-    """Return what holds a pod's namespaces: upstream's one C file, as the user that upstream's image has."""
+    """Return pause, which holds a pod's namespaces: upstream's one C file, run as the user of upstream's image."""
     return Image(
         repository=PAUSE,
         tag=_PAUSE_TAG,
@@ -76,7 +76,7 @@ def pause(made: Build) -> Image:
 
 
 def coredns(made: Build) -> Image:
-    """Return the cluster's DNS server. It may bind port 53 though it is nobody in particular, like upstream's."""
+    """Return the cluster's DNS server. Like upstream's, it may bind port 53 although it is not root."""
     files: tuple[Content, ...] = (
         Folder(path="etc"),
         File(path="etc/passwd", text=f"{USERS}nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n", mode=0o644),
@@ -95,7 +95,7 @@ def coredns(made: Build) -> Image:
 
 
 def agnhost(made: Build, tools: Path) -> Image:
-    """Return upstream's one program for web servers, clients and checks, on Debian's tools in place of Alpine's.
+    """Return agnhost, upstream's program for web servers, clients and checks, with Debian's tools, not Alpine's.
 
     Its tag is the one that the tests of the build's Kubernetes version ask for.
     """

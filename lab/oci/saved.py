@@ -78,7 +78,7 @@ def unpack(stream: BufferedReader[Any], folder: Path) -> Files:
                     source = tar.extractfile(member)
                     assert source
                     files[name] = _copy(source, folder / str(len(files)), member.size)
-                elif member.issym():  # layers that an image has twice
+                elif member.issym():  # a layer that an image has twice
                     links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
                 elif member.islnk():
                     links[name] = posixpath.normpath(member.linkname)
@@ -104,7 +104,7 @@ def images(files: Files) -> list[Found]:
 
 
 def _entries(files: Files) -> list[dict[str, Any]]:
-    """Read the descriptors of a layout that stand for images; one that is named twice is there twice."""
+    """Read the descriptors of a layout's images; an image with two names is in the list twice."""
     index = _json(files, "index.json", dict)
     entries = index.get("manifests")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -116,7 +116,7 @@ def _from_layout(files: Files, entry: Mapping[str, Any]) -> Found:
     annotations = entry.get("annotations") or {}
     name = str(annotations.get(_FULL_NAME) or annotations.get(_OCI_NAME) or "")
     if _FULL_NAME not in annotations and not set(":/") & set(name):
-        name = ""  # a tag alone: the layout does not say of what
+        name = ""  # a tag alone: the layout does not name the repository
     blobs: dict[str, Path] = {}
     if not _walk(files, entry, blobs):
         raise ImageError(_wrong_platform(name or "its image", _platforms(files, entry)))
@@ -125,9 +125,9 @@ def _from_layout(files: Files, entry: Mapping[str, Any]) -> Found:
 
 
 def _walk(files: Files, descriptor: Mapping[str, Any], blobs: dict[str, Path]) -> bool:
-    """Collect the blobs of a manifest or an index; whether the lab's hosts can run it.
+    """Collect the blobs of a manifest or an index; return whether the lab's hosts can run it.
 
-    Of an index's other platforms, nothing is taken: an archive need not have them.
+    An index's other platforms are left out: an archive need not have them.
     """
     member = _blob(files, descriptor)
     manifest = _parsed(member, _digest(descriptor))
@@ -190,7 +190,7 @@ def _names_in_manifest(files: Files, blobs: Mapping[str, Path]) -> tuple[str, ..
 
 
 def _from_saved(files: Files, entry: object) -> Found:
-    """Give an image of the older shape the manifest that it lacks."""
+    """Make the manifest for an image of the older shape, which has none."""
     if not isinstance(entry, dict) or "Config" not in entry or not isinstance(entry.get("Layers"), list):
         raise ImageError("its manifest.json is not a list of images: save the image again")
     names = tuple(entry.get("RepoTags") or ())

@@ -55,7 +55,7 @@ class Store:
             yield Path(file.name)
 
     def keep(self, draft: Path, digest: str) -> None:
-        """Make a draft a blob. One of another size has been cut off by a crash, and is replaced."""
+        """Turn a draft into a blob. An existing blob of another size was cut off by a crash, and is replaced."""
         blob = self._blobs / digest
         if not (blob.is_file() and blob.stat().st_size == draft.stat().st_size):
             draft.chmod(0o644)
@@ -72,7 +72,7 @@ class Store:
         return digest
 
     def name(self, repository: str, tag: str, digest: str, key: str = "") -> None:
-        """Have a tag stand for a manifest, and remember by its key what it was made of."""
+        """Point a tag at a manifest, and store the key of its source."""
         place = self._tag(repository, tag)
         place.parent.mkdir(parents=True, exist_ok=True)
         new = place.with_name(f".{place.name}.new")
@@ -80,7 +80,7 @@ class Store:
         new.replace(place)
 
     def forget(self, repository: str, tag: str) -> None:
-        """Take a tag away; what it stood for goes with the next `sweep`."""
+        """Remove a tag; the next `sweep` removes its blobs."""
         place = self._tag(repository, tag)
         place.unlink(missing_ok=True)
         for folder in place.parents:
@@ -109,7 +109,7 @@ class Store:
                 yield repository, place.name, digest
 
     def parts(self, digest: str) -> set[str]:
-        """Return the digests of the blobs that are there of a manifest or an index, itself included."""
+        """Return the digests of those blobs of a manifest or an index that exist, its own included."""
         found: set[str] = set()
         todo = [digest]
         while todo:
@@ -133,7 +133,7 @@ class Store:
         return bool(named and named["key"] == key and self._whole(named["digest"]))
 
     def digest(self, repository: str, tag: str) -> str | None:
-        """Return the digest, in hex, of what a tag stands for."""
+        """Return the digest, in hex, of a tag's manifest or index."""
         named = self._named(repository, tag)
         return named["digest"] if named else None
 
@@ -195,7 +195,7 @@ def read_manifest(file: Path) -> dict[str, Any]:
 
 
 def media_type_of(manifest: Mapping[str, Any]) -> str | None:
-    """Return a manifest's media type, which OCI's need not say themselves; None if it is not a manifest."""
+    """Return a manifest's media type, which an OCI manifest need not contain; None if it is not a manifest."""
     if not (isinstance(manifest.get("manifests"), list) or isinstance(manifest.get("layers"), list)):
         return None
     return str(manifest.get("mediaType") or (_INDEX if "manifests" in manifest else _MANIFEST))

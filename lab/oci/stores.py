@@ -1,4 +1,4 @@
-"""The three stores of the lab's registry, told apart by who filled them."""
+"""The three stores of the lab's registry, one for each source of images."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The images that upstream's own tests run in, as far as they can be made from its source and Debian's packages.
 
-What upstream takes from Alpine or from other projects' images (busybox, nginx, dig) is Debian's here: other versions of
-the same programs.
+Programs that upstream takes from Alpine or from other projects' images (busybox, nginx, dig) come from Debian here, in
+other versions.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Workshop:
     """Build of kubernetes-e2e."""
 
     def publish(self, store: Store, wanted: Iterable[str]) -> set[str]:
-        """Have in the store what of the wanted references can be made, and return those."""
+        """Put those of the wanted references into the store that can be made, and return them."""
         makers: dict[str, Callable[[], Image]] = {
             f"{_REGISTRY}/agnhost": self._agnhost,
             f"{_REGISTRY}/busybox": self._busybox,
@@ -73,7 +73,7 @@ class Workshop:
         return made
 
     def _agnhost(self) -> Image:
-        """Every version that is asked for is this one; the tests need two names, not two programs."""
+        """Return the same image for every version; the tests need two names, not two programs."""
         return recipes.agnhost(self.programs, recipes.TOOLS.ensure(self.folder, self.say))
 
     def _tools(self) -> Image:
@@ -107,7 +107,7 @@ class Workshop:
         return self._busybox(user="1234")
 
     def _no_new_privileges(self) -> Image:
-        """A program that says as whom it runs, and would run as root if it might."""
+        """A program that prints its user id, and would run as root if it were allowed to."""
         program = replace(recipes.binary(self.tests, "nnp", mode=0o6755), path="usr/local/bin/nnp")
         return self._busybox(extra=(program,), command="nnp")
 

@@ -18,7 +18,7 @@ from toolchain.locks import locked
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Userland:
-    """Packages of Debian's, unpacked into a folder but not set up: nothing in a container needs that."""
+    """Debian packages, unpacked into a folder but not configured: containers do not need that."""
 
     name: str
     packages: tuple[str, ...]
@@ -26,17 +26,17 @@ class Userland:
 
     @property
     def digest(self) -> str:
-        """Digest of what decides its content, except for the packages' versions, which are those of the day."""
+        """Digest of what decides its content, except for the packages' versions, which are the current ones."""
         return hashlib.sha256(json.dumps([self.release, self.packages]).encode()).hexdigest()
 
     def path(self, folder: Path) -> Path:
-        """Say where it lies once unpacked."""
+        """Return its path once it is unpacked."""
         return folder / f"{self.name}-{self.digest[:12]}"
 
     def ensure(self, folder: Path, say: Callable[[str], None]) -> Path:
-        """Return its root, unpacked unless it is there. Half a minute, once.
+        """Return its root, and unpack it first if it is not there: half a minute, once.
 
-        Errors: `MachineError` where a program is missing or packages cannot be had.
+        Errors: `MachineError` where a program is missing or packages cannot be downloaded.
         """
         target = self.path(folder)
         if target.is_dir():

@@ -36,7 +36,7 @@ class ApiError(PluginError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Api:
-    """One API: where it is, and who asks."""
+    """One API: its address, and the client's token and name."""
 
     url: str
     token: str
@@ -46,7 +46,7 @@ class Api:
     """Seconds before the first retry; each further one waits twice as long."""
 
     def request(self, method: str, path: str, body: object = None, *, cancelled: Event) -> Reply:
-        """Ask, and ask again where the API is busy, broken or unreachable for a moment."""
+        """Send a request, and repeat it if the API is busy, broken or unreachable for a moment."""
         wait = self.first_wait
         for left in range(self.retries, -1, -1):
             try:

@@ -1,6 +1,6 @@
 """State that the bridge of Terraform providers writes besides a resource's own properties.
 
-Source: pulumi-terraform-bridge. Which of its two halves a plugin uses follows from what its provider is written with.
+Source: pulumi-terraform-bridge. A plugin uses one of its two halves, by the library of its provider.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lab.plugins.schema import Field, Fields, Kind
 from lab.plugins.values import Properties
 
 TIMEOUTS: Final = "e2bfb730-ecaa-11e6-8f88-34363bc7c4c0"
-"""Under which Terraform's plugin SDK keeps the limits that a resource was made with."""
+"""Key under which Terraform's plugin SDK keeps the limits that a resource was made with."""
 
 
 class Wrapped(Enum):
@@ -22,9 +22,9 @@ class Wrapped(Enum):
     NOTHING = auto()
     """It is written for Pulumi: its states hold inputs and outputs, and nothing more."""
     SDK = auto()
-    """A provider of Terraform's plugin SDK: each object of the inputs lists in `__defaults` what was filled in."""
+    """A provider of Terraform's plugin SDK: each object of the inputs lists its filled-in defaults in `__defaults`."""
     FRAMEWORK = auto()
-    """A provider of Terraform's plugin framework: inputs stand as they were written."""
+    """A provider of Terraform's plugin framework: inputs are stored as they were written."""
 
 
 def bookkeeping(*, schema_version: int = 0, **seconds: float) -> str:
@@ -35,7 +35,7 @@ def bookkeeping(*, schema_version: int = 0, **seconds: float) -> str:
 
 
 def complete(fields: Fields, properties: Properties) -> Properties:
-    """Give every property: what was left out is there too, as what leaving it out means, or as null."""
+    """Return every property: an omitted one has the value that omitting it means, or null."""
     return properties | {name: _complete(spec, properties.get(name)) for name, spec in fields.items()}
 
 

@@ -34,7 +34,7 @@ Differences = dict[str, Difference]
 def compare(
     fields: Fields, *, state: Properties, old_inputs: Properties, news: Properties, ignore: Iterable[str] = ()
 ) -> Differences:
-    """Compare new inputs to the state as the cloud last gave it (or to the old inputs, for what it does not hold)."""
+    """Compare new inputs to the state as the cloud last gave it (or to the old inputs, if it has no value)."""
     differences: Differences = {}
     ignored = tuple(ignore)
     for name, spec in fields.items():
@@ -95,7 +95,7 @@ def _compare(spec: Field, old: object, new: object, place: _Place) -> None:
 
 
 def _compare_sets(items: Field, old: list[object], new: list[object], place: _Place) -> None:
-    """Report the new members by their index among the new inputs, and the gone ones by theirs in the state."""
+    """Report new members by their index among the new inputs, and removed ones by their index in the state."""
     before, after = ([_key(canonical(items, item)) for item in side] for side in (old, new))
     gone = {index for index, key in enumerate(before) if key not in after}
     come = {index for index, key in enumerate(after) if key not in before}
@@ -105,7 +105,7 @@ def _compare_sets(items: Field, old: list[object], new: list[object], place: _Pl
 
 
 def canonical(spec: Field, value: object) -> object:
-    """Bring a value to a form in which equal means the same to the cloud."""
+    """Convert a value to a form in which two values are equal if they mean the same to the cloud."""
     match spec.kind, value:
         case Kind.OBJECT, dict():
             inner = {name: canonical(each, value.get(name)) for name, each in spec.fields.items()}

@@ -1,4 +1,4 @@
-"""The way back to the engine: lines shown beside a resource while it is worked on."""
+"""Messages to the engine: lines that it shows beside a resource during a step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import grpc
 
 
 class EngineLog:
-    """Sends log lines to the engine; says nothing where there is no engine (in tests)."""
+    """Log that sends lines to the engine; it does nothing if there is no engine (in tests)."""
 
     def __init__(self, address: str | None) -> None:
         self._address = address
@@ -32,4 +32,4 @@ class EngineLog:
         request = engine_pb2.LogRequest(
             severity=engine_pb2.LogSeverity.Value(severity), message=text, urn=urn, ephemeral=ephemeral
         )
-        self._stub.Log.future(request)  # in order, and nobody waits: a lost line does not fail a run
+        self._stub.Log.future(request)  # in order, and without waiting: a lost line does not fail a run

@@ -28,11 +28,11 @@ class Autonaming:
     """Its name in the program."""
     seed: bytes
     proposed: str = ""
-    """The stack's own wish."""
+    """The stack's own setting."""
     disabled: bool = False
 
     def name(self) -> str:
-        """Make a name up."""
+        """Make a name."""
         return self.proposed or f"{self.resource}-{self.seed.hex()[:HEX_DIGITS_OF_AUTONAMES]}"
 
 
@@ -49,11 +49,11 @@ class Plugin:
         self.cancelled = Event()
 
     def cancel(self) -> None:
-        """Stop what is under way, and start nothing more."""
+        """Stop the steps that run, and start no others."""
         self.cancelled.set()
 
     def close(self) -> None:
-        """Drop what is under way: the process ends."""
+        """Drop the steps that run: the process ends."""
         self.cancel()
 
     def resource(self, token: str) -> Resource:
@@ -84,7 +84,7 @@ class Plugin:
         """Take the provider's configuration."""
 
     def check(self, token: str, news: Properties, *, olds: Properties, autonaming: Autonaming) -> Checked:
-        """Validate a resource's inputs, and fill defaults and the name in."""
+        """Validate a resource's inputs, and fill in defaults and the name."""
         resource = self.resource(token)
         named = dict(news)
         automatic = resource.autoname and named.get("name") is None and not autonaming.disabled
@@ -113,9 +113,10 @@ class Plugin:
     def deletes_first(self, token: str, news: Properties, found: Differences) -> bool:
         """True if a replacement is made only after the old resource is deleted.
 
-        The official plugins that wrap a Terraform provider say so of each resource whose name the program gives, where
-        it could have left the name to them: two of one name could be refused. See `nameRequiresDeleteBeforeReplace` in
-        pulumi-terraform-bridge. The resource option `delete_before_replace` of the program wins over it.
+        The official plugins that wrap a Terraform provider do so for a resource that has its name from the program, if
+        they could have made the name: the cloud could refuse two resources of one name. See
+        `nameRequiresDeleteBeforeReplace` in pulumi-terraform-bridge. The resource option `delete_before_replace` of the
+        program wins over it.
         """
         if not (self.resource(token).autoname and any(difference.replace for difference in found.values())):
             return False
@@ -179,7 +180,7 @@ class Plugin:
         self.resource(token).delete(id_, state, call)
 
     def outputs(self, token: str, id_: str | Unknown, outputs: Properties) -> Properties:
-        """Write outputs as the state has them: all of them, with the bridge's own, and the secret ones marked."""
+        """Return outputs in the form of the state: all of them, with the bridge's own, and the secret ones marked."""
         resource = self.resource(token)
         fields = {**resource.inputs, **resource.outputs}
         if resource.wrapped is not Wrapped.NOTHING:
@@ -204,7 +205,7 @@ def _planned(resource: Resource, inputs: Properties, state: Properties | None = 
 
 
 def _mark_secrets(fields: Fields, properties: Properties) -> Properties:
-    """Mark what is secret, at every depth: official states have a secret key within a secret connection."""
+    """Mark secret values at every depth: official states have a secret key within a secret connection."""
     marked = dict(properties)
     for name, spec in fields.items():
         value = marked.get(name)

@@ -11,8 +11,8 @@ from types import ModuleType
 def import_lightly() -> None:
     """Let the stubs be imported without the SDK's own package code.
 
-    `import pulumi` costs 0.3 s and 40 MiB, four times over in every run; the stubs need none of it. Only for
-    a plugin's own process: no one can import the SDK proper afterwards.
+    `import pulumi` costs 0.3 s and 40 MiB, in each of four processes in every run; the stubs need none of it.
+    Only for a plugin's own process: the SDK itself cannot be imported afterwards.
     """
     spec = PathFinder.find_spec("pulumi")
     if spec is None or not spec.submodule_search_locations:

@@ -8,9 +8,9 @@ from lab.plugins.values import Properties
 
 
 def refreshed(fields: Fields, inputs: Properties, outputs: Properties) -> Properties:
-    """Bring inputs up to what the cloud says: what it has otherwise changes, the rest stays as it was written.
+    """Update inputs from the cloud: values that differ there change, the others stay as they were written.
 
-    An import has no inputs yet: they are all that the cloud has.
+    An import has no inputs yet: it gets all values from the cloud.
     """
     if not inputs:
         return {name: outputs[name] for name in fields if outputs.get(name) not in (None, "", [], {})}

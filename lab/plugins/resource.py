@@ -34,7 +34,7 @@ class PartialError(PluginError):
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """The circumstances of one step: who asks, how long it may take, where its progress goes."""
+    """Context of one step: its resource, its time limit, and the function that shows its progress."""
 
     name: str = ""
     """The resource's name in the program."""
@@ -42,7 +42,7 @@ class Call:
     """Seconds, from the program's custom timeouts; None leaves it to the resource type."""
     cancelled: Event = field(default_factory=Event)
     status: Log = lambda _text: None
-    """Shows a line beside the resource while it is worked on."""
+    """Shows a line beside the resource during the step."""
     warn: Log = lambda _text: None
 
 
@@ -84,7 +84,7 @@ class Resource:
         raise NotImplementedError
 
     def read(self, id_: str, state: Properties, inputs: Properties, call: Call) -> State | None:
-        """Look at it; None where it is gone. By default all there is to know is in the state."""
+        """Read it; None if it is gone. By default, the state has everything."""
         return State(id_, state, inputs)
 
     def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
@@ -92,4 +92,4 @@ class Resource:
         raise NotImplementedError
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:
-        """Remove it; it being gone already is fine. By default there is nothing outside the state."""
+        """Remove it; if it is already gone, that is not an error. By default, nothing exists outside the state."""

@@ -39,11 +39,11 @@ class Field:
     """A change of it replaces the resource."""
     secret: bool = False
     computed: bool = False
-    """The cloud decides where the program does not: leaving it out is not a change."""
+    """The cloud chooses the value if the program sets none: omitting it is not a change."""
     default: object = None
-    """Put into the inputs where the program leaves it out."""
+    """Value for the inputs if the program omits it."""
     implied: object = None
-    """Value if it is left out; it shows in the outputs, not in the inputs."""
+    """Value if it is omitted; it is in the outputs, not in the inputs."""
     choices: tuple[str, ...] = ()
     rule: Callable[[object], str | None] | None = None
     """Problem with a value, or None."""
@@ -63,10 +63,10 @@ class Failure:
 
 
 def check(fields: Fields, news: Properties, *, coerce: bool, mark_defaults: bool) -> tuple[Properties, list[Failure]]:
-    """Validate inputs and fill defaults in.
+    """Validate inputs and fill in defaults.
 
-    `coerce` takes "22" for 22 as plugins do that wrap a Terraform provider. `mark_defaults` lists the filled-in names
-    under `__defaults`, in every object, as the state of some of those has it.
+    `coerce` accepts "22" as 22, like plugins that wrap a Terraform provider. `mark_defaults` lists the filled-in names
+    under `__defaults`, in every object, as in the state of some of those plugins.
     """
     checker = _Checker(coerce=coerce, mark_defaults=mark_defaults)
     return checker.record(fields, news, ""), checker.failures
@@ -127,7 +127,7 @@ class _Checker:
         return value
 
     def readings(self, kind: Kind, value: object) -> Iterator[object]:
-        """Yield the value as that kind, where it is or can be taken for one."""
+        """Yield the value as that kind, if it is of that kind or can be converted."""
         match kind, value:
             case (Kind.STRING, str()) | (Kind.BOOLEAN, bool()):
                 yield value

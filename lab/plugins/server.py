@@ -44,13 +44,13 @@ Context = grpc.ServicerContext
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
-    """Answers the engine's calls with a plugin. Calls that no plugin here needs stay unimplemented."""
+    """Service that answers the engine's calls with a plugin. Calls that no plugin here needs stay unimplemented."""
 
     def __init__(self, plugin: Plugin, log: EngineLog) -> None:
         self.plugin = plugin
         self.log = log
 
-    # Handshake and Configure say the same: secrets come unwrapped, for the engine keeps track of which inputs are
+    # Handshake and Configure say the same: secrets come unwrapped, because the engine tracks which inputs are
     # secret and marks the outputs of the same names.
 
     def Handshake(
@@ -60,7 +60,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ProviderHandshakeResponse(supports_autonaming_configuration=True)
 
     def GetPluginInfo(self, request: Empty, context: Context) -> plugin_pb2.PluginInfo:
-        """Give the version that this plugin stands in for."""
+        """Return the version of the official plugin that this one replaces."""
         return plugin_pb2.PluginInfo(version=self.plugin.version)
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: Context) -> Empty:
@@ -166,7 +166,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return Empty()
 
     def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> provider_pb2.InvokeResponse:
-        """Answer a function of the plugin's; in previews too, for it makes nothing."""
+        """Answer a function of the plugin's; in previews too, because it makes nothing."""
         with _errors(context):
             answer, failures = self.plugin.ask(
                 request.tok, decode(request.args), Call(name=request.tok, cancelled=self.plugin.cancelled)
@@ -174,7 +174,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.InvokeResponse(**{"return": encode(answer)}, failures=_failures(failures))
 
     def Cancel(self, request: Empty, context: Context) -> Empty:
-        """Stop what is under way."""
+        """Stop the steps that run."""
         self.plugin.cancel()
         return Empty()
 
@@ -212,7 +212,7 @@ def _errors(context: Context) -> Iterator[None]:
 
 
 def _abort_with_state(context: Context, error: PartialError) -> None:
-    """Fail, but hand over what exists by now, so that the engine does not lose track of it."""
+    """Fail, but return the state that exists by now, so that the engine does not lose track of it."""
     from pulumi.runtime.proto import status_pb2
 
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
@@ -245,4 +245,4 @@ def run(plugin: Plugin, engine: str | None) -> None:
     stopped.wait()
     plugin.close()
     server.stop(grace=0.5).wait()
-    os._exit(0)  # the engine waits for the end of this process: no time for the interpreter's tidying up
+    os._exit(0)  # the engine waits for the end of this process: skip the interpreter's cleanup

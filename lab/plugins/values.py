@@ -50,7 +50,7 @@ class Secret:
 
 
 def decode(struct: Struct) -> Properties:
-    """Take properties off the wire; secrets come unwrapped, for the engine remembers which ones they are."""
+    """Decode properties; secrets come unwrapped, because the engine remembers which ones they are."""
     return {key: _decode(value) for key, value in struct.fields.items()}
 
 
@@ -74,7 +74,7 @@ def _decode(value: Value) -> object:
 
 
 def encode(properties: Mapping[str, object]) -> Struct:
-    """Put properties on the wire."""
+    """Encode properties."""
     return Struct(fields={key: _encode(value) for key, value in properties.items()})
 
 

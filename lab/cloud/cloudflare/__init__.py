@@ -1,4 +1,4 @@
-"""Cloudflare's v4 API, as far as the lab has what it speaks of: zones, their A and CNAME records, the token."""
+"""The part of Cloudflare's v4 API that the lab supports: zones, their A and CNAME records, the token."""
 
 from __future__ import annotations
 

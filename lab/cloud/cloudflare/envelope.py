@@ -27,7 +27,7 @@ def failure(status: int, code: int, message: str, chain: Sequence[tuple[int, str
 def paged(
     call: ApiRequest, items: Sequence[Item], render: Callable[[Item], object], *, default: int, most: int
 ) -> ApiResponse:
-    """Answer with a page of a list; Cloudflare refuses page sizes it does not give."""
+    """Answer with a page of a list; like Cloudflare, refuse page sizes that are not supported."""
     page, size = _number(call, "page", 1, 1_000_000), _number(call, "per_page", default, most)
     shown = items[(page - 1) * size : page * size]
     info = {

@@ -1,4 +1,4 @@
-"""DNS records. What has been answered here answers in DNS: `lab.cloud.names` reads the same table."""
+"""DNS records. The name server serves the records that are stored here: `lab.cloud.names` reads the same table."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _checked(zone: str, new: NewRecord) -> NewRecord:
-    """Hold a record to Cloudflare's rules and bring it into the form in which it is given back."""
+    """Check a record by Cloudflare's rules, and convert it to the form that the API returns."""
     kind = new.type.upper()
     if kind not in TYPES:
         raise CloudflareError(
@@ -105,7 +105,7 @@ def _target(text: str) -> str:
 
 
 def _full_name(zone: str, text: str) -> str:
-    """Complete a name with its zone's where it lacks it: like Cloudflare, take `www`, `@` and full names."""
+    """Add the zone's name where it is missing: like Cloudflare, accept `www`, `@` and full names."""
     name = text.lower().rstrip(".")
     if name in ("@", ""):
         name = zone
@@ -201,7 +201,7 @@ def _list(call: ApiRequest) -> ApiResponse:
     order = call.query.get("order", "name")
     if order not in ("type", "name", "content", "ttl", "proxied"):
         raise CloudflareError(400, 1004, f"Invalid order {order!r}: type, name, content, ttl or proxied")
-    if order != "proxied":  # no record is
+    if order != "proxied":  # no record is proxied
         rows.sort(key=lambda row: row[order], reverse=call.query.get("direction") == "desc")
     return paged(call, rows, _json, default=100, most=5_000_000)
 

@@ -1,4 +1,4 @@
-"""Zones: made with the lab, to be looked at."""
+"""Zones: made with the lab, and read-only in the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DigitalOcean's v2 API, as far as the lab has what it speaks of."""
+"""The part of DigitalOcean's v2 API that the lab supports."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ REFUSED = {
 }
 """Errors for a droplet's status, in DigitalOcean's words: the official plugin looks for them.
 
-A shutdown of a droplet that is off is not a error, there as here: the plugin relies on that when it deletes one.
+As on DigitalOcean, it is not an error to shut down a droplet that is off: the plugin relies on it in a deletion.
 """
 
 BY_TAG = ("power_on", "power_off", "shutdown", "power_cycle")
@@ -47,7 +47,7 @@ def _json(row: sqlite3.Row) -> dict[str, Any]:
         "region": offerings.region_json(row["region"]),
         "region_slug": row["region"],
     }
-    # DigitalOcean does not tell the reason; the user of a lab wants it.
+    # DigitalOcean does not give the reason, but a user of the lab needs it.
     return action if row["reason"] is None else {**action, "message": row["reason"]}
 
 
@@ -63,7 +63,7 @@ def _begin(call: ApiRequest, db: sqlite3.Connection, droplet: sqlite3.Row, new: 
 
 
 def _arguments(call: ApiRequest, droplet: sqlite3.Row, new: NewAction) -> dict[str, str | int]:
-    """Check what an action is asked with; the result names the columns it changes."""
+    """Check the arguments of an action; the result names the columns that it changes."""
     if new.type == "rename":
         droplets.check_name(new.name or "")
         return {"name": new.name or ""}
@@ -97,7 +97,7 @@ def _post_tagged(call: ApiRequest) -> ApiResponse:
     if new.type not in BY_TAG:
         raise unprocessable(f"by tag go {', '.join(BY_TAG)}, not {new.type!r}")
     with call.backend.store.transaction() as db:
-        # All or none: where one droplet refuses, nothing is begun on the others.
+        # All or none: if one droplet refuses the action, it is not started on the others.
         actions = [_begin(call, db, droplet, new) for droplet in droplets.tagged(call, db)]
     call.backend.actions.start(*(action["id"] for action in actions))
     return ApiResponse(status=201, body={"actions": [_json(action) for action in actions]})

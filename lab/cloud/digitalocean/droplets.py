@@ -1,4 +1,4 @@
-"""Droplets: asked for here, made by `lab.cloud.actions`."""
+"""Droplets: requested here, made by `lab.cloud.actions`."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class NewDroplets(BaseModel):
 
 
 def check_name(name: str) -> None:
-    """Hold a droplet's name to what a host can be called."""
+    """Check that a droplet's name is a valid host name."""
     if len(name) > 253 or not all(LABEL.fullmatch(label) for label in name.split(".")):
         raise unprocessable(f"Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -): {name!r}")
 
 
 def droplet_json(call: ApiRequest, row: sqlite3.Row) -> dict[str, Any]:
-    """Render a droplet; outside a transaction, since it asks the host's process how it is."""
+    """Render a droplet. Call it outside a transaction, because it asks for the state of the host's process."""
     with call.backend.store.transaction() as db:
         labels, locked = inventory.tags(db, row["id"]), busy(db, row)
     size, image = offerings.SIZES[row["size"]], offerings.find_image(row["image"])
@@ -83,7 +83,7 @@ def droplet_json(call: ApiRequest, row: sqlite3.Row) -> dict[str, Any]:
 
 
 def status(call: ApiRequest, row: sqlite3.Row) -> str:
-    """Say `new` until the host runs; after that what its process says, whatever was asked of it."""
+    """Return `new` until the host runs; after that the real state of its process, not the requested one."""
     if row["state"] == "new":
         return "new"
     if row["state"] == "failed":
@@ -116,7 +116,7 @@ def tagged(call: ApiRequest, db: sqlite3.Connection) -> list[sqlite3.Row]:
 
 def _networks(call: ApiRequest, row: sqlite3.Row) -> list[dict[str, str]]:
     if row["state"] == "new":
-        return []  # as on DigitalOcean: a droplet's addresses show once it runs
+        return []  # as on DigitalOcean: a droplet shows its addresses once it runs
     vpc, network = IPv4Network(row["ip_range"]), call.backend.network
     return [
         {
@@ -169,7 +169,7 @@ def _create(call: ApiRequest) -> ApiResponse:
 
 
 def _check_scopes(call: ApiRequest, new: NewDroplets) -> None:
-    """Hold what a droplet is made with to the token: tagging creates tags, keys and VPC are read."""
+    """Check the token's scopes for a new droplet: tagging creates tags; keys and VPC are read."""
     asked = {"tag:create": new.tags, "ssh_key:read": new.ssh_keys, "vpc:read": new.vpc_uuid}
     if not all(call.allowed(scope) for scope, value in asked.items() if value):
         raise forbidden(NOT_AUTHORIZED)
@@ -221,7 +221,7 @@ def _check_names(call: ApiRequest, db: sqlite3.Connection, names: list[str]) -> 
 
 
 def _refuse_what_the_lab_lacks(new: NewDroplets) -> None:
-    """Say no to what would otherwise be promised and not kept."""
+    """Refuse what the lab does not support, because it would accept it without effect."""
     lacking = {
         "backups": new.backups,
         "ipv6": new.ipv6,
@@ -275,7 +275,7 @@ def _delete(call: ApiRequest) -> ApiResponse:
 
 
 def _destroy(call: ApiRequest, droplet: int) -> bool:
-    """Remove a droplet, now or later; False where another call was quicker."""
+    """Remove a droplet, now or later; False if another call has already removed it."""
     seconds = call.faults.droplet_deletion_seconds
     if not seconds:
         return call.backend.actions.destroy(droplet)

@@ -91,7 +91,7 @@ def _outbound(db: sqlite3.Connection, rules: Rules) -> list[dict[str, Any]]:
 
 
 def _normal(db: sqlite3.Connection, rule: Rule, side: str, target: Target) -> dict[str, Any]:
-    """Check a rule and bring it into the form in which the API gives it back."""
+    """Check a rule, and convert it to the form that the API returns."""
     if target.load_balancer_uids or target.kubernetes_ids:
         raise unprocessable(f"{side}: the lab has no load balancers and no managed Kubernetes: use tags or addresses")
     named = {name: value for name, value in target.model_dump().items() if value}
@@ -152,7 +152,7 @@ def _droplets(db: sqlite3.Connection, firewall: str) -> list[int]:
 
 
 def _check(db: sqlite3.Connection, firewall: str) -> None:
-    """Hold a firewall, as it would be after this transaction, to the API's limits."""
+    """Check a firewall, as it would be after this transaction, against the API's limits."""
     row = _find(db, firewall)
     rules = len(json.loads(row["inbound"])) + len(json.loads(row["outbound"]))
     if not rules:
@@ -244,7 +244,7 @@ def _put(call: ApiRequest) -> ApiResponse:
 
 
 def _applied(call: ApiRequest, firewall: str, status: int) -> ApiResponse:
-    """Bring a changed firewall to the machines, and show how far that is."""
+    """Apply a changed firewall to the machines, and return it with its progress."""
     call.backend.firewalls.apply()
     with call.backend.store.transaction() as db:
         return ApiResponse(status=status, body=_body(call, db, firewall))

@@ -39,13 +39,13 @@ class KeyName(BaseModel):
 
 
 def fingerprint(public_key: str) -> str:
-    """Compute the MD5 fingerprint DigitalOcean names a key by; 422 if the text is not a public key."""
+    """Compute the MD5 fingerprint that identifies a key at DigitalOcean; 422 if the text is not a public key."""
     kind, _, rest = public_key.strip().partition(" ")
     try:
         blob = base64.b64decode(rest.split(" ")[0], validate=True)
     except binascii.Error:
         blob = b""
-    # The blob says its own type once more, after its length: a private or cut key does not.
+    # The blob repeats its type, after the type's length; a private or truncated key does not.
     length = int.from_bytes(blob[:4], "big")
     if kind not in TYPES or "\n" in public_key.strip() or blob[4 : 4 + length] != kind.encode():
         raise unprocessable("Key invalid: public_key must be one line, `type base64 [comment]`, as in an id_*.pub file")

@@ -81,12 +81,12 @@ regions only."""
 
 
 def offered(size: str, region: str) -> bool:
-    """Say whether the lists have a size in a region; one that is sold out for now is listed all the same."""
+    """Say whether the lists have a size in a region; a size that is sold out is still listed."""
     return (size, region) not in NOT_OFFERED
 
 
 def check_available(faults: Faults, size: str, region: str) -> None:
-    """Refuse a size that a region does not have, or does not have today."""
+    """Refuse a size that a region does not have, or that is sold out there."""
     if not offered(size, region) or faults.is_sold_out(region, size):
         raise unprocessable("Size is not available in this region.")
 
@@ -136,7 +136,7 @@ def size_json(size: Size) -> dict[str, Any]:
         "disk": size.disk,
         "transfer": size.transfer,
         "price_monthly": size.monthly,
-        "price_hourly": round(size.monthly / 672, 5),  # four weeks: the monthly price is the most a month can cost
+        "price_hourly": round(size.monthly / 672, 5),  # four weeks: a month never costs more than the monthly price
         "regions": [region for region in REGIONS if offered(size.slug, region)],
         "available": True,
         "description": size.description,

@@ -1,4 +1,4 @@
-"""Tags: account-wide names, and what carries them. A changed tag changes firewalls before the call is answered."""
+"""Tags: account-wide names, and their droplets. A changed tag changes firewalls before the call is answered."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ class Resources(BaseModel):
 
 
 def ensure(db: sqlite3.Connection, names: Iterable[str]) -> list[str]:
-    """Create the tags that do not exist yet; all come back as spelled when first made."""
+    """Create the tags that do not exist yet; return all of them in their first spelling."""
     return [_ensure(db, name) for name in dict.fromkeys(names)]
 
 
 def _ensure(db: sqlite3.Connection, name: str) -> str:
     if not NAME.fullmatch(name):
         message = f"tag name {name!r} is invalid: letters, digits, colons, dashes and underscores, 255 at most"
-        # The published shape of this one answer differs from all others; clients find what they look for in both.
+        # The published shape of this answer differs from all others; this answer has the fields of both.
         raise ApiError(400, "bad_request", message, error=message, messages=None, root_causes=[])
     db.execute("INSERT OR IGNORE INTO tags VALUES (?)", (name,))
     return str(db.execute("SELECT name FROM tags WHERE name = ?", (name,)).fetchone()["name"])
 
 
 def missing(db: sqlite3.Connection, names: Iterable[str]) -> list[str]:
-    """Say which of these tags do not exist."""
+    """List those of the tags that do not exist."""
     return [name for name in names if not db.execute("SELECT 1 FROM tags WHERE name = ?", (name,)).fetchone()]
 
 
@@ -81,7 +81,7 @@ def _list(call: ApiRequest) -> ApiResponse:
 
 
 def _create(call: ApiRequest) -> ApiResponse:
-    # Creating a tag that exists is not a error: the official plugin does so before it tags a droplet.
+    # Creating a tag that exists is not an error: the official plugin does so before it tags a droplet.
     with call.backend.store.transaction() as db:
         (name,) = ensure(db, [call.parse(NewTag).name])
         return ApiResponse(status=201, body={"tag": _json(call, db, name)})
@@ -130,7 +130,7 @@ def _droplet(db: sqlite3.Connection, resource: Resource) -> int:
 
 
 def _changed(call: ApiRequest, droplets: Iterable[int]) -> None:
-    """Bring a change of tags to the firewalls, and to the hosts' metadata."""
+    """Apply a change of tags to the firewalls, and to the hosts' metadata."""
     backend = call.backend
     backend.firewalls.apply()
     with backend.store.transaction() as db:

@@ -1,4 +1,4 @@
-"""VPCs: a private range per network, apart from all others of the account."""
+"""VPCs: networks with one private range each; no two ranges of the account overlap."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def find(db: sqlite3.Connection, vpc: str) -> sqlite3.Row | None:
 
 
 def default(call: ApiRequest, db: sqlite3.Connection, region: str) -> str:
-    """Name the region's default VPC, where droplets go that name none; it is made when first needed."""
+    """Name the region's default VPC, for droplets that name no VPC; it is made when it is first needed."""
     _settle(call, db)
     return _default(db, region) or _make_default(db, region)
 
@@ -71,7 +71,7 @@ def _make_default(db: sqlite3.Connection, region: str) -> str:
 
 
 def _settle(call: ApiRequest, db: sqlite3.Connection) -> None:
-    """Give each region that the account has used its default VPC, and take the lab's own from those it has not."""
+    """Make the default VPC of each region that the account has used; delete the lab's own in the other regions."""
     faults = call.faults
     settled = {row["region"] for row in db.execute("SELECT region FROM vpcs WHERE is_default")}
     for region in REGIONS:

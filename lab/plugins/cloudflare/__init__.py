@@ -26,7 +26,7 @@ class CloudflarePlugin(Plugin):
         super().__init__([DnsRecord(self._client)])
 
     def configure(self, config: Properties) -> None:
-        """Take address and token; the token is first needed when the API is."""
+        """Take address and token; the token is not needed before the first call of the API."""
         self._client.configure(
             config.get("baseUrl") or os.environ.get("CLOUDFLARE_BASE_URL") or BASE_URL,
             config.get("apiToken") or os.environ.get("CLOUDFLARE_API_TOKEN"),

@@ -11,7 +11,7 @@ RETRIES = 2
 
 
 class Client:
-    """Makes the calls."""
+    """Client of the API."""
 
     def __init__(self, retry: float) -> None:
         self._retry = retry
@@ -28,7 +28,7 @@ class Client:
         )
 
     def request(self, method: str, path: str, call: Call, body: object = None) -> Any:  # noqa: ANN401 - JSON
-        """Make a call and give its result, or an error of an answer that is one."""
+        """Make a call and return its result; an answer with an error raises an error."""
         if self._api is None or not self._api.token:
             raise PluginError(
                 "no Cloudflare token: set it with `pulumi config set --secret cloudflare:apiToken` or in "

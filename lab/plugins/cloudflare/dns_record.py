@@ -99,7 +99,7 @@ class DnsRecord(Resource):
         return State(record["id"], outputs, refreshed(self.inputs, inputs, outputs))
 
     def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
-        """PUT the whole of it, with what the cloud had decided by itself."""
+        """PUT the whole record, with the values that the cloud chose itself."""
         body = _body(inputs)
         body["tags"] = inputs.get("tags") or state.get("tags") or []
         settings = inputs.get("settings") or state.get("settings") or {}
@@ -108,7 +108,7 @@ class DnsRecord(Resource):
         return _outputs(record, inputs["zoneId"])
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:
-        """DELETE it; what is gone already is fine."""
+        """DELETE it; a record that no longer exists is not an error."""
         try:
             self._client.request("DELETE", f"/zones/{state['zoneId']}/dns_records/{id_}", call)
         except ApiError as error:

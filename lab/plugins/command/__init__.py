@@ -18,7 +18,7 @@ class CommandPlugin(Plugin):
         super().__init__([RemoteCommand(self._worker)])
 
     def close(self) -> None:
-        """Hang up, whatever is running on hosts."""
+        """Close all connections, even if commands still run on hosts."""
         super().close()
         self._worker.close()
 

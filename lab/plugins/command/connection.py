@@ -22,7 +22,7 @@ from lab.plugins.values import Properties
 T = TypeVar("T")
 
 LOOK: Final = 0.1
-"""Seconds between looks at whether to go on dialling."""
+"""Seconds between checks whether to go on dialling."""
 
 FIRST_DELAY: Final = 0.1
 BACKOFF: Final = 1.5
@@ -37,7 +37,7 @@ KEEPALIVE: Final = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dialling:
-    """Event that ends the dials, besides their number; it ends nothing on the host."""
+    """Conditions that end the dialling, besides the number of tries; they end nothing on the host."""
 
     cancelled: Event
     """Set by the engine, when it is asked to stop."""
@@ -46,7 +46,7 @@ class Dialling:
     status: Callable[[str], None]
 
     async def within(self, work: Coroutine[object, object, T]) -> T:
-        """Wait for the work, unless it takes too long or nobody wants it any more."""
+        """Wait for the work, unless it takes too long or is cancelled."""
         task = asyncio.ensure_future(work)
         begun = time.monotonic()
         try:
@@ -75,7 +75,7 @@ class Connection:
     """The only key that the host may show; None takes any."""
     agent_socket: str | None = None
     dial_error_limit: int = 10
-    """Failed tries to bear before giving up; -1 never gives up."""
+    """Failed tries before it gives up; -1 never gives up."""
     dial_timeout: float | None = 15
     """Seconds for one try."""
     proxy: Connection | None = None
@@ -104,7 +104,7 @@ class Connection:
 
     @asynccontextmanager
     async def open(self, dialling: Dialling) -> AsyncIterator[asyncssh.SSHClientConnection]:
-        """Connect and log in, through the proxy if there is one; hang up at the end."""
+        """Connect and log in, through the proxy if there is one; close the connection at the end."""
         async with self.proxy.open(dialling) if self.proxy else nullcontext() as tunnel:
             connection = await dialling.within(self._dial(tunnel, dialling))
             try:
@@ -129,7 +129,7 @@ class Connection:
         raise AssertionError  # counting never ends
 
     async def _find_agent(self) -> None:
-        """Reach the SSH agent, private key given or not: one that is gone is an error at once, before any host."""
+        """Reach the SSH agent, with or without a private key: a missing agent is an error before any host is asked."""
         if not self.agent_socket:
             return
         try:
@@ -147,7 +147,7 @@ class Connection:
             self.port,
             tunnel=tunnel or (),
             sock=None if tunnel else await self._connected(),
-            config=None,  # what stands in the operator's ~/.ssh is not part of the program
+            config=None,  # the files in the operator's ~/.ssh are not part of the program
             username=self.user,
             password=self.password,
             client_keys=keys,
@@ -160,7 +160,7 @@ class Connection:
         )
 
     async def _connected(self) -> socket.socket:
-        """Open the TCP connection: all that the time for one try is about, as in the official plugin."""
+        """Open the TCP connection: as in the official plugin, the time for one try limits only this."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self.dial_timeout):
             found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)

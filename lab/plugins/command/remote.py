@@ -85,7 +85,7 @@ class RemoteCommand(Resource):
         from lab.plugins.command.session import Job
 
         # Droplets and lab hosts accept only the locale's variables (AcceptEnv in Debian's sshd_config).
-        # The official plugin fails at any other of `environment`, and warns of the last output's.
+        # For other variables, the official plugin fails (`environment`) or warns (those of the last output).
         for name in inputs.get("environment") or ():
             raise PluginError(NOT_ACCEPTED.format(name))
         if inputs.get("addPreviousOutputInEnv", True):
@@ -103,7 +103,7 @@ class RemoteCommand(Resource):
 
 
 async def _dial_and_run(connection: Properties, job: Job, call: Call) -> Output:
-    """Custom timeouts and Ctrl-C end the dialling alone: a command that has begun, ends by itself or never."""
+    """Dial and run. Custom timeouts and Ctrl-C end only the dialling: a command that has started ends by itself."""
     from lab.plugins.command.connection import Connection, Dialling
     from lab.plugins.command.session import run
 

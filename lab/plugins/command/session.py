@@ -19,8 +19,8 @@ WINDOW: Final = 2 * 1024 * 1024
 PACKET: Final = 32768
 
 LONGEST_LINE: Final = 64 * 1024
-"""Bytes. The official plugin reads what it shows with Go's bufio.Scanner, which gives up at a longer line; nobody takes
-the output from there on, and the command never comes to its end. So it is here: what runs in the lab must cut lines."""
+"""Bytes. The official plugin reads output with Go's bufio.Scanner, which stops at a longer line; after that the output
+is not read, and the command never ends. The stand-in does the same: commands in the lab must cut their lines."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class Output:
 
 
 async def run(connection: asyncssh.SSHClientConnection, job: Job, *, status: Log) -> Output:
-    """Run one command to its end; another exit status than 0 is an error that shows the command and its output."""
+    """Run one command to its end; an exit status other than 0 is an error that shows the command and its output."""
     session = _Session(job, status)
     channel: asyncssh.SSHClientChannel[bytes] | None = None
     try:
@@ -85,7 +85,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self.ending: str | None = "wait: remote command exited without exit status or exit signal"
 
     def report(self, command: str) -> str:
-        """Show the command and all that it wrote, for an error; its input stays out."""
+        """Show the command and all that it wrote, for an error, without its input."""
         return f"running {json.dumps(command, ensure_ascii=False)}:\n{self.both.decode(errors='replace')}"
 
     def data_received(self, data: bytes, datatype: int | None) -> None:

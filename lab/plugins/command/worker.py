@@ -1,4 +1,4 @@
-"""The event loop that all SSH connections live on, beside the threads that the engine's calls come in."""
+"""The event loop of all SSH connections; the engine's calls come in other threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Runs coroutines for other threads; its own thread starts with the first one."""
+    """Runner of coroutines for other threads; its own thread starts with the first coroutine."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

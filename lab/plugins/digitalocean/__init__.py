@@ -38,12 +38,12 @@ class DigitalOceanPlugin(Plugin):
         )
 
     def check_config(self, news: Properties) -> Checked:
-        """Validate the configuration and fill the address in."""
+        """Validate the configuration and fill in the address."""
         inputs, failures = super().check_config(news)
         return {"apiEndpoint": os.environ.get("DIGITALOCEAN_API_URL") or ENDPOINT, **inputs}, failures
 
     def configure(self, config: Properties) -> None:
-        """Take address and token; the token is first needed when the API is."""
+        """Take address and token; the token is not needed before the first call of the API."""
         token = config.get("token")
         for name in ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"):
             token = token or os.environ.get(name)
@@ -52,5 +52,5 @@ class DigitalOceanPlugin(Plugin):
 
 
 def plugin(pace: Pace | None = None) -> DigitalOceanPlugin:
-    """Make the plugin; tests wait at another pace."""
+    """Make the plugin; tests use another pace."""
     return DigitalOceanPlugin(pace or Pace())

@@ -19,17 +19,17 @@ class Pace:
     first: float = 10.0
     then: float = 3.0
     retry: float = 1.0
-    """Before a request is tried again, for the first time."""
+    """Before the first retry of a request."""
     busy: float = 0.5
-    """Before the deletion of something still in use is tried again, for the first time."""
+    """Before the first retry of a deletion of something that is still in use."""
 
 
 class OverdueError(PluginError):
-    """Something has not come to be in time."""
+    """Something has not reached its target state in time."""
 
 
 class UnexpectedError(PluginError):
-    """Something has come to be that was neither wanted nor waited for."""
+    """Something has reached a state that is neither the target nor on the way to it."""
 
     def __init__(self, message: str, seen: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class UnexpectedError(PluginError):
 
 
 class Client:
-    """Makes the calls."""
+    """Client of the API."""
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
@@ -79,14 +79,14 @@ class Client:
         self.request("DELETE", path, body, call)
 
     def remove(self, what: str, path: str, call: Call) -> None:
-        """DELETE a resource; one that is gone already is an error, as it is of the official plugin."""
+        """DELETE a resource; one that no longer exists is an error, as in the official plugin."""
         try:
             self.delete(path, call)
         except ApiError as error:
             raise ApiError(f"Error deleting {what}: {error}", error.status) from None
 
     def request(self, method: str, path: str, body: object, call: Call) -> Any:  # noqa: ANN401 - JSON
-        """Make a call, and an error of an answer that is one."""
+        """Make a call; an answer with an error raises an error."""
         if self._api is None or not self._api.token:
             raise PluginError(
                 "no DigitalOcean token: set it with `pulumi config set --secret digitalocean:token` or in "
@@ -114,7 +114,7 @@ class Client:
         what: str,
         call: Call,
     ) -> None:
-        """Look until it says `target`; None means that it cannot tell yet, and anything not pending is an error."""
+        """Call `look` until it returns `target`; None means unknown, and a value outside `pending` is an error."""
         pause = self.pace.first
         while True:
             if call.cancelled.wait(pause):
@@ -137,5 +137,5 @@ def segment(name: str) -> str:
 
 
 def deadline(call: Call, default: float) -> float:
-    """Give the time at which a step has taken too long: the program's custom timeout, or the plugin's own."""
+    """Return the deadline of a step, by the program's custom timeout or the plugin's own."""
     return time.monotonic() + (call.timeout or default)

@@ -20,7 +20,7 @@ from lab.plugins.values import Properties
 CREATE_TIMEOUT: Final = 3600.0
 UPDATE_TIMEOUT: Final = 3600.0
 DELETE_TIMEOUT: Final = 60.0
-"""For all that a deletion waits for. Of the official plugin's, 20 s go into waiting before it looks at all."""
+"""For all waits of a deletion. The official plugin spends 20 s of them before it looks for the first time."""
 NOT_FOUND: Final = "Not Found"
 ACTION_TIMEOUT: Final = 3600.0
 
@@ -37,7 +37,7 @@ def _lower(value: object) -> object:
 
 
 def _digest(value: object) -> object:
-    """Give the SHA-1 that the state holds instead of the user data; of a digest, itself."""
+    """Return the SHA-1 that the state holds instead of the user data; a digest is returned as it is."""
     text = str(value)
     if not text or re.fullmatch(r"[0-9a-f]{40}", text):
         return text
@@ -101,7 +101,7 @@ class Droplet(Resource):
         self._client = client
 
     def validate(self, inputs: Properties) -> list[Failure]:
-        """Refuse what this stand-in does not do, rather than leave it out."""
+        """Refuse what this stand-in does not support, instead of ignoring it."""
         absent = {
             "ipv6": inputs.get("ipv6") is True,
             "ipv6Address": bool(inputs.get("ipv6Address")),
@@ -143,7 +143,7 @@ class Droplet(Resource):
         return State(id_, outputs, refreshed(self.inputs, inputs, outputs))
 
     def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
-        """Resize, rename, tag: one action after the other; and look."""
+        """Resize, rename and tag it, one action after the other; then read it."""
         if not changed:
             self._finish_creation(id_, call)
         if "size" in changed:
@@ -159,9 +159,9 @@ class Droplet(Resource):
         return found.outputs
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:
-        """Wait until nothing else is done to it, shut it down if so asked, DELETE it, and wait until it is gone.
+        """Wait until no other action runs, shut it down if requested, DELETE it, and wait until it is gone.
 
-        One that is gone before that is an error, as it is of the official plugin: the state has to be refreshed.
+        A droplet that is gone before that is an error, as in the official plugin: the state has to be refreshed.
         """
         last = deadline(call, DELETE_TIMEOUT)
         self._wait_within(last, f"Error waiting for droplet to be unlocked for destroy ({id_})", id_, "false", call)
@@ -177,7 +177,7 @@ class Droplet(Resource):
         self._wait_within(last, "Error deleting droplet", id_, NOT_FOUND, call)
 
     def _finish_creation(self, id_: str, call: Call) -> None:
-        """Go on where the run that made the droplet failed or was interrupted: the engine asks for nothing else."""
+        """Finish the creation of a droplet if its run failed or was interrupted: the engine asks for nothing else."""
         status = self._client.get(f"/v2/droplets/{id_}", call)["droplet"]["status"]
         if status == "off":  # it did not boot
             self._act(id_, {"type": "power_on"}, "powering on", call)
@@ -194,7 +194,7 @@ class Droplet(Resource):
         try:
             resize = {"type": "resize", "disk": inputs.get("resizeDisk", True), "size": inputs["size"]}
             self._finish(self._act(id_, resize, "resizing", call), call)
-        finally:  # whatever became of the new size: the droplet is to run
+        finally:  # the droplet must run, even if the resize failed
             self._act(id_, {"type": "power_on"}, "powering on", call)
             self._wait(id_, "status", "active", pending=("off",), timeout=UPDATE_TIMEOUT, call=call)
 
@@ -232,7 +232,7 @@ class Droplet(Resource):
             droplet.update(self._client.get(f"/v2/droplets/{id_}", call)["droplet"])
             value = droplet[attribute]
             if droplet["locked"]:
-                return None  # an action is under way: what it says now will not last
+                return None  # an action runs: the current value will change
             return str(value).lower() if isinstance(value, bool) else str(value)
 
         self._client.wait(
@@ -295,7 +295,7 @@ def _body(inputs: Properties) -> dict[str, Any]:
 
 
 def _asked(inputs: Properties) -> Properties:
-    """Give what of the outputs comes from the inputs."""
+    """Return the outputs that come from the inputs."""
     asked = {name: inputs[name] for name in NOT_READ if inputs.get(name) is not None}
     if "userData" in asked:
         asked["userData"] = _digest(asked["userData"])

@@ -24,13 +24,13 @@ PEERS = {
     "LoadBalancerUids": ("load_balancer_uids", STRINGS),
     "Tags": ("tags", TAGS),
 }
-"""A rule's peers: what the property's name ends in, and the API's name for it."""
+"""A rule's peers: the end of the property's name, and the API's name."""
 
 DIRECTIONS = {
     "inboundRules": ("inbound_rules", "source", "sources"),
     "outboundRules": ("outbound_rules", "destination", "destinations"),
 }
-"""Per property: the API's name, what its peers' properties begin with, and the API's name of the peers."""
+"""Per property: the API's name, the first word of its peers' properties, and the API's name of the peers."""
 
 
 def _rules(prefix: str) -> Field:
@@ -76,7 +76,7 @@ class Firewall(Resource):
         return failures
 
     def create(self, inputs: Properties, call: Call) -> State:
-        """POST it, and look."""
+        """POST it, then read it."""
         id_ = self._client.post("/v2/firewalls", _body(inputs), call)["firewall"]["id"]
         return self._look(id_, inputs, call)
 
@@ -102,7 +102,7 @@ class Firewall(Resource):
         return State(id_, outputs, refreshed(self.inputs, inputs, outputs))
 
     def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
-        """PUT the whole of it, and look."""
+        """PUT the whole firewall, then read it."""
         self._client.put(f"/v2/firewalls/{id_}", _body(inputs), call)
         return self._look(id_, inputs, call).outputs
 

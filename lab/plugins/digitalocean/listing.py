@@ -30,7 +30,7 @@ NUMBER: Final = Field(kind=Kind.NUMBER)
 
 
 def _arguments(columns: Fields) -> Fields:
-    """Give the arguments of a list with these columns: any of them filters, and those of one value sort."""
+    """Return the arguments of a list with these columns: all can filter, and those with one value can sort."""
     sortable = tuple(sorted(name for name, spec in columns.items() if spec.kind is not Kind.SET))
     keyed = {
         "key": Field(required=True, choices=tuple(sorted(columns))),
@@ -56,7 +56,7 @@ class _Listing(Function):
         self._client = client
 
     def ask(self, arguments: Properties, call: Call) -> Properties:
-        """Take all pages, leave out what does not match, and put the rest in order."""
+        """Fetch all pages, leave out rows that do not match, and sort the others."""
         rows = self._rows(call)
         for wanted in arguments.get("filters") or []:
             test = _test(self.columns[wanted["key"]], wanted)

@@ -29,7 +29,7 @@ class SshKey(Resource):
         self._client = client
 
     def create(self, inputs: Properties, call: Call) -> State:
-        """POST it, and look (twice, as the official plugin does)."""
+        """POST it, then read it (twice, as the official plugin does)."""
         body = {"name": inputs["name"], "public_key": inputs["publicKey"]}
         id_ = str(self._client.post("/v2/account/keys", body, call)["ssh_key"]["id"])
         self._look(id_, inputs, call)
@@ -45,7 +45,7 @@ class SshKey(Resource):
         return State(id_, outputs, refreshed(self.inputs, inputs, outputs))
 
     def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
-        """PUT the name, and look."""
+        """PUT the name, then read it."""
         self._client.put(f"/v2/account/keys/{id_}", {"name": inputs["name"]}, call)
         return self._look(id_, inputs, call).outputs
 

@@ -23,7 +23,7 @@ def tag_rule(name: object) -> str | None:
 
 
 TAGS = Field(kind=Kind.SET, items=Field(rule=tag_rule, canonical=lambda tag: str(tag).lower()))
-"""The tags of something that has tags; their case means nothing."""
+"""The tags of something that has tags; upper and lower case are equal."""
 
 
 class Tag(Resource):
@@ -46,7 +46,7 @@ class Tag(Resource):
         self._client = client
 
     def create(self, inputs: Properties, call: Call) -> State:
-        """POST it, and look."""
+        """POST it, then read it."""
         name = self._client.post("/v2/tags", {"name": inputs["name"]}, call)["tag"]["name"]
         return self.read(name, {}, inputs, call) or State(name, dict(inputs), inputs)
 

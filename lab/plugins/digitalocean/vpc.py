@@ -20,7 +20,7 @@ from lab.plugins.values import Properties
 DELETE_TIMEOUT = 120.0
 LONGEST_PAUSE = 10.0
 HAS_MEMBERS = (403, 409)
-"""Answers of the API at different times for a VPC that is in use."""
+"""Status codes of the API for a VPC that is in use; it has changed over time."""
 
 
 def _cidr_rule(text: object) -> str | None:
@@ -55,7 +55,7 @@ class Vpc(Resource):
         self._creating = Lock()
 
     def create(self, inputs: Properties, call: Call) -> State:
-        """POST it, one at a time, for the cloud may have to choose a free range; and look."""
+        """POST it, one at a time, because the cloud may have to choose a free range; then read it."""
         body = {"name": inputs["name"], "region": inputs["region"]}
         for name, key in (("description", "description"), ("ipRange", "ip_range")):
             if inputs.get(name):
@@ -83,7 +83,7 @@ class Vpc(Resource):
         return State(vpc["id"], outputs, refreshed(self.inputs, inputs, outputs))
 
     def update(self, id_: str, state: Properties, inputs: Properties, changed: Differences, call: Call) -> Properties:
-        """PUT name and description, and look."""
+        """PUT name and description, then read it."""
         if changed:
             body = {
                 "name": inputs["name"],
@@ -94,7 +94,7 @@ class Vpc(Resource):
         return self._look(id_, inputs, call).outputs
 
     def delete(self, id_: str, state: Properties, call: Call) -> None:
-        """DELETE it, again and again while it has members, or the API has not noticed yet that they are gone."""
+        """DELETE it, and retry while it has members, or while the API still counts deleted ones."""
         last, pause = deadline(call, DELETE_TIMEOUT), self._client.pace.busy
         while True:
             try:

@@ -15,5 +15,5 @@ class TlsPlugin(Plugin):
 
 
 def plugin(clock: Clock = now) -> TlsPlugin:
-    """Make the plugin; tests bring their own time of day."""
+    """Make the plugin; tests use their own clock."""
     return TlsPlugin([PrivateKey(), CertRequest(), SelfSignedCert(clock), LocallySignedCert(clock)])

@@ -58,8 +58,8 @@ SUBJECT: Final = {
 """The subject's properties, in the order in which they are written."""
 
 
-# Go, in which the real plugin is written, takes names of any length: `system:node:` and a node's name have up to 75
-# characters, where X.509 has 64 for a common name.
+# The official plugin is written in Go, which takes names of any length: `system:node:` and a node's name have up to
+# 75 characters, but X.509 allows 64 for a common name.
 warnings.filterwarnings("ignore", message="Attribute's length must be")
 
 
@@ -126,7 +126,7 @@ class Issued:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """Content of a certificate, besides what every one has."""
+    """Content of a certificate, except for the parts that all certificates have."""
 
     subject: x509.Name
     names: x509.SubjectAlternativeName | None
@@ -167,7 +167,7 @@ def issue(template: Template, key: Key, issuer: x509.Certificate | None) -> Issu
 def _authority(
     properties: Properties, issuer: x509.Certificate | None, own_id: x509.SubjectKeyIdentifier | None
 ) -> x509.AuthorityKeyIdentifier | None:
-    """Give the issuer's key id, where it has one; a self-signed certificate names itself only if asked to."""
+    """Return the issuer's key id, if it has one; a self-signed certificate names itself only if asked to."""
     if issuer is None:
         if not properties.get("setAuthorityKeyId"):
             return None
@@ -231,7 +231,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def requested_names(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
-    """Give the other names that a request asks for."""
+    """Return the other names that a request asks for."""
     try:
         return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

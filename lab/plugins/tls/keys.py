@@ -61,7 +61,7 @@ def algorithm_of(key: Key) -> str:
 
 
 def identity(key: Key) -> str:
-    """Give the SHA-1 of the public key, which is a key's id."""
+    """Return the SHA-1 of the public key, which is a key's id."""
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha1(der, usedforsecurity=False).hexdigest()
 

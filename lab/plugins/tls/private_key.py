@@ -12,7 +12,7 @@ from lab.plugins.values import Properties
 
 
 class PrivateKey(Resource):
-    """A key pair. Every change makes a new one; refresh has nothing to look at."""
+    """A key pair. Every change makes a new one; a refresh has nothing to read."""
 
     token = "tls:index/privateKey:PrivateKey"
     wrapped = Wrapped.FRAMEWORK

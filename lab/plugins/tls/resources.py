@@ -32,7 +32,7 @@ SECRET_PEM = Field(replace=True, secret=True, canonical=lambda pem: str(pem).str
 
 
 def _key(name: str) -> Fields:
-    """Give the inputs that a private key comes in: as itself, or write-only with a number that tells of a change."""
+    """Return the inputs for a private key: the key itself, or a write-only key with a number that shows a change."""
     return {
         name: SECRET_PEM,
         f"{name}Wo": Field(secret=True),
@@ -84,7 +84,7 @@ class CertRequest(Resource):
     outputs: ClassVar[Fields] = {"certRequestPem": Field(), "keyAlgorithm": Field()}
 
     def validate(self, inputs: Properties) -> list[Failure]:
-        """Find a key that is missing, or that comes in a way that this stand-in does not know."""
+        """Find a key that is missing, or that comes in a form that this stand-in does not support."""
         return _key_failures(inputs, "privateKeyPem")
 
     def create(self, inputs: Properties, call: Call) -> State:
@@ -132,14 +132,14 @@ class _Certificate(Resource):
 
 
 class SelfSignedCert(_Certificate):
-    """A certificate signed by its own key; a certificate authority's, mostly."""
+    """A certificate signed by its own key; mostly that of a certificate authority."""
 
     token = "tls:index/selfSignedCert:SelfSignedCert"
     inputs: ClassVar[Fields] = {**NAMES, **VALIDITY, "setAuthorityKeyId": FLAG, **_key("privateKeyPem")}
     outputs: ClassVar[Fields] = {**ISSUED, "keyAlgorithm": Field()}
 
     def validate(self, inputs: Properties) -> list[Failure]:
-        """Find a key that is missing, or that comes in a way that this stand-in does not know."""
+        """Find a key that is missing, or that comes in a form that this stand-in does not support."""
         return _key_failures(inputs, "privateKeyPem")
 
     def create(self, inputs: Properties, call: Call) -> State:
@@ -167,7 +167,7 @@ class LocallySignedCert(_Certificate):
     outputs: ClassVar[Fields] = {**ISSUED, "caKeyAlgorithm": Field()}
 
     def validate(self, inputs: Properties) -> list[Failure]:
-        """Find a key that is missing, or that comes in a way that this stand-in does not know."""
+        """Find a key that is missing, or that comes in a form that this stand-in does not support."""
         return _key_failures(inputs, "caPrivateKeyPem")
 
     def create(self, inputs: Properties, call: Call) -> State:
