@@ -10,11 +10,11 @@ import pulumi
 
 import provider_packages
 
-# A run that makes many objects, drops few and soon ends: collecting garbage would take a third of it.
+# The run makes many objects, drops few and ends soon: garbage collection would take a third of its time.
 gc.disable()
 provider_packages.install()
-# The SDK waits for the engine at each of its debug messages: another third. The engine's --debug does not reach the
-# program; its variable does.
+# The SDK waits for the engine at each debug message, which takes another third. The engine's --debug does not reach
+# the program; its environment variable does.
 if not os.environ.get("PULUMI_OPTION_DEBUG"):
     pulumi.log.debug = lambda *_message, **_options: None
 
@@ -47,7 +47,7 @@ from settings import cloud_offers
 from settings.cluster import cluster_of
 from settings.load import load
 
-# Where a step fails, the engine interrupts the program: an end like any other, without a traceback.
+# If a step fails, the engine interrupts the program, which then ends without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 preflight.check(os.environ)
@@ -56,7 +56,7 @@ cluster = cluster_of(settings)
 topology = cluster.topology
 cloud_offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image)
 
-# The ground: a private network, and firewalls that are there before the first host is.
+# The private network, and firewalls, which exist before the first host.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
 firewalls = Firewalls("firewalls", cluster=cluster.name, firewalls=settings.firewalls, scoped_tags=network.scoped_tags)
 pki = Pki(
@@ -68,7 +68,7 @@ pki = Pki(
     encryption_keys=settings.encryption_keys,
 )
 
-# Hosts, and their names.
+# The hosts, and their DNS names.
 droplets = Droplets(
     "droplets",
     topology=topology,
@@ -82,7 +82,7 @@ droplets = Droplets(
 masters = droplets.of(topology.masters)
 nodes = droplets.of(topology.nodes)
 
-# The control plane, each part behind the gate of what it stands on.
+# The control plane: each part starts when the parts that it depends on are healthy.
 etcd = Etcd("etcd", cluster, pki, hosts=droplets.of(topology.etcd))
 flannel = Flannel(
     "flannel", cluster, pki, hosts=nodes, etcd_host=droplets.hosts[topology.etcd[0].name], etcd=etcd.ready
@@ -103,11 +103,11 @@ for name, service, kind in (
     Services(name, service, cluster, pki, kind=kind, hosts=masters, on_same_host=[apiservers.ready])
 api = DnsRecords("api", zone_id=settings.zone.id, records=api_records(cluster, masters, apiservers.ready))
 
-# What asks the API on the operator's behalf, and what a node of an earlier droplet makes room for.
+# kubectl on the first master, and the steps that remove Node objects of earlier droplets.
 kubectl = Kubectl("kubectl", cluster, pki, host=masters[0], apiserver=apiservers.ready[masters[0].spec.name])
 removals = Removals("removals", hosts=nodes, kubectl=kubectl, vpc=network.vpc)
 
-# What runs pods, on masters and nodes alike: pools side by side.
+# The services that run pods, on masters and nodes. Pools change in parallel.
 containerds = Services(
     "containerds",
     containerd.service,
@@ -125,7 +125,8 @@ kubelets = Services(
     pki,
     kind="kubernetes:Kubelets",
     hosts=nodes,
-    # By the API's name, and so after every API server: a kubelet must not be newer than one that it may meet.
+    # A kubelet calls the API by name and may reach any API server. It must not be newer than that one, so all API
+    # servers come first.
     after=api.records,
     on_same_host=[containerds.ready, removals.ready],
     lanes=by_pool,
@@ -141,7 +142,7 @@ proxies = Services(
     lanes=by_pool,
 )
 
-# What stands in the API: who may do what, what each node is for, and names for services.
+# Objects in the API: role bindings, labels and taints of nodes, and the cluster's DNS.
 Objects("rbac", kubectl=kubectl, objects=rbac.rbac())
 registrations = Registrations("registrations", hosts=nodes, kubectl=kubectl, nodes=proxies.ready)
 Objects(

@@ -13,8 +13,8 @@ AGENT = "SSH_AUTH_SOCK"
 def check(environment: Mapping[str, str]) -> None:
     """Refuse an SSH agent that does not answer.
 
-    The command plugin dials it before it dials a host, though it is given a key, and each step fails at once where that
-    fails (pulumi-command 1.2, provider/pkg/provider/remote/connection.go). Raises pulumi.RunError.
+    The command plugin connects to the agent before it connects to a host, although it has a key. If that fails, each
+    step fails at once (pulumi-command 1.2, provider/pkg/provider/remote/connection.go). Raises pulumi.RunError.
     """
     path = environment.get(AGENT)
     if not path:

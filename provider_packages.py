@@ -1,9 +1,9 @@
-"""Provider packages with the classes of the resources that the program has, and no others.
+"""Provider packages with only the classes of the resources that the program uses.
 
-The generated packages define thousands of classes: pulumi_cloudflare takes 290,000 lines for the one resource type that
-is used here, and importing it takes more time than all else in a run that changes nothing. So the program takes the
-packages' own modules for its resources, and of the two modules that hold the types of all resources, the parts that
-belong to these. Everything else of a package is as if it did not exist.
+The generated packages define thousands of classes: pulumi_cloudflare has 290,000 lines, and the program uses one of its
+resource types. Its import takes more time than everything else in a run that changes nothing. So the program imports
+only the packages' modules of its own resources. Two more modules have the types of all resources: of these it imports
+only the parts that belong to its own. Everything else of a package does not exist for the program.
 
 Import this module before any of the packages. tests/components/test_provider_packages.py compares the classes with
 those of the whole packages.
@@ -32,7 +32,7 @@ MODULES: Mapping[str, Sequence[str]] = {
         "vpc",
     ),
 }
-"""Package → its modules that the program uses, a module for each resource and function."""
+"""Package → its modules that the program uses, one for each resource and function."""
 
 TYPES = ("_inputs", "outputs")
 """Modules with the types of all resources of a package."""
@@ -66,7 +66,7 @@ def _install(package: str, modules: Sequence[str]) -> None:
 
 
 def _types(name: str, file: Path, prefixes: tuple[str, ...]) -> ModuleType:
-    """Import a module of types with the classes alone whose names begin like a resource's."""
+    """Import a module of types, with only those classes whose names begin with the name of a resource."""
     head, *classes = CLASS.split(file.read_text())
     kept = [text for text in classes if (found := NAME.search(text)) and found[1].startswith(prefixes)]
     module = ModuleType(name)

@@ -1,1 +1,1 @@
-"""Pulumi components, one a file, made from `model`'s data."""
+"""Pulumi components, one per file, made from the data of `model`."""

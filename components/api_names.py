@@ -11,10 +11,10 @@ from model.cluster import Cluster
 
 
 def api_records(cluster: Cluster, masters: Sequence[Host], apiservers: Gates) -> Iterable[Record]:
-    """Name each master whose API server has answered once, and the first one.
+    """DNS records of the API: one for each master, made when its API server is ready.
 
-    The first one's is there early: a name that is asked for before it exists may be "no such name" for half an hour, to
-    resolvers that remember that.
+    The first master's records do not wait for its API server: a resolver that asks for a name before it exists may
+    cache "no such name" for half an hour.
     """
     topology = cluster.topology
     for host in masters:

@@ -1,4 +1,4 @@
-"""Names for addresses: everything calls everything by name."""
+"""DNS records: all parts of the cluster call each other by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 TTL_SECONDS = 60
-"""The least that Cloudflare takes: a host that was replaced is found again within a minute."""
+"""Lowest TTL that Cloudflare accepts: a replaced host is found again within a minute."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class DnsRecords(pulumi.ComponentResource):
                 content=record.address,
                 ttl=TTL_SECONDS,
                 proxied=False,
-                # A changed type or zone replaces, and two records of one name are refused.
+                # A changed type or zone replaces the record, and two records of one name are refused.
                 opts=pulumi.ResourceOptions(parent=self, depends_on=list(record.after), delete_before_replace=True),
             )
             for record in records

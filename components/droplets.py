@@ -18,10 +18,11 @@ QUORUM_ROLES = frozenset({Role.ETCD, Role.KUBE_MASTER})
 
 
 class Droplets(pulumi.ComponentResource):
-    """Every pool's hosts, and the key that the program comes with.
+    """Every pool's hosts, and the program's own SSH key.
 
-    Hosts that share a role of the control plane stand in a chain, each waiting for the one before to be ready with all
-    that runs on it: so a change of size powers off one of them at a time. `images` are slugs by the pool's name.
+    Hosts that share a role of the control plane form a chain: each waits until the previous one is ready, with
+    everything that runs on it. So a change of size powers off one of them at a time. `images` has slugs by the pool's
+    name.
     """
 
     hosts: Mapping[str, Host]

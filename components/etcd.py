@@ -15,7 +15,7 @@ from model.services import etcd
 
 
 class Etcd(pulumi.ComponentResource):
-    """One member a host, in a chain: each is healthy, and the cluster at quorum, before the next is touched."""
+    """One member per host, in a chain: each is healthy, and the cluster has quorum, before the next one is changed."""
 
     ready: pulumi.Resource
     """The last member's step: the whole cluster is healthy."""
@@ -34,7 +34,7 @@ class Etcd(pulumi.ComponentResource):
 
         def step(host: Host, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
             new, existing = (etcd.service(cluster, host.spec, first=first) for first in (True, False))
-            # A member looks its peers up, so all of them have their names before the first one starts.
+            # A member resolves its peers' names, so all names exist before the first member starts.
             first = before or [member.ready for member in members]
             return run(host, new, cluster, pki, update=existing.script, parent=self, depends_on=first)
 

@@ -14,8 +14,7 @@ from model.roles import Role
 class Firewalls(pulumi.ComponentResource):
     """Every firewall of the cluster; they exist before the first droplet.
 
-    DigitalOcean applies them to a new droplet some seconds after it is made: until then, nothing on a host may rely on
-    them.
+    DigitalOcean applies them to a new droplet some seconds after its creation: until then, no host may rely on them.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ class Flannel(pulumi.ComponentResource):
     """The network's configuration in etcd, and flanneld on every master and node."""
 
     ready: Gates
-    """That host has its lease."""
+    """Steps by host: the host has its subnet lease."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""A droplet with its names and its identity, ready for the steps that make it something."""
+"""A droplet with its DNS names and its host key, ready for the steps of its roles."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from model.steps import first_steps, install
 from model.topology import HostSpec
 
 DIALS = 30
-"""Two minutes where a port refuses at once: a droplet is `active` well before its sshd answers, when it is new and when
-it was off for a resize. One limit for all, since another one runs a step again."""
+"""Attempts to connect: two minutes if the port refuses at once. A droplet is `active` well before its sshd answers,
+both when it is new and after a resize. All steps share one limit, since a changed limit runs a step again."""
 DROPLET_TIMEOUT = pulumi.CustomTimeouts(delete="10m")
-"""The provider's own minute is often too short (terraform-provider-digitalocean 1586)."""
+"""Time limits; the provider's default of one minute is often too short (terraform-provider-digitalocean 1586)."""
 STEP_TIMEOUT = pulumi.CustomTimeouts(create="40m", update="40m", delete="40m")
-"""More than a step takes on its host, where it bounds itself: the official plugin bounds nothing but dialling by it."""
+"""Longer than any step takes: each step has its own time limits on its host. The official plugin applies this one to
+connecting only."""
 
 
 class Host(pulumi.ComponentResource):
     """One host: droplet, names, host key, and the two steps after which everything else can begin.
 
-    It knows nothing of what the host is for, but for its tags.
+    It knows the host's tags, but nothing else about the purpose of the host.
     """
 
     spec: HostSpec
     droplet: digitalocean.Droplet
     host_key: pulumi.Output[str]
-    """Public, in OpenSSH's format: what every connection is held to."""
+    """Public host key in OpenSSH's format; every connection checks it."""
     ready: command.remote.Command
 
     def __init__(
@@ -70,8 +71,9 @@ class Host(pulumi.ComponentResource):
             tags=list(tags),
             ssh_keys=[ssh_key_fingerprint],
             user_data=secret(bootstrap_key.private_key_openssh).apply(first_steps.user_data),
-            # A new deploy key must not rebuild the host: it is the SSH CA that lets people in.
-            # The plugin would delete a replaced droplet before its successor is there: what only it holds must not go.
+            # A new deploy key must not rebuild the host: people log in through the SSH CA.
+            # By default the plugin deletes a replaced droplet before the new one exists: data that only the old one has
+            # must not be lost.
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(after),
@@ -94,7 +96,7 @@ class Host(pulumi.ComponentResource):
             connection=self._connection(bootstrap_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number),
             create=first_steps.identity(),
             stdin=secret(host_key.private_key_openssh),
-            # The door that it came through is shut, so only a new droplet (another address) may run it again.
+            # The bootstrap port is closed by then, so only a new droplet (another address) may run this step again.
             opts=pulumi.ResourceOptions(
                 parent=self,
                 custom_timeouts=STEP_TIMEOUT,
@@ -137,10 +139,10 @@ class Host(pulumi.ComponentResource):
         secrets: Iterable[FilledFile] = (),
         about: HostSpec | None = None,
     ) -> command.remote.Command:
-        """Run a script on this host as root, with secret files on its stdin; `about` is the node to name it after.
+        """Run a script on this host as root, with secret files on its stdin; `about` is the node that names the step.
 
-        A `delete` is for what outlives its host, and is skipped where `deleted_with` goes as well. What a step leaves
-        on the host itself goes away with the host, and a dead one could not run it.
+        A `delete` script is for things that outlive the host; it is skipped if `deleted_with` is deleted too. Files on
+        the host need none: they disappear with the host, and a dead host could not run it.
         """
         files = list(secrets)
         return command.remote.Command(
@@ -168,7 +170,7 @@ class Host(pulumi.ComponentResource):
         parent: pulumi.Resource,
         links: Iterable[str] = (),
     ) -> command.remote.Command:
-        """Bring release files to this host; nothing that runs is touched."""
+        """Install release files on this host; running services are not changed."""
         return self.step(
             f"install-{name}",
             create=install.script(name=name, directory=directory, downloads=downloads, links=links),

@@ -1,4 +1,4 @@
-"""kubectl on a master, for what the graph keeps in the API."""
+"""kubectl on a master, for the objects that the graph keeps in the API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from model.topology import HostSpec
 class Kubectl(pulumi.ComponentResource):
     """kubectl on one master, which calls that master's own API server as the administrator.
 
-    It leaves no credential there: each step brings it on stdin and takes it away at its end.
+    It leaves no credential there: each step receives it on stdin and deletes it at the end.
     """
 
     host: Host
@@ -61,9 +61,9 @@ class Kubectl(pulumi.ComponentResource):
         about: HostSpec | None = None,
         droplet: pulumi.Input[str] | None = None,
     ) -> command.remote.Command:
-        """Run a script of `model.steps.kubectl`; `about` is the node that it is about and is named after.
+        """Run a script of `model.steps.kubectl`; `about` is the node that the step changes and is named after.
 
-        `droplet` is that node's id at DigitalOcean, for a script that asks for it.
+        `droplet` is the id of that node's droplet, for a script that needs it.
         """
         full = f"{about.name}-{name}" if about else name
         brought = [FilledFile(paths.passing_kubeconfig(full), self._kubeconfig)]

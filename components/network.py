@@ -13,13 +13,13 @@ from model.topology import Topology
 
 
 class Network(pulumi.ComponentResource):
-    """One VPC for the cluster, and a tag per role, hosts or none: the role's own, and one of this cluster alone.
+    """The cluster's VPC, and two tags for each role: the role's own tag, and one of this cluster alone.
 
-    It makes no firewall: those come before the droplets, and after the tags.
+    Roles without hosts have tags too. It makes no firewall: firewalls come after the tags and before the droplets.
     """
 
     vpc: pulumi.Resource
-    """Goes only where the whole cluster goes."""
+    """Deleted only with the whole cluster."""
     vpc_id: pulumi.Output[str]
     role_tags: Mapping[Role, pulumi.Output[str]]
     scoped_tags: Mapping[Role, pulumi.Output[str]]
@@ -40,9 +40,9 @@ class Network(pulumi.ComponentResource):
             name=topology.cluster,
             region=region,
             ip_range=str(vpc_cidr),
-            # Droplets that are gone are counted for some minutes more (terraform-provider-digitalocean 455, 488). The
-            # plugin would delete a replaced network first, and every droplet in it before that: so the API is asked for
-            # the new one first, refuses it for its name, and nothing is lost.
+            # DigitalOcean counts deleted droplets for some more minutes (terraform-provider-digitalocean 455, 488), so
+            # the deletion needs time. By default the plugin deletes a replaced network first, and every droplet in it
+            # before that. Here it requests the new network first: the API refuses its name, and nothing is lost.
             opts=pulumi.ResourceOptions(
                 parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="10m"), delete_before_replace=False
             ),

@@ -13,9 +13,9 @@ from model.steps.objects import Rollout
 
 
 class Objects(pulumi.ComponentResource):
-    """A set of objects that belong together, as one step: applied, pruned, and waited for.
+    """A set of objects that belong together. One step applies them, prunes old ones, and waits for them.
 
-    The set stays in the API when the step goes, for it goes with the cluster alone.
+    When the step is deleted, the set stays in the API: it is deleted only with the cluster.
     """
 
     ready: pulumi.Resource

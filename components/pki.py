@@ -1,4 +1,4 @@
-"""Authorities, keys and certificates: every one a resource, every private key a secret."""
+"""Authorities, keys and certificates: each is a resource, and each private key is a secret."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Credential:
 class Pki(pulumi.ComponentResource):
     """All authorities, all leaves, the service-account key and the keys for encryption at rest.
 
-    It delivers nothing: a component that runs on a host asks for what that host may hold.
+    It delivers nothing: a component that runs on a host asks for the files that this host may have.
     """
 
     authorities: Mapping[Authority, Credential]
@@ -47,7 +47,7 @@ class Pki(pulumi.ComponentResource):
     """Credentials by the certificate's name."""
     service_account: tls.PrivateKey
     encryption_keys: Mapping[str, pulumi.Output[str]]
-    """Private keys (PEM) by the name of the encryption key that is made of them."""
+    """Private keys (PEM) by the name of the encryption key that is derived from them."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Pki(pulumi.ComponentResource):
         return [FilledFile(file.path, self._content(file.content, cluster), file.owner) for file in files]
 
     def kubeconfig(self, holder: Kubeconfig, cluster: Cluster) -> pulumi.Output[str]:
-        """A holder's kubeconfig, a secret."""
+        """A holder's kubeconfig, as a secret."""
         leaf = self.leaves[holder.leaf.name]
         return secret(
             pulumi.Output.all(self.certificate(Authority.KUBERNETES), leaf.certificate, leaf.key).apply(
@@ -120,7 +120,7 @@ class Pki(pulumi.ComponentResource):
     def _authority(self, authority: Authority, cluster: str, hours: int) -> Credential:
         child = pulumi.ResourceOptions(parent=self)
         key = ecdsa_key(authority, child)
-        # No early renewal: a new authority is a change of trust, which is made on purpose and not by the calendar.
+        # No early renewal: a new authority changes trust, so it is made on purpose and not on a schedule.
         certificate = tls.SelfSignedCert(
             authority,
             private_key_pem=key.private_key_pem,

@@ -1,4 +1,4 @@
-"""Nodes as the API knows them."""
+"""Nodes in the API: their labels and taints, and their removal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from model.steps import registration
 
 
 class Removals(pulumi.ComponentResource):
-    """Removal of nodes that settings no longer have, or that were another droplet.
+    """Removal of nodes that the settings no longer have, or that belong to an earlier droplet.
 
-    Each is a resource of its own, so that a registration may be replaced without the node being drained; and there
-    before the kubelet, so that a node that was never ready is taken away like any other.
+    Each removal is a resource of its own, so that a registration can be replaced without a drain. It exists before the
+    kubelet, so that a node that was never ready is removed like any other.
     """
 
     ready: Mapping[str, pulumi.Resource]
-    """Steps by host: the API has no node of that name from another droplet."""
+    """Steps by host: after one, the API has no node of that name from another droplet."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Removals(pulumi.ComponentResource):
                 delete=registration.removal(host=host.spec),
                 parent=self,
                 depends_on=[host.ready],
-                # Where everything goes there is nobody left to drain a node for.
+                # When the whole cluster is destroyed, no node needs to be drained.
                 deleted_with=vpc,
             )
         self.ready = ready
@@ -51,7 +51,7 @@ class Removals(pulumi.ComponentResource):
 class Registrations(pulumi.ComponentResource):
     """Labels and taints of every node.
 
-    A kubelet may not label itself with its role, nor take a label away: so both are asked for on a master.
+    A kubelet may neither set its own role label nor remove a label, so a step on a master does both.
     """
 
     ready: Mapping[str, pulumi.Resource]

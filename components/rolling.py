@@ -1,4 +1,4 @@
-"""The order in which a change goes through hosts."""
+"""The order in which hosts are changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Made = TypeVar("Made")
 def rolling(
     items: Iterable[T], make: Callable[[T, Sequence[Made]], Made], *, lanes: Callable[[T], Iterable[Hashable]]
 ) -> list[Made]:
-    """Make one thing for each item, with those that it must wait for: the last one made in each of the item's lanes."""
+    """Make one object for each item; `make` gets the objects to wait for: the last one in each of the item's lanes."""
     made: list[Made] = []
     last: dict[Hashable, Made] = {}
     for item in items:
@@ -30,5 +30,5 @@ def one_lane(_host: Host) -> tuple[Hashable, ...]:
 
 
 def by_pool(host: Host) -> tuple[Hashable, ...]:
-    """Pools side by side, the hosts of each one after another."""
+    """Pools in parallel, the hosts of each pool one after another."""
     return (host.spec.pool,)

@@ -19,7 +19,7 @@ class FilledFile(NamedTuple):
 
 
 def secret(value: pulumi.Output[T]) -> pulumi.Output[T]:
-    """The same value, encrypted in state and hidden in diffs, as is everything that is made of it."""
+    """The same value, encrypted in state and hidden in diffs, like every value that is derived from it."""
     return pulumi.Output.secret(value)
 
 

@@ -14,7 +14,7 @@ from model.service import Service
 from model.topology import HostSpec
 
 Gates = Mapping[str, pulumi.Resource]
-"""Steps by the names of their hosts: what a host must have before something else runs there."""
+"""Steps by the names of their hosts: other steps of a host wait for them."""
 
 
 def run(
@@ -27,7 +27,7 @@ def run(
     depends_on: Iterable[pulumi.Resource],
     update: str | None = None,
 ) -> pulumi.Resource:
-    """Install a service on a host and run it, until it is healthy; `update` is the script of every later run."""
+    """Install a service on a host, run it, and wait until it is healthy; `update` is the script of every later run."""
     releases = cluster.releases
     installed = [
         host.install(
@@ -50,7 +50,7 @@ def run(
 
 
 class Services(pulumi.ComponentResource):
-    """One service on some hosts, host by host: each is healthy before the next one of its lane is touched."""
+    """One service on some hosts, host by host: each is healthy before the next one of its lane is changed."""
 
     ready: Gates
 
@@ -70,7 +70,7 @@ class Services(pulumi.ComponentResource):
     ) -> None:
         """Register a step for each host; `kind` is the type's name in the state, e.g. "kubernetes:Kubelets".
 
-        Every step waits for `after`, and for what `on_same_host` has for its host.
+        Every step waits for `after`, and for the steps of its own host in `on_same_host`.
         """
         super().__init__(f"triplane:{kind}", name, None, opts)
         hosts, first, gates = tuple(hosts), tuple(after), tuple(on_same_host)

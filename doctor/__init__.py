@@ -1,4 +1,4 @@
-"""Checks before a first `pulumi up`, reading only: this machine, both accounts, and what is in the way.
+"""Checks before a first `pulumi up`: this machine, both accounts, and resources that would be in conflict.
 
-It creates, changes and deletes nothing. On a real account: `.venv/bin/python -m doctor --stack prod`.
+It only reads: it creates, changes and deletes nothing. On a real account: `.venv/bin/python -m doctor --stack prod`.
 """

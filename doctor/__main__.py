@@ -93,7 +93,7 @@ def examine(question: Question, *, as_json: bool) -> int:
 
 
 def _end(examination: Examination) -> dict[str, Any]:
-    """Cost and time, of a stack whose settings could be read."""
+    """Cost and time of a stack, if its settings could be read."""
     stack = examination.stack
     if stack is None:
         return {"stack": None}

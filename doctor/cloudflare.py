@@ -1,4 +1,4 @@
-"""The Cloudflare zone: whom its token lets in, whether the world asks Cloudflare for it, and what is in it already."""
+"""The Cloudflare zone: the rights of its token, its delegation to Cloudflare, and the records that it already has."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ API = "https://api.cloudflare.com/client/v4"
 TOKENS_PAGE = "https://dash.cloudflare.com/profile/api-tokens"
 DNS_RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 ADDRESSES = frozenset({"A", "AAAA", "CNAME", "NS"})
-"""Types of records that give a name another meaning than the program's A record, or keep it out."""
+"""Types of records that change the meaning of the program's A record with the same name, or prevent it."""
 EXPIRES_SOON = timedelta(days=30)
 PER_PAGE = 1000
 
 
 def reader(account: Account) -> Reader:
-    """Read as the account's token may."""
+    """Make a reader with the account's token."""
     return Reader(base=(account.endpoint or API).rstrip("/"), token=account.token)
 
 
@@ -48,7 +48,7 @@ def token(stack: Stack, cloud: Reader) -> Finding:
 
 
 def _verified(stack: Stack, cloud: Reader) -> Mapping[str, Any]:
-    """Ask what the token says of itself; a token that an account owns is asked for at the zone's account."""
+    """Ask for the token's own data; for a token that an account owns, ask at the zone's account."""
     try:
         return _result(cloud, "/user/tokens/verify")
     except RefusedError as error:
@@ -60,7 +60,7 @@ def _verified(stack: Stack, cloud: Reader) -> Mapping[str, Any]:
 
 
 def zone(stack: Stack, cloud: Reader) -> Finding:
-    """Check that the zone is the one that is meant, and that it is in use."""
+    """Check that the zone is the intended one, and that it is in use."""
     wanted = stack.settings.zone
     try:
         found = _zone(stack, cloud)
@@ -111,7 +111,7 @@ def delegation(stack: Stack, cloud: Reader, outside: Outside | None) -> Finding:
 
 
 def records(stack: Stack, cloud: Reader) -> Finding:
-    """Look for records with a name that this stack is about to use, and for a part of the zone that is given away."""
+    """Look for records with a name that this stack is about to use, and for delegated parts of the zone."""
     try:
         found = list(_records(stack, cloud))
     except RefusedError as error:
@@ -136,7 +136,7 @@ def records(stack: Stack, cloud: Reader) -> Finding:
 
 
 def names_wanted(stack: Stack) -> set[str]:
-    """All names that the program gives to addresses."""
+    """All names of the program's A records."""
     topology = stack.topology
     hosts = {name for host in topology.hosts for name in (host.fqdn, host.private_name)}
     return hosts | {topology.api_name, topology.api_private_name}

@@ -1,4 +1,4 @@
-"""The DigitalOcean account: whom its token lets in, what it allows, and what is there already."""
+"""The DigitalOcean account: the rights of its token, its limits, and the resources that it already has."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ KINDS = {
 """Kinds with unique names: path, key of the list, and Pulumi's type."""
 
 CLOCK_SECONDS = 60.0
-"""Certificates that the program makes are valid from the moment this machine's clock says."""
+"""Largest clock difference: the program's certificates are valid from the time of this machine's clock."""
 
 
 def reader(account: Account) -> Reader:
-    """Read as the account's token may."""
+    """Make a reader with the account's token."""
     return Reader(base=(account.endpoint or API).rstrip("/"), token=account.token)
 
 
@@ -74,7 +74,7 @@ def token(stack: Stack, cloud: Reader) -> Finding:
 
 
 def rights(_stack: Stack, cloud: Reader) -> Finding:
-    """Try every scope that reading can try."""
+    """Try every scope that can be tried by reading."""
     missing = []
     for scope, (path, _key) in READ_SCOPES.items():
         try:
@@ -109,7 +109,7 @@ def clock(_stack: Stack, cloud: Reader) -> Finding:
 
 
 def status(_stack: Stack, cloud: Reader) -> Finding:
-    """Check that the account may make anything at all."""
+    """Check that the account may make resources at all."""
     account = cloud.json("/v2/account")["account"]
     said = f" ({account['status_message']})" if account.get("status_message") else ""
     if not account.get("email_verified", True):
@@ -122,7 +122,7 @@ def status(_stack: Stack, cloud: Reader) -> Finding:
 
 
 def limit(stack: Stack, cloud: Reader) -> Finding:
-    """Check that the account may have as many droplets more as the stack makes."""
+    """Check that the account may have as many more droplets as the stack makes."""
     most = int(cloud.json("/v2/account")["account"]["droplet_limit"])
     droplets = list(cloud.pages("/v2/droplets", "droplets"))
     own = sum(stack.has_made(DROPLET, droplet["id"]) for droplet in droplets)
@@ -135,7 +135,7 @@ def limit(stack: Stack, cloud: Reader) -> Finding:
 
 
 def offer(stack: Stack, cloud: Reader) -> Finding:
-    """Check what the program would refuse: a region that is closed, a size that it lacks, or one too small."""
+    """Check what the program would refuse: a closed region, a size that the region lacks, or a size too small."""
     settings = stack.settings
     verdict = judge(
         offers=Offers.told(
@@ -153,14 +153,14 @@ def offer(stack: Stack, cloud: Reader) -> Finding:
     )
     if verdict.mistakes:
         return wrong(" ".join(map(str, verdict.mistakes)), "")
-    if doubts := [doubt for doubt in verdict.warnings if not doubt.setting.endswith("image")]:  # image() has those
+    if doubts := [doubt for doubt in verdict.warnings if not doubt.setting.endswith("image")]:  # image() reports those
         return note(" ".join(map(str, doubts)))
     wanted = sorted({pool.size for pool in settings.pools if pool.count})
     return ok(f"{settings.region} takes new droplets, and offers {', '.join(wanted)}.")
 
 
 def image(stack: Stack, cloud: Reader) -> Finding:
-    """Check that the images that hosts boot from are there, in the region."""
+    """Check that the images that hosts boot from exist in the region."""
     images: dict[str, str] = {}
     for position, pool in enumerate(stack.settings.pools):
         if pool.count:
@@ -189,7 +189,7 @@ def _image(slug: str, setting: str, region: str, cloud: Reader) -> Finding:
 
 
 def vpc_range(stack: Stack, cloud: Reader) -> Finding:
-    """Check that no other VPC of the account has an address of this one's: DigitalOcean refuses an overlap."""
+    """Check that no other VPC of the account overlaps with this one: DigitalOcean refuses an overlap."""
     wanted = stack.settings.vpc_cidr
     others = [vpc for vpc in cloud.pages("/v2/vpcs", "vpcs") if not _own_vpc(stack, vpc)]
     taken = [vpc for vpc in others if IPv4Network(vpc["ip_range"]).overlaps(wanted)]
@@ -220,7 +220,7 @@ def default_vpc(stack: Stack, cloud: Reader) -> Finding:
 
 
 def names(stack: Stack, cloud: Reader) -> Finding:
-    """Look for what has a name or a tag that this stack is about to use, and is not this stack's."""
+    """Look for resources of others with a name or a tag that this stack is about to use."""
     wanted = names_wanted(stack)
     tags = {stack.topology.scoped_tag(role) for role in Role}
     found = [

@@ -12,10 +12,10 @@ from model.digitalocean import SIZES
 from model.roles import Role
 
 BILLED_HOURS = 672
-"""A droplet costs its monthly price after so many hours of a month, and no more (DigitalOcean, "Droplet Pricing")."""
+"""Hours of a month after which a droplet costs its monthly price, and no more (DigitalOcean, "Droplet Pricing")."""
 
 MINUTES_A_HOST = (2.0, 2.5)
-"""From a droplet's creation until the next one of its chain may begin: creation, boot, and two steps. Estimated from
+"""From a droplet's creation until the next one in its chain may begin: creation, boot, and two steps. Estimated from
 reports about real droplets (components/droplets.py has the chain); no test has run on a real account."""
 MINUTES_AFTER = (4.0, 8.0)
 """From the last host to the last node: 0.5 GB of downloads on each master, and the services, one host at a time."""
@@ -29,11 +29,11 @@ class Cost:
     an_hour: float
     source: str
     unpriced: tuple[str, ...] = ()
-    """Sizes whose price is not known, and not in the sums."""
+    """Sizes without a known price; the sums do not include them."""
 
 
 def cost(stack: Stack, cloud: Reader | None) -> Cost:
-    """Add up the droplets' prices: DigitalOcean's of this moment, or the ones that Triplane knows."""
+    """Add up the droplets' prices: DigitalOcean's current ones, or those that Triplane knows."""
     prices = _todays(cloud)
     source = (
         "the list prices that Triplane knows" if cloud is None or prices is None else f"today's prices of {cloud.host}"
@@ -66,7 +66,7 @@ def _known() -> Mapping[str, tuple[float, float]]:
 
 
 def minutes(stack: Stack) -> tuple[int, int]:
-    """Estimate a first `up`, least and most: hosts of a role of the control plane are made one after another."""
+    """Estimate a first `up`, least and most: hosts that share a control-plane role are made one after another."""
     topology = stack.topology
     longest = max(len(topology.having(role)) for role in (Role.ETCD, Role.KUBE_MASTER))
     least, most = (longest * host + after for host, after in zip(MINUTES_A_HOST, MINUTES_AFTER, strict=True))

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they help: what stops the others comes first."""
+"""All checks, in their order: a check that others depend on comes first."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Question:
     address: IPv4Address | None = None
     dial: str | None = None
     outside: str | None = None
-    """URL of the server to ask from outside; None for 1.1.1.1, or nobody if the clouds are not the real ones."""
+    """URL of the server to ask from outside; None for 1.1.1.1, or for no server if the clouds are not the real ones."""
 
 
 class Examination:
-    """One round of checks; `stack` and `cloud` are there once they were found."""
+    """One round of checks; `stack` and `cloud` are set when they are found."""
 
     stack: Stack | None = None
     cloud: Reader | None = None
-    """DigitalOcean, as the stack's token sees it."""
+    """DigitalOcean, with the stack's token."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -109,7 +109,7 @@ class Examination:
         yield "ports outbound", attempt(lambda: reach.ports(stack, ocean, asked.dial))
 
     def _outside(self, ocean: Reader, flare: Reader) -> Outside | None:
-        """Ask nobody outside about a cloud that is not outside, such as the lab's."""
+        """Server to ask from outside; None for a cloud that is not on the internet, such as the lab's."""
         if self._question.outside is not None:
             return Outside.at(self._question.outside)
         real = ocean.base == digitalocean.API and flare.base == cloudflare.API
@@ -117,7 +117,7 @@ class Examination:
 
 
 def _group(gate: Check, others: Sequence[Check]) -> Iterator[Result]:
-    """Make the other checks only behind a gate that is open."""
+    """Make the other checks only if the first one finds no problem."""
     name, check = gate
     found = check()
     yield name, found
@@ -130,7 +130,7 @@ def _group(gate: Check, others: Sequence[Check]) -> Iterator[Result]:
 
 
 def attempt(check: Callable[[], Finding]) -> Finding:
-    """Make a check; what cannot be read is a problem, unless it is a right whose lack another check tells."""
+    """Make a check; an unreadable answer is a problem, unless a right is missing: another check reports that."""
     try:
         return check()
     except RefusedError as error:

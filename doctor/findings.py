@@ -11,7 +11,7 @@ class State(StrEnum):
 
     OK = "ok"
     NOTE = "note"
-    """Good to know, or could not be checked; nothing that stops an `up`."""
+    """Good to know, or could not be checked; it does not stop an `up`."""
     WRONG = "WRONG"
 
 
@@ -41,5 +41,5 @@ def note(found: str, advice: str = "") -> Finding:
 
 
 def wrong(found: str, advice: str) -> Finding:
-    """An `up` would fail, or bring trouble later."""
+    """An `up` would fail, or cause trouble later."""
     return Finding(state=State.WRONG, found=found, advice=advice)

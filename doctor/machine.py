@@ -1,4 +1,4 @@
-"""The operator's machine: what runs the program, and what would disturb it."""
+"""The operator's machine: the programs and packages that the program needs, and the SSH agent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pinned(text: str) -> dict[str, str]:
 
 
 def packages(pins: Mapping[str, str], installed: Callable[[str], str] = metadata.version) -> Finding:
-    """Hold the Python packages against requirements.txt."""
+    """Compare the Python packages with requirements.txt."""
     wanted = []
     for name, version in pins.items():
         try:
@@ -69,10 +69,10 @@ def plugins(pulumi: Pulumi, pins: Mapping[str, str], environment: Mapping[str, s
 
 
 def agent(environment: Mapping[str, str] = os.environ) -> Finding:
-    """Check that SSH_AUTH_SOCK, where it is set, leads to an agent.
+    """Check that SSH_AUTH_SOCK, if it is set, leads to an agent.
 
-    The command plugin dials it before any host, although it has a key of its own, and fails every step where nobody
-    answers (pulumi-command 1.2.1, remote/connection.go).
+    The command plugin connects to it before any host, although it has a key of its own, and fails every step if it gets
+    no answer (pulumi-command 1.2.1, remote/connection.go).
     """
     path = environment.get("SSH_AUTH_SOCK")
     if not path:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from doctor.reading import Reader, ReadError
 
 DEFAULT = "https://1.1.1.1"
-"""Its IPv4 address: droplets are reached over IPv4, and its name may resolve to IPv6."""
+"""The resolver's IPv4 address: droplets are reached over IPv4, and the resolver's name may resolve to IPv6."""
 NS = 2
 """Type of a name server's record (RFC 1035, 3.2.2)."""
 
@@ -22,7 +22,7 @@ class Outside:
 
     @classmethod
     def at(cls, url: str) -> Outside:
-        """Ask this server, and no proxy: SSH goes around it as well."""
+        """Ask this server without a proxy: SSH does not use a proxy either."""
         base = url.rstrip("/")
         return cls(
             page=Reader(base=base, direct=True, accept="text/plain"),
@@ -30,7 +30,7 @@ class Outside:
         )
 
     def address(self) -> IPv4Address:
-        """Tell where this machine's connections come from. Raises ReadError."""
+        """Return the address that this machine's connections come from. Raises ReadError."""
         text = self.page.get("/cdn-cgi/trace").text
         told = next((line.removeprefix("ip=") for line in text.splitlines() if line.startswith("ip=")), "")
         try:
@@ -39,7 +39,7 @@ class Outside:
             raise ReadError(f"{self.page.host} tells no IPv4 address") from None
 
     def name_servers(self, zone: str) -> list[str]:
-        """Name the servers that answer for a zone; none where nobody does. Raises ReadError.
+        """Name the servers that answer for a zone; none if it has no servers. Raises ReadError.
 
         The format: developers.cloudflare.com/1.1.1.1, "Using JSON".
         """

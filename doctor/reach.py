@@ -1,4 +1,4 @@
-"""The way from this machine to the hosts: its own address, and the ports that it must get out by."""
+"""The way from this machine to the hosts: its own address, and the outbound ports that it needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def address(stack: Stack, told: IPv4Address | None, outside: Outside | None) -> 
 
 
 def ports(stack: Stack, cloud: Reader, told: str | None) -> Finding:
-    """Try to get out by the two ports of SSH: to a host that was named, or by the first one to a host of the stack."""
+    """Try the two outbound ports of SSH: to a host that was named, or only the first one to a host of the stack."""
     both = (SSH.number, SSH_BOOTSTRAP.number)
     if told is not None:
         return _tried(told, both)

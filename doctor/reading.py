@@ -1,6 +1,6 @@
-"""Reading JSON over HTTP. There is no way to send anything but GET: the doctor changes nothing.
+"""Reading of JSON over HTTP. It can only send GET: the doctor changes nothing.
 
-Own code over the standard library, and not the clouds' official clients: docs/decisions/the-doctor-reads.md.
+It is own code with the standard library, not the clouds' official clients: docs/decisions/the-doctor-reads.md.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class UnreachableError(ReadError):
 
 
 class RefusedError(ReadError):
-    """An answer that says no."""
+    """An answer that refuses the request."""
 
     def __init__(self, message: str, status: int, code: str) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
-        """The API's own, e.g. DigitalOcean's `id` or Cloudflare's first error code."""
+        """The API's own error code, e.g. DigitalOcean's `id` or Cloudflare's first error code."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,18 +56,18 @@ class Answer:
 
     text: str
     clock_offset: float | None
-    """Seconds that the server's clock is ahead of this machine's; None where it told no time."""
+    """Seconds that the server's clock is ahead of this machine's; None if the answer has no time."""
 
 
 @dataclass(kw_only=True)
 class Reader:
-    """A server that is asked by GET. Each path is asked for once and remembered."""
+    """A server that is asked with GET. Each path is requested once, and its answer is remembered."""
 
     base: str
     token: str | None = field(default=None, repr=False)
     accept: str = "application/json"
     direct: bool = False
-    """Go around the proxy that the environment names."""
+    """Do not use the proxy that the environment names."""
     pause: float = 1.0
     """Seconds before the second try; twice as long before each further one."""
     answers: dict[str, Answer] = field(default_factory=dict, repr=False)
@@ -96,7 +96,7 @@ class Reader:
         return self.answers[url]
 
     def pages(self, path: str, key: str, **query: str | int) -> Iterator[dict[str, Any]]:
-        """Give all items under `key` of a list that DigitalOcean splits into pages. Raises ReadError."""
+        """Return all items under `key` of a list that DigitalOcean splits into pages. Raises ReadError."""
         page = 1
         while True:
             body = self.json(path, per_page=PER_PAGE, page=page, **query)
@@ -134,7 +134,7 @@ class Reader:
             return Answer(text=text, clock_offset=_offset(response.headers, now))
 
     def _opener(self) -> OpenerDirector:
-        """Speak HTTP and nothing else. A redirect is an error: the token would go along, to a server nobody named."""
+        """Make an opener for HTTP only. A redirect is an error: it would send the token to an unknown server."""
         opener = OpenerDirector()
         for handler in (
             ProxyHandler({} if self.direct else None),
@@ -170,7 +170,7 @@ def _offset(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _complaint(text: str) -> tuple[str, str]:
-    """Take code and words out of an error in DigitalOcean's shape or in Cloudflare's."""
+    """Read code and message from an error in DigitalOcean's format or in Cloudflare's."""
     try:
         body = json.loads(text)
         if errors := body.get("errors"):
@@ -181,5 +181,5 @@ def _complaint(text: str) -> tuple[str, str]:
 
 
 def _one_line(reason: object) -> str:
-    """Put a server's words on one line that a terminal takes for nothing but text."""
+    """Put a server's message on one line, without characters that control a terminal."""
     return "".join(letter for letter in " ".join(str(reason).split()) if letter.isprintable())[:200]

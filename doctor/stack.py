@@ -1,4 +1,4 @@
-"""The stack under examination: its settings, its tokens, and what it has made already, as Pulumi tells them."""
+"""The stack to check: its settings, its tokens, and the resources that it has made, as Pulumi shows them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from settings.load import check
 from settings.schema import Settings
 
 SECONDS = 120
-"""A backend far away, a secrets provider that asks a key service."""
+"""Time limit: a backend may be far away, and a secrets provider may ask a key service."""
 
 
 class PulumiError(Exception):
-    """Pulumi did not do what it was asked; the message is its own last error, one line."""
+    """A command of Pulumi failed; the message is its last error, one line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class Pulumi:
     """Directory of Pulumi.yaml."""
 
     def ask(self, *arguments: str) -> str:
-        """Run a command and return what it prints; a secret in it is shown to nobody. Raises PulumiError."""
+        """Run a command and return its output, which is not shown because of its secrets. Raises PulumiError."""
         command = ["pulumi", "--cwd", str(self.directory), "--non-interactive", "--color=never", *arguments]
         try:
             done = subprocess.run(
@@ -55,7 +55,7 @@ class Pulumi:
 
 
 def _environment() -> dict[str, str]:
-    """Leave out the tokens: no question needs them, and a child's environment can be read by others."""
+    """Leave out the tokens: no command here needs them, and others can read a child's environment."""
     tokens = {*DIGITALOCEAN.token_variables, *CLOUDFLARE.token_variables}
     return {name: value for name, value in os.environ.items() if name not in tokens} | {
         "PULUMI_SKIP_UPDATE_CHECK": "true"
@@ -77,7 +77,7 @@ class Stack:
     digitalocean: Account = field(repr=False)
     cloudflare: Account = field(repr=False)
     made: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """The cloud's ids of what the state has, by resource type."""
+    """Ids in the cloud of the state's resources, by resource type."""
 
     @cached_property
     def topology(self) -> Topology:
@@ -85,12 +85,12 @@ class Stack:
         return self.settings.topology
 
     def has_made(self, kind: str, cloud_id: object) -> bool:
-        """True if a resource in the cloud is this stack's own."""
+        """True if a resource in the cloud belongs to this stack."""
         return str(cloud_id) in self.made.get(kind, ())
 
 
 def name_of(pulumi: Pulumi, wanted: str | None) -> str:
-    """Name the stack that is meant: `wanted`, or the selected one. Raises PulumiError where there is none."""
+    """Return the name of the stack: `wanted`, or the selected one. Raises PulumiError if there is none."""
     return pulumi.ask("stack", "--show-name", *_chosen(wanted)).strip()
 
 

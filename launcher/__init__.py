@@ -1,1 +1,1 @@
-"""The launcher: what `./triplane` does once this machine is ready. It puts lab, engine and program together."""
+"""The launcher: the commands of `./triplane` on a prepared machine. It connects lab, engine and program."""

@@ -7,5 +7,5 @@ import os
 from launcher.cli import main
 
 if __name__ == "__main__":
-    os.environ.pop("PYTHONPATH", None)  # it was for this process alone: what runs below it has modules of its own
+    os.environ.pop("PYTHONPATH", None)  # it is for this process only: child processes have modules of their own
     main()

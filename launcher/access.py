@@ -1,4 +1,4 @@
-"""People's way to the hosts: an SSH CA that the hosts trust, and short-lived certificates from it."""
+"""Access to the hosts for people: an SSH CA that the hosts trust, and short-lived certificates from it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ca_public_key(workspace: Workspace) -> str:
 
 
 def host_named(nodes: Sequence[HostOutput], name: str) -> HostOutput:
-    """Find the node that is meant by a short or a full name."""
+    """Find a node by its short or full name."""
     for node in nodes:
         if name in {node["name"], node["fqdn"]} or node["name"].split(".")[0] == name:
             return node
@@ -56,7 +56,7 @@ def host_named(nodes: Sequence[HostOutput], name: str) -> HostOutput:
 
 
 def certify(workspace: Workspace) -> None:
-    """Give the operator's key a fresh certificate; one that another command is just using stays whole."""
+    """Give the operator's key a new certificate; a file that another command is reading stays complete."""
     _key_pair(workspace, "ca")
     _key_pair(workspace, "operator")
     with TemporaryDirectory(dir=workspace.ssh) as folder:
@@ -73,7 +73,7 @@ def ssh_command(
 ) -> list[str]:
     """Compose the command line that logs in to a node, or runs `command` there as the given words.
 
-    It goes to the address and checks the key under the name: it works while name service does not.
+    It connects to the address and checks the host key under the name, so it works without DNS.
     """
     operator = workspace.ssh / "operator"
     known_hosts = workspace.ssh / "known_hosts"
@@ -88,7 +88,7 @@ def ssh_command(
         "UserKnownHostsFile": str(known_hosts),
     } | ({"BatchMode": "yes"} if batch else {})
     words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    # ssh joins words with blanks and hands them to a shell: quoted, they arrive as they were given. A single word is
+    # ssh joins words with spaces and passes them to a shell: quoting keeps them as they were given. A single word is
     # a shell's command line, as with ssh itself.
     remote = list(command) if len(command) == 1 else [shlex.quote(word) for word in command]
     return ["ssh", "-F", "none", "-i", str(operator), *words, f"{LOGIN}@{node['publicAddress']}", *remote]

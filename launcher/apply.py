@@ -1,4 +1,4 @@
-"""Phases before a run of the engine, in their order."""
+"""Phases that prepare a run of the engine, in their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from launcher.preparation import official_plugins
 
 @dataclass(kw_only=True)
 class Run:
-    """One run of the engine on a stack, while it is made ready."""
+    """One run of the engine on a stack, while it is prepared."""
 
     context: Context
     stack: str
@@ -32,27 +32,27 @@ Phase = Callable[[Run], None]
 
 
 def settle_plugins(run: Run) -> None:
-    """Refuse other plugins than those of the state before anything is built."""
+    """Refuse plugins that differ from the state's, before anything is built."""
     plugin_choice.settle(run.context.workspace, os.environ, official_plugins(os.environ))
 
 
 def prepare_machine(run: Run) -> None:
-    """Have the releases, the mirror, and the images of hosts and pods."""
+    """Provide the releases, the mirror, and the images of hosts and pods."""
     run.context.preparation.everything(run.stack)
 
 
 def start_lab(run: Run) -> None:
-    """Have the lab up, with the hosts that should be on."""
+    """Start the lab, with the hosts that should be on."""
     lab_daemon.start(run.context.workspace, run.context.report)
 
 
 def place_engine(run: Run) -> None:
-    """Have the engine and its plugins, where the lab's names resolve."""
+    """Provide the engine and its plugins, in a place where the lab's names resolve."""
     run.placed = run.context.preparation.engine(resolving=True)
 
 
 def make_stack(run: Run) -> None:
-    """Have the stack, its files and the lab's tokens in it."""
+    """Provide the stack, with its files and the lab's tokens."""
     run.context.preparation.stack(run.engine, run.stack)
 
 
@@ -69,7 +69,7 @@ def finish_interrupted(run: Run) -> None:
 
 
 READING: Sequence[Phase] = (start_lab, place_engine, make_stack)
-"""For what only asks the lab's cloud."""
+"""Phases for commands that only ask the lab's cloud."""
 DESTROYING: Sequence[Phase] = (*READING, finish_interrupted)
 CHANGING: Sequence[Phase] = (
     settle_plugins,
@@ -78,11 +78,11 @@ CHANGING: Sequence[Phase] = (
     wait_for_other_engines,
     finish_interrupted,
 )
-"""For what acts on hosts: all of the lab must be there."""
+"""Phases for commands that act on hosts: they need the whole lab."""
 
 
 def ready(context: Context, stack: str, phases: Sequence[Phase] = CHANGING) -> Engine:
-    """Go through the phases, and return the engine."""
+    """Run the phases, and return the engine."""
     run = Run(context=context, stack=stack)
     for phase in phases:
         phase(run)

@@ -15,9 +15,9 @@ from launcher.report import Report
 from launcher.workspace import Workspace
 
 PASSING = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-"""For commands that hand their arguments on: all that follows the command's name is the other program's."""
+"""Settings of commands that pass their arguments to another program: everything after the command's name."""
 
-# Each command imports its own half of the launcher: kubectl should not wait for a local cloud's web servers to load.
+# Each command imports only what it needs: kubectl should not wait until a local cloud's web servers are loaded.
 
 app = typer.Typer(
     name="./triplane",
@@ -32,7 +32,7 @@ image_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command; every error that can be foreseen is one message and an exit code."""
+    """Run a command; every expected error is one message and an exit code."""
     report = Report()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="./triplane", standalone_mode=True)
@@ -101,8 +101,8 @@ def bench(
 ) -> None:
     """Measure `up`, a preview of prod, how fast 50 pods start, and memory. Takes the cluster down first.
 
-    Then it holds the CPU time of an `up` with nothing to do, and of a preview of prod, against a program of as many
-    trivial resources, and shows what previews of 9, 30 and 100 hosts cost. --cpu does only that.
+    Then it compares the CPU time of an `up` with nothing to do, and of a preview of prod, with a program that has as
+    many trivial resources, and shows the CPU time of previews of 9, 30 and 100 hosts. --cpu does only that.
 
     With --droplet-boot it says what `up` adds to one droplet's boot. The lab keeps that boot time until it is taken
     down (`./triplane lab faults clear`).
@@ -179,7 +179,7 @@ def status(
     *,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what runs where, hosts, services and nodes, and how it is. Exits with 1 if anything is unhealthy."""
+    """Show hosts, services and nodes, and their health. Exits with 1 if anything is unhealthy."""
     from launcher.commands import status as command
 
     sys.exit(command.status(_context(), json=json))
@@ -195,7 +195,7 @@ def lab(context: typer.Context) -> None:
 
 @app.command()
 def version() -> None:
-    """Show what is pinned, and what is in use."""
+    """Show the pinned versions, and those in use."""
     from launcher.commands import version as command
 
     command.version(_context())

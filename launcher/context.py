@@ -1,4 +1,4 @@
-"""Workspace, console and preparation: what all commands share."""
+"""Workspace, console and preparation, which all commands share."""
 
 from __future__ import annotations
 

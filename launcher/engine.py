@@ -1,4 +1,4 @@
-"""Running the engine: with which environment, and how Ctrl-C reaches it."""
+"""Runs of the engine: its environment, and how Ctrl-C reaches it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from launcher.report import Report
 from launcher.workspace import Workspace
 
 FOREIGN = ("DIGITALOCEAN_", "CLOUDFLARE_", "SPACES_", "PULUMI_", "SSH_AUTH_SOCK")
-"""Variables of the user's other work. A real account's token must not reach the lab, nor this stack another backend; an
-SSH agent is of no use to the lab, and one that is gone stops every step."""
+"""Variables of the user's other work. A real account's token must not reach the lab, and this stack must not reach
+another backend. The lab needs no SSH agent, and an agent that does not answer fails every step."""
 
 OURS = frozenset({"PULUMI_STACK", "PULUMI_PARALLEL", "PULUMI_OPTION_COLOR"})
-"""The exceptions: what only says how, or on which stack of ours."""
+"""The exceptions: variables that only set options, or choose one of the lab's stacks."""
 
 LINES_OF_AN_ERROR = 40
 
@@ -32,15 +32,15 @@ LINES_OF_AN_ERROR = 40
 def environment(
     workspace: Workspace, inherited: Mapping[str, str], *, official_plugins: bool, stack: str | None = None
 ) -> dict[str, str]:
-    """Compose what the engine, its language host and the providers run with."""
+    """Compose the environment of the engine, its language host and the providers."""
     kept = {name: value for name, value in inherited.items() if name in OURS or not name.startswith(FOREIGN)}
     direct = [str(workspace.lab.services), *filter(None, [inherited.get("NO_PROXY") or inherited.get("no_proxy")])]
     return kept | {
-        # The language host takes the first python on PATH, whatever Pulumi.yaml says of a virtual environment.
+        # The language host uses the first python on PATH, even if Pulumi.yaml names a virtual environment.
         "PATH": f"{workspace.venv}:{workspace.bin}:{inherited.get('PATH', os.defpath)}",
         "NO_PROXY": ",".join(direct),
         "no_proxy": ",".join(direct),
-        # The state is written whole, twice for each resource, and half of what an `up` costs on this side is that.
+        # The engine writes the whole state twice for each resource: that is half of an `up`'s CPU time on this machine.
         "GOGC": inherited.get("GOGC", "400"),
         "PULUMI_BACKEND_URL": backend(workspace.state),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(workspace.passphrase),
@@ -54,12 +54,12 @@ def environment(
 
 
 def backend(folder: Path) -> str:
-    """URL of a backend in a folder; without the checksum beside each file, which Pulumi does not read."""
+    """URL of a backend in a folder, without checksum files, which Pulumi does not read."""
     return f"file://{folder}?metadata=skip"
 
 
 def make_passphrase(workspace: Workspace) -> None:
-    """Make a random passphrase, once; without it a state that exists cannot be read any more."""
+    """Make a random passphrase, once; without it an existing state can no longer be read."""
     if workspace.passphrase.exists():
         return
     states = workspace.state / ".pulumi" / "stacks"
@@ -79,7 +79,7 @@ class Engine:
     report: Report
     official_plugins: bool
     wrapper: tuple[str, ...] = ()
-    """Put before the command line: what makes the lab's names resolve."""
+    """Words before the command line, which make the lab's names resolve."""
 
     def environment(self, stack: str | None = None) -> dict[str, str]:
         """See `environment` above."""
@@ -91,7 +91,7 @@ class Engine:
         return [*self.wrapper, pulumi, "--cwd", str(self.workspace.directory), *arguments]
 
     def capture(self, *arguments: str, stack: str | None = None, stdin: str | None = None) -> str:
-        """Run to the end and return standard output; `stdin` is the way in for secrets."""
+        """Run to the end and return standard output; `stdin` is for secrets."""
         done = subprocess.run(
             self.command([*arguments, "--non-interactive"]),
             env=self.environment(stack),
@@ -110,7 +110,7 @@ class Engine:
         return run_stoppable(self.command(arguments), env=self.environment() | dict(extra or {}), report=self.report)
 
     def become(self, arguments: Sequence[str]) -> NoReturn:
-        """Put the engine in this process's place: the terminal, its keys and the exit code are the engine's own."""
+        """Replace this process with the engine: it gets the terminal and its keys, and gives the exit code."""
         command = self.command(arguments)
         os.execvpe(command[0], command, self.environment())  # noqa: S606 - no shell is wanted
 
@@ -133,10 +133,10 @@ def at_terminal() -> bool:
 def forwarding(
     process: subprocess.Popen[bytes], outcome: Outcome, report: Report, *, heard: Container[int] = ()
 ) -> Iterator[None]:
-    """Each Ctrl-C (or polite kill) reaches `process`, and that one alone, as one SIGINT.
+    """Send each Ctrl-C, SIGTERM or SIGHUP to `process`, and to no other process, as one SIGINT.
 
-    The engine ends its running steps at the first and cuts them off at the second. Its plugins must hear neither:
-    they are needed until the last step has ended. Signals in `heard` reach the process without us.
+    The engine finishes its running steps after the first and cuts them off after the second. Its plugins must receive
+    neither: they are needed until the last step has ended. Signals in `heard` reach the process without the launcher.
     """
 
     def forward(number: int, _frame: FrameType | None) -> None:
@@ -157,8 +157,8 @@ def forwarding(
 def run_stoppable(command: Sequence[str], *, env: Mapping[str, str], report: Report) -> Outcome:
     """Run a command that needs time to stop well.
 
-    At a terminal it has the terminal, whose Ctrl-C the kernel brings to it and to us alike. Elsewhere it has a session
-    of its own, which keeps signals to our process group from its, and we pass on what it should hear.
+    At a terminal, the kernel sends Ctrl-C to the command and to the launcher. Elsewhere the command has a session of
+    its own: signals to the launcher's process group do not reach it, and the launcher forwards those that it needs.
     """
     outcome = Outcome()
     terminal = at_terminal()

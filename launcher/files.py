@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Files that are either complete or do not exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write(path: Path, text: str, *, mode: int = 0o600) -> bool:
-    """Replace a file in one step, never readable to others in between; False where it already says just that."""
+    """Replace a file in one step; meanwhile others cannot read it. False if it already has this content."""
     if path.exists() and path.read_text() == text and path.stat().st_mode & 0o777 == mode:
         return False
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

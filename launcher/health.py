@@ -23,7 +23,7 @@ from model.services.registry import SERVICES
 from model.topology import KUBELET_ROLES
 
 SECONDS = 20
-"""A host that has not answered by then does not."""
+"""Time limit for a host's answer."""
 
 UNITS: Mapping[str, tuple[str, ...]] = {
     role: tuple(service.UNIT for service in SERVICES if role in service.ROLES) for role in Role
@@ -34,7 +34,7 @@ CHECKS: Mapping[str, str] = {
     service.UNIT: (kube_apiserver.health("$API_PORT") if service is kube_apiserver else service.HEALTH).check
     for service in SERVICES
 }
-"""Unit → what tells, on its host, that it is well; `$directory` is where its program is installed."""
+"""Unit → its health check on its host; `$directory` is the directory of its program."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A droplet, as the cloud and the host itself tell of it."""
+    """A droplet, with data from the cloud and from the host itself."""
 
     node: HostOutput
     power: str
@@ -62,7 +62,7 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """All of it at one time."""
+    """State of the whole cluster at one time."""
 
     lab: str
     memory: int | None
@@ -71,13 +71,13 @@ class Snapshot:
     hosts: tuple[Host, ...] = ()
     endpoint: str = ""
     ready: Mapping[str, str] = field(default_factory=dict)
-    """Master → what its /readyz says to the administrator."""
+    """Master → the answer of its /readyz to the administrator."""
     cluster: nodes.Cluster = field(default_factory=nodes.Cluster)
     certificates: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def well(self) -> bool:
-        """True if there is a cluster, and all of it is healthy."""
+        """True if there is a cluster, and all its parts are healthy."""
         return (
             bool(self.hosts)
             and all(not host.trouble and all(service.healthy for service in host.services) for host in self.hosts)
@@ -93,7 +93,7 @@ def program_of(unit: str) -> str:
 
 
 def probe_script(roles: Sequence[str], api_port: int) -> str:
-    """Asks a host of its units: a line each, `name version active yes|no`; and a node of its pods' name service."""
+    """Script that prints a host's units, one per line, `name version active yes|no`, and tests DNS of a node's pods."""
     units = [unit for role in roles for unit in UNITS.get(role, ())]
     lines = [f"API_PORT={api_port}"]
     for unit in dict.fromkeys(units):
@@ -109,7 +109,7 @@ def probe_script(roles: Sequence[str], api_port: int) -> str:
 
 
 def parse_probe(output: str) -> tuple[Service, ...]:
-    """Read the lines of `probe_script`; others (a greeting, say) are none of ours."""
+    """Read the lines of `probe_script`; ignore others, such as a greeting."""
     services = []
     for line in output.splitlines():
         match line.split():
@@ -161,7 +161,7 @@ def readiness(kubectl: Sequence[str], hosts: Sequence[HostOutput], api_port: int
 def probe_all(
     workspace: Workspace, outputs: Mapping[str, Any], power: Mapping[str, str], api_port: int
 ) -> tuple[Host, ...]:
-    """Ask all hosts at the same time; `power` is name → what the cloud says."""
+    """Ask all hosts at the same time; `power` is name → state in the cloud."""
     hosts = outputs["hosts"]
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
         return tuple(
@@ -170,7 +170,7 @@ def probe_all(
 
 
 def render(snapshot: Snapshot, now: datetime | None = None) -> RenderableType:
-    """For a person's eyes."""
+    """Format the snapshot for people."""
     memory = "" if snapshot.memory is None else f", {snapshot.memory / 2**20:,.0f} MiB of memory in all its processes"
     parts: list[RenderableType] = [Text(f"Lab: {snapshot.lab}{memory}")]
     if not snapshot.hosts:
@@ -229,7 +229,7 @@ def _cluster(cluster: nodes.Cluster, hosts: Sequence[Host]) -> list[RenderableTy
 
 
 def _resolution(asked: Sequence[Host]) -> list[Text]:
-    """Say from which hosts the pods' name service answers."""
+    """Say on which hosts the cluster's DNS answers."""
     failed = [host for host in asked if host.dns]
     if asked and not failed:
         return [Text(f"names of the cluster resolve on {len(asked)} of {len(asked)} nodes", style="green")]
@@ -247,7 +247,7 @@ def _certificates(expiries: Mapping[str, str], now: datetime) -> Text:
 
 
 def as_json(snapshot: Snapshot) -> str:
-    """For programs."""
+    """Format the snapshot for programs."""
     return json.dumps(
         {
             "lab": snapshot.lab,

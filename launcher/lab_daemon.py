@@ -21,7 +21,7 @@ from launcher.workspace import Workspace
 
 
 def command(workspace: Workspace, arguments: Sequence[str]) -> list[str]:
-    """Compose the command line of one of the lab's own commands; it wants the checkout as working directory."""
+    """Compose the command line of one of the lab's own commands; it must run in the checkout's directory."""
     return [sys.executable, "-m", "lab", *lifecycle.arguments(workspace.lab), *arguments]
 
 
@@ -40,8 +40,8 @@ def _explained() -> Iterator[None]:
 
 
 def start(workspace: Workspace, report: Report) -> None:
-    """Have the lab up; hosts that should be on and are not are booted again."""
-    ran = runs(workspace)  # even so it may just be starting
+    """Start the lab, if it does not run; hosts that should be on and are off are booted again."""
+    ran = runs(workspace)  # it may still be starting
     with _explained():
         lifecycle.start(workspace.lab, (lambda _line: None) if ran else report.say)
 
@@ -53,14 +53,14 @@ def remove(workspace: Workspace, report: Report) -> None:
 
 
 def processes(workspace: Workspace) -> set[int]:
-    """Find the daemon's processes and all of its hosts'."""
+    """Find the processes of the daemon and of all its hosts."""
     record = instances.daemon(workspace.lab.name)
     daemon = memory.with_descendants([record.pid]) if record is not None else set()
     return daemon | set(Group(workspace.lab.name).pids())
 
 
 def tokens(workspace: Workspace) -> dict[str, str]:
-    """Read the lab's tokens, and a fingerprint that tells whether they are the ones of last time."""
+    """Read the lab's tokens, and a fingerprint that changes when they change."""
     path = workspace.lab.directory / "tokens.yaml"
     try:
         text = path.read_text()

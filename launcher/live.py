@@ -1,4 +1,4 @@
-"""A cluster that is there, in a lab that runs."""
+"""Data of an existing cluster, in a running lab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from launcher.errors import LauncherError
 
 
 def cluster(context: Context) -> dict[str, Any]:
-    """Read the outputs of a cluster that is there, in a lab that runs."""
+    """Read the outputs of an existing cluster, in a running lab."""
     outputs = stacks.outputs(context.workspace)
     if not lab_daemon.runs(context.workspace):
         raise asleep()
@@ -19,12 +19,12 @@ def cluster(context: Context) -> dict[str, Any]:
 
 
 def asleep() -> LauncherError:
-    """Say that there is a cluster, and nothing that runs it."""
+    """Make the error for a cluster that exists while its lab does not run."""
     return LauncherError("the lab is not running: ./triplane up starts it again, with the cluster that was in it")
 
 
 def droplets(context: Context) -> dict[str, str]:
-    """Droplet's name → its status, as the cloud has it."""
+    """Droplet's name → its status in the cloud."""
     import httpx  # noqa: PLC0415 - a fifth of a second that only some commands need
 
     token = lab_daemon.tokens(context.workspace)["digitalocean"]
@@ -38,7 +38,7 @@ def droplets(context: Context) -> dict[str, str]:
 
 
 def kubectl_command(context: Context) -> list[str]:
-    """Kubectl as the administrator, where the lab's names resolve."""
+    """Command line of kubectl as the administrator, in a place where the lab's names resolve."""
     workspace = context.workspace
     program = workspace.bin / "kubectl"
     if not program.exists():

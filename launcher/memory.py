@@ -1,4 +1,4 @@
-"""Memory of the lab: pages that its processes share are counted once."""
+"""Memory of the lab; pages that its processes share are counted once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psutil
 
 
 def proportional_set_size(pids: Iterable[int]) -> int:
-    """Sum over processes, in bytes; those that end meanwhile count nothing."""
+    """Sum over processes, in bytes; processes that end meanwhile count as zero."""
     total = 0
     for pid in set(pids):
         with suppress(psutil.Error):
@@ -18,7 +18,7 @@ def proportional_set_size(pids: Iterable[int]) -> int:
 
 
 def with_descendants(pids: Iterable[int]) -> set[int]:
-    """Find the processes, and all that they started and that have not been adopted by another."""
+    """Find the processes and their descendants, except those that another process has adopted."""
     found = set(pids)
     for pid in tuple(found):
         with suppress(psutil.Error):

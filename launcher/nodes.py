@@ -1,4 +1,4 @@
-"""The cluster as its own API tells of it: the nodes, what runs on them, and the name service of the pods."""
+"""The cluster, as its own API shows it: the nodes, their pods, and the cluster's DNS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from model.services import kubelet
 from model.topology import KUBELET_ROLES
 
 QUESTION = dns.message.make_query(f"kubernetes.default.svc.{CLUSTER_DOMAIN}", "A")
-"""Every cluster has this service."""
+"""DNS query for a service that every cluster has."""
 
 DNS_PROBE = rf"""
 server=$(sed -n '/^clusterDNS:/{{n;s/^[ "-]*//;s/".*//;p}}' {kubelet.CONFIGURATION} 2>/dev/null)
@@ -31,7 +31,7 @@ answer=$(exec 3<>"/dev/udp/$server/53" && printf %s {base64.b64encode(QUESTION.t
   timeout 4 dd bs=512 count=1 <&3 2>/dev/null | base64 -w 0) 2>/dev/null
 echo "cluster-dns ${{answer:--}}"
 """
-"""Asks, in bash on a host, the server that the host's pods ask; prints `cluster-dns`, and the answer in base64 or -."""
+"""Bash script that asks the DNS server of a host's pods; it prints `cluster-dns`, and the answer in base64 or -."""
 
 _PRESSURE = frozenset({"MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"})
 """Conditions of a node that are a problem if they are true (kubernetes.io, Node Status)."""
@@ -39,11 +39,11 @@ _PRESSURE = frozenset({"MemoryPressure", "DiskPressure", "PIDPressure", "Network
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """A node, as the API has it."""
+    """A node in the API."""
 
     name: str
     host: str
-    """The graph's host of this name; empty where there is none."""
+    """The graph's host of this name; empty if there is none."""
     trouble: str = ""
     """Reason why it is not ready, or another problem."""
     cordoned: bool = False
@@ -55,13 +55,13 @@ class Node:
 
     @property
     def state(self) -> str:
-        """In a few words, as `kubectl get nodes` has them."""
+        """State in a few words, as in `kubectl get nodes`."""
         return (self.trouble or "Ready") + (", cordoned" if self.cordoned else "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """The API's answer, or the reason for none."""
+    """The API's answer, or the reason why there is none."""
 
     trouble: str = ""
     nodes: tuple[Node, ...] = ()
@@ -70,17 +70,17 @@ class Cluster:
 
     @property
     def dns_well(self) -> bool:
-        """True if the name service has all its replicas; a rollout has more."""
+        """True if DNS has all its replicas; during a rollout it has more."""
         return 0 < self.dns_wanted <= self.dns_ready
 
     @property
     def well(self) -> bool:
-        """True if every host is a ready node, every node a host, and the name service complete."""
+        """True if every host is a ready node, every node is a host, and DNS has all its replicas."""
         return not self.trouble and not any(node.trouble for node in self.nodes) and self.dns_well
 
 
 def parse_dns(output: str) -> str | None:
-    """Read what `DNS_PROBE` printed: nothing where the name resolves, else why not; None where it was not asked."""
+    """Read the output of `DNS_PROBE`: empty if the name resolves, else the reason; None if there was no query."""
     for line in output.splitlines():
         match line.split():
             case ["cluster-dns", "-"]:
@@ -96,7 +96,7 @@ def parse_dns(output: str) -> str | None:
 
 
 def ask(kubectl: Sequence[str], hosts: Iterable[HostOutput]) -> Cluster:
-    """Ask the API, as the administrator, and hold what it says against the hosts that there should be."""
+    """Ask the API, as the administrator, and compare its nodes with the hosts that should exist."""
     command = [*kubectl, "--request-timeout=10s", "get", "nodes,pods,deployments.apps", "--all-namespaces"]
     done = subprocess.run(
         [*command, "--output=json"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
@@ -111,7 +111,7 @@ def ask(kubectl: Sequence[str], hosts: Iterable[HostOutput]) -> Cluster:
 
 
 def read(objects: Iterable[Mapping[str, Any]], hosts: Iterable[HostOutput]) -> Cluster:
-    """Sort what the API has by node; hosts that are none of its nodes are among them."""
+    """Sort the API's objects by node; hosts that are not nodes are in the result too."""
     kinds: dict[str, list[Mapping[str, Any]]] = {"Node": [], "Pod": [], "Deployment": []}
     for item in objects:
         kinds[item["kind"]].append(item)

@@ -1,8 +1,8 @@
-"""Choice of provider plugins, official or stand-in; a cluster keeps those it has.
+"""Choice of provider plugins, official or stand-in; a cluster keeps the ones that made it.
 
-Both have the same names and versions, so that the state does not tell which of them made it. A file beside the state
-does. Without it, four folders under the user's Pulumi home would decide on every run, and a preview of a real stack on
-the same machine would change what the next `up` of the lab uses.
+Both have the same names and versions, so the state does not show which of them made it. A file beside the state shows
+it. Without this file, four folders under the user's Pulumi home would decide on every run, and a preview of a real
+stack on the same machine would change the plugins of the lab's next `up`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from launcher.errors import MistakeError
 from launcher.workspace import Workspace
 
 OFFICIAL = "TRIPLANE_OFFICIAL_PLUGINS"
-"""1 has the engine use, and download, the official provider plugins; 0 has it use the stand-ins."""
+"""Variable: with 1 the engine uses, and downloads, the official provider plugins; with 0 it uses the stand-ins."""
 
 SWITCH = "TRIPLANE_SWITCH_PLUGINS"
-"""1 lets other plugins go on with what the last ones made."""
+"""Variable: with 1 the plugins may differ from those that made the cluster."""
 
 RECORD = "plugins"
-"""File in the workspace: the plugins that made what its states hold."""
+"""File in the workspace with the kind of plugins that made the resources in its states."""
 
 
 class Kind(StrEnum):
@@ -41,10 +41,10 @@ class Kind(StrEnum):
 
 
 def settle(workspace: Workspace, environment: Mapping[str, str], official: Path | None) -> Path | None:
-    """Decide, and remember it; `official` is the folder of the official plugins where they are or may come.
+    """Choose the plugins, and remember the choice; `official` is the folder that has, or may get, the official ones.
 
-    Return that folder, or None for the stand-ins. What has made a cluster goes on with it, whatever else has come to
-    this machine since. Raises `MistakeError` where that is not possible, or something else is asked for.
+    Return that folder, or None for the stand-ins. A cluster keeps the plugins that made it, even if others have been
+    installed since. Raises `MistakeError` if that is not possible, or if the environment asks for the others.
     """
     kind = choose(workspace, environment, available=official is not None)
     files.write(workspace.directory / RECORD, f"{kind.value}\n")
@@ -52,7 +52,7 @@ def settle(workspace: Workspace, environment: Mapping[str, str], official: Path 
 
 
 def choose(workspace: Workspace, environment: Mapping[str, str], *, available: bool) -> Kind:
-    """Decide as `settle` does, and change nothing."""
+    """Choose as `settle` does, but change nothing."""
     asked = {"1": Kind.OFFICIAL, "0": Kind.STAND_INS}.get(environment.get(OFFICIAL, ""))
     wanted = asked or (Kind.OFFICIAL if available else Kind.STAND_INS)
     made = made_by(workspace)
@@ -70,13 +70,13 @@ def choose(workspace: Workspace, environment: Mapping[str, str], *, available: b
 
 
 def made_by(workspace: Workspace) -> Kind | None:
-    """Tell which plugins made what the states hold; None where they hold nothing."""
+    """Return the kind of plugins that made the states' resources; None if the states have none."""
     if not any(_holds_something(workspace, stack) for stack in stacks.recorded(workspace)):
         return None
     try:
         return Kind((workspace.directory / RECORD).read_text().strip())
     except (FileNotFoundError, ValueError):
-        # The folder of the last run's plugins: the user's own, where they were official.
+        # The folder of the last run's plugins: it is a link to the user's own folder if they were official.
         return Kind.OFFICIAL if (workspace.pulumi_home / "plugins").is_symlink() else Kind.STAND_INS
 
 

@@ -1,7 +1,7 @@
 """The official provider plugins, downloaded by the engine's own `pulumi plugin install`.
 
-The engine checks no digest of a plugin, and neither do we: TLS says that it is upstream's. What is downloaded lies in
-the user's own plugin folder, where a Pulumi program for a real account finds it too.
+Neither the engine nor the launcher checks a plugin's digest: TLS shows that it comes from upstream. The plugins are
+in the user's own plugin folder, where a Pulumi program for a real account finds them too.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _MB = 1_000_000
 _LOOK_SECONDS = 0.5
 
 Said = Callable[[str, str], None]
-"""Called with a plugin, and how far it is."""
+"""Called with a plugin and its progress."""
 
 
 def plugin_folder(name: str) -> str:
-    """Name the folder in which the engine looks for the plugin that the installed SDK asks for."""
+    """Name the folder in which the engine looks for the plugin that the installed SDK needs."""
     return f"resource-{name}-v{installed_version(f'pulumi-{name}')}"
 
 
 def missing(folder: Path) -> list[str]:
-    """List the plugins that an engine's plugin folder lacks; the engine marks one that it did not finish."""
+    """List the plugins that an engine's plugin folder lacks; the engine marks an unfinished one."""
     return [
         name
         for name in plugins.PLUGINS
@@ -42,7 +42,7 @@ def missing(folder: Path) -> list[str]:
 
 
 def addresses(names: Iterable[str] = plugins.PLUGINS) -> list[str]:
-    """List where the plugins are; the engine tries their repositories' releases first, and this server then."""
+    """List the plugins' addresses; the engine tries their repositories' releases first, and then this server."""
     return [
         f"{_SERVER}/pulumi-resource-{name}-v{installed_version(f'pulumi-{name}')}-linux-{host_arch()}.tar.gz"
         for name in names
@@ -50,7 +50,7 @@ def addresses(names: Iterable[str] = plugins.PLUGINS) -> list[str]:
 
 
 def install(pulumi: Path, home: Path, upstream: Upstream, said: Said) -> None:
-    """Have all of them in the engine's home folder, in the SDKs' versions. Raises LauncherError."""
+    """Install all of them in the engine's home folder, in the SDKs' versions. Raises LauncherError."""
     for name in missing(home / "plugins"):
         try:
             _install(pulumi, name, home, upstream, said)
@@ -62,7 +62,7 @@ def install(pulumi: Path, home: Path, upstream: Upstream, said: Said) -> None:
 def _install(pulumi: Path, name: str, home: Path, upstream: Upstream, said: Said) -> None:
     version = installed_version(f"pulumi-{name}")
     task = f"{name} {version}"
-    # The engine downloads into the folder for temporary files, so its growth is the progress.
+    # The engine downloads into the folder for temporary files, so the folder's size shows the progress.
     with tempfile.TemporaryDirectory(prefix="triplane-plugin-") as scratch:
         output = Path(scratch) / ".output"
         with output.open("w") as stream:
@@ -97,7 +97,7 @@ def _environment(inherited: Mapping[str, str], home: Path, scratch: Path, upstre
     mirror = {"PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES": f".*={upstream.address(_SERVER)}"} if upstream.mirror else {}
     return kept | {
         "PULUMI_BACKEND_URL": f"file://{scratch}",
-        "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",  # the four names are what they are
+        "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",  # the four names need no look-up
         "PULUMI_HOME": str(home),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "TMPDIR": str(scratch),
@@ -108,7 +108,7 @@ def _environment(inherited: Mapping[str, str], home: Path, scratch: Path, upstre
 def _watched(
     process: subprocess.Popen[bytes], folders: Iterable[Path], upstream: Upstream, said: Callable[[str], None]
 ) -> bool:
-    """Wait for the end, or for the moment at which too little has come for too long: then it is True."""
+    """Wait for the end of the process. Return True if the download stalls first."""
     limits = upstream.limits
     said("downloading")
     since, before = time.monotonic(), 0
@@ -128,7 +128,7 @@ def _watched(
 
 
 def _size(folder: Path) -> int:
-    """Count a folder's bytes; files come and go meanwhile."""
+    """Count a folder's bytes; files may appear and disappear meanwhile."""
     total = 0
     for file in folder.rglob("*"):
         try:

@@ -27,27 +27,27 @@ from toolchain.release_catalog import CatalogError
 
 ENGINE = ("pulumi", "pulumi-language-python")
 RELEASES = ("etcd", "kubernetes", "flannel", "containerd", "runc", "cni-plugins")
-"""The components that hosts install, in the order in which their builds are waited for."""
+"""The components that hosts install, in the order in which the launcher waits for their builds."""
 
 IMAGES = ("coredns", "kubernetes-images")
-"""The programs that container images are made of."""
+"""The programs that container images are made from."""
 
 
 def pulumi_home(environment: Mapping[str, str]) -> Path:
-    """Find the user's own folder of the engine's files."""
+    """Find the user's own folder for the engine's files."""
     return Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
 def official_plugins(environment: Mapping[str, str]) -> Path | None:
-    """Find the engine's plugin folder, where the official plugins are in it (in the SDKs' versions) or may come."""
+    """Find the engine's plugin folder, if it has the official plugins (in the SDKs' versions) or may download them."""
     folder = pulumi_home(environment) / "plugins"
     return folder if not plugin_download.missing(folder) or environment.get(plugin_choice.OFFICIAL) == "1" else None
 
 
 def host_images(settings: Mapping[str, Any]) -> list[str]:
-    """Name the images that a stack's hosts boot from, its own first, then what pools have instead.
+    """Name the images that a stack's hosts boot from: the stack's image first, then those of pools.
 
-    Errors: `MistakeError` for one that the lab cannot boot. Pools that are not a list are the program's to refuse.
+    Raises `MistakeError` for an image that the lab cannot boot. The program itself refuses pools that are not a list.
     """
     asked = {"triplane:image": settings.get("triplane:image") or DEFAULT_IMAGE}
     pools = settings.get("triplane:pools")
@@ -62,9 +62,9 @@ def host_images(settings: Mapping[str, Any]) -> list[str]:
 
 
 def releases(versions: object) -> dict[str, str]:
-    """Read from `triplane:versions` which version of each component to have; what is not named is the newest.
+    """Read the version of each component from `triplane:versions`; the default is the newest.
 
-    What is not a mapping at all, the program has the better words for.
+    A value that is not a mapping is ignored here: the program has a better message for it.
     """
     chosen = versions if isinstance(versions, dict) else {}
     found = {}
@@ -81,7 +81,7 @@ def releases(versions: object) -> dict[str, str]:
 
 
 def install_stand_ins(workspace: Workspace) -> None:
-    """Put the stand-ins where the engine keeps plugins that it downloaded: it takes those without a remark."""
+    """Put the stand-ins where the engine keeps downloaded plugins: it uses those without a warning."""
     folder = workspace.pulumi_home / "plugins"
     if folder.is_symlink():
         folder.unlink()
@@ -92,9 +92,9 @@ def install_stand_ins(workspace: Workspace) -> None:
 
 
 def place(source: Path, target: Path) -> None:
-    """Put a program into a folder of PATH, without a copy where possible.
+    """Put a program into a folder on PATH, without a copy if possible.
 
-    A hard link, not a symbolic one: the engine trusts the language host that lies beside its own, resolved, path.
+    It is a hard link, not a symbolic one: the engine trusts the language host that is beside its own resolved path.
     """
     if target.exists() and (target.samefile(source) or _same_copy(source, target)):
         return
@@ -113,7 +113,7 @@ def _same_copy(source: Path, target: Path) -> bool:
 
 
 class _Listener:
-    """Hands a build's progress on; what comes from the cache is not worth a word."""
+    """Forwards a build's progress; a build from the cache is not reported."""
 
     def __init__(self, progress: Progress, report: Report) -> None:
         self._progress = progress
@@ -139,7 +139,7 @@ class _Listener:
 
 
 def _upstream() -> toolchain.Upstream:
-    """Read from the environment whether upstream's releases are taken, and from where."""
+    """Read from the environment whether upstream's releases are used, and their server."""
     try:
         return toolchain.Upstream.from_environment(os.environ)
     except (toolchain.ToolchainError, CatalogError) as error:
@@ -150,16 +150,16 @@ def _upstream() -> toolchain.Upstream:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preparation:
-    """Makes the pieces, in the order in which they need each other."""
+    """Makes the parts, in the order of their dependencies."""
 
     workspace: Workspace
     report: Report
     upstream: toolchain.Upstream = field(default_factory=_upstream)
 
     def engine(self, *, resolving: bool = False) -> Engine:
-        """Pulumi and its plugins on a PATH of our own, and the passphrase of the state.
+        """Pulumi and its plugins on a PATH of the launcher, and the passphrase of the state.
 
-        With `resolving`, what it runs sees the lab's names; the lab must be up for that.
+        With `resolving`, the lab's names resolve for the engine and its plugins; this needs a running lab.
         """
         workspace = self.workspace
         workspace.prepare()
@@ -179,17 +179,17 @@ class Preparation:
         )
 
     def stack(self, engine: Engine, stack: str) -> None:
-        """Make the stack's files, the stack itself, and the secrets of a lab that runs."""
+        """Make the stack's files, the stack itself, and the secrets of a running lab."""
         stacks.ensure(engine, stack, self._machine(), lab_daemon.tokens(self.workspace))
 
     def everything(self, stack: str) -> None:
-        """Have what an `up` takes from this machine: the engine, the stack's releases, and the hosts' image.
+        """Provide what an `up` needs on this machine: the engine, the stack's releases, and the hosts' image.
 
-        Compiling takes the processor and the image mostly the network, so they are made side by side.
+        Compiling uses the CPU, and the image mostly the network, so they are made in parallel.
         """
         settings = stacks.planned(self.workspace, stack, self._machine())
         wanted = releases(settings.get("triplane:versions"))
-        # The images' programs: agnhost has the version of the Kubernetes that is tested with it.
+        # The images' programs: agnhost has the version of the Kubernetes release that it tests.
         wanted |= {"coredns": toolchain.PROGRAMS["coredns"].versions[0], "kubernetes-images": wanted["kubernetes"]}
         slugs = host_images(settings)
         plugins_too = self._announce(wanted)
@@ -208,12 +208,12 @@ class Preparation:
             oci.publish(store, kubernetes=builds["kubernetes-images"], dns=builds["coredns"], tools=tools_made.result())
 
     def built(self, program: str, version: str) -> toolchain.Build:
-        """Have one program, made unless it is there."""
+        """Return one program; make it if it is missing."""
         with self._building() as progress:
             return self._built(program, version, progress)
 
     def _announce(self, wanted: Mapping[str, str]) -> bool:
-        """Say what is downloaded and what is built, as far as the release servers' first answers tell.
+        """Print the programs to download and to build, as far as the first answers of the release servers show.
 
         Returns whether the official plugins are to be downloaded too: on a first run, if their server answers.
         """
@@ -237,9 +237,9 @@ class Preparation:
         return plugins_too and not any(self.upstream.refusal(url) for url in plugin_download.addresses())
 
     def _may_download_plugins(self, *, first_run: bool) -> bool:
-        """True if the official plugins are missing, wanted, and would be used: a state keeps the plugins it has.
+        """True if the official plugins are missing, wanted, and would be used: a state keeps its plugins.
 
-        Without a first run nobody is asked: a machine without a network would wait for it in every `up`.
+        After a first run no server is asked: a machine without a network would wait for it in every `up`.
         """
         asked = self._plugins_forced or (first_run and self.upstream.mode is toolchain.Mode.PROBE)
         return (
@@ -253,7 +253,7 @@ class Preparation:
         return self.upstream.mode is toolchain.Mode.FETCH or os.environ.get(plugin_choice.OFFICIAL) == "1"
 
     def _download_plugins(self, progress: Progress) -> None:
-        """Have the official plugins in the user's own folder; where they do not come, the stand-ins are used."""
+        """Install the official plugins in the user's own folder; if that fails, the stand-ins are used."""
         task, pulumi = "the official plugins", self.workspace.bin / "pulumi"
 
         def said(plugin: str, text: str) -> None:
@@ -282,7 +282,7 @@ class Preparation:
             ) from None
 
     def _tools(self, progress: Progress) -> Path:
-        """Have the file system of the one container image that is more than a binary."""
+        """Provide the file system of the only container image that has more than a binary."""
         name, folder = "the test image", self.workspace.lab.rootfs_dir
         if not oci.TOOLS.path(folder).is_dir():
             try:
@@ -303,7 +303,7 @@ class Preparation:
         progress.done(name)
 
     def _place_engine(self, progress: Progress) -> None:
-        """Have the engine in the folder for PATH: the user's own pulumi where it will do, else one of ours."""
+        """Put the engine into the folder on PATH: the user's own pulumi if it fits, else one of the toolchain."""
         listener = _Listener(progress, self.report)
         for name, path in toolchain.engine(on_progress=listener, upstream=self.upstream).items():
             place(path, self.workspace.bin / name)
@@ -326,7 +326,7 @@ class Preparation:
 
 
 def link_plugins(official: Path, folder: Path) -> None:
-    """Share the user's plugin folder, so that a download of 100 MB happens once."""
+    """Share the user's plugin folder, so that 100 MB are downloaded only once."""
     official.mkdir(parents=True, exist_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.is_dir() and not folder.is_symlink():

@@ -1,10 +1,10 @@
-"""Making the next `up` able to finish what an interrupted one began.
+"""Repair after an interrupted `up`, so that the next one can finish it.
 
-An engine that was killed leaves three things behind: its lock, plugins that may still be at work, and steps of which
-the state says only that they had begun. What such a step made in the cloud is in no state, so that it would be made
-twice, or be in the way of a second try under its name: it is removed, and the step begins again. Nothing can stand
-on it yet, as whatever needs it waits for the end of its step. (The engine has `refresh --import-pending-creates`, which
-forgets what it is told, as of 3.259.)
+An engine that was killed leaves three things: its lock, plugins that may still work, and steps that the state shows as
+begun but not as ended. The resource of such a step may exist in the cloud, but not in the state: it would be made
+twice, or its name would prevent a second try. So it is removed, and the step begins again. No other resource can depend
+on it yet, because each one waits for the steps that it needs. (The engine has `refresh --import-pending-creates`, but
+it forgets the ids that it is given, as of 3.259.)
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ FAILURE = "clearing what an interrupted run left in the lab's cloud"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
-    """The engine's mark that it is at work on a stack."""
+    """The file with which an engine marks a stack that it works on."""
 
     path: Path
     pid: int
     host: str
 
     def is_stale(self) -> bool:
-        """True if the process that made it is gone, or its number belongs to another one."""
+        """True if the process that made it has ended, or another process has its number."""
         if self.host != socket.gethostname():
             return False
         try:
@@ -58,14 +58,14 @@ def locks(workspace: Workspace, stack: str) -> list[Lock]:
             content = json.loads(path.read_text())
             found.append(Lock(path=path, pid=int(content["pid"]), host=str(content.get("hostname", ""))))
         except (ValueError, KeyError):
-            found.append(Lock(path=path, pid=0, host=socket.gethostname()))  # cut off while it was written
+            found.append(Lock(path=path, pid=0, host=socket.gethostname()))  # its engine was killed while writing it
         except FileNotFoundError:
             continue  # released just now
     return found
 
 
 def clear_stale_locks(workspace: Workspace, stack: str) -> list[Lock]:
-    """Remove the locks of engines that are no more; return those of engines that are at work."""
+    """Remove the locks of engines that have ended; return those of engines that still run."""
     held = []
     for lock in locks(workspace, stack):
         if lock.is_stale():
@@ -77,7 +77,7 @@ def clear_stale_locks(workspace: Workspace, stack: str) -> list[Lock]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
-    """A step that had begun when the engine was cut off."""
+    """A step that had begun when the engine was killed."""
 
     urn: str
     type: str
@@ -118,8 +118,8 @@ RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 class Cloud:
     """The program's kinds of resources in the lab's cloud.
 
-    By httpx, not by pydo and cloudflare: these are two calls of each API, and importing those clients takes five times
-    as long.
+    It uses httpx, not pydo and cloudflare: it makes two calls of each API, and the import of those clients takes five
+    times as long.
     """
 
     def __init__(self, url: str, tokens: Mapping[str, str], transport: httpx.BaseTransport | None = None) -> None:
@@ -128,7 +128,7 @@ class Cloud:
         self._client = httpx.Client(timeout=20, trust_env=False, transport=transport)
 
     def made(self, step: Pending, known: set[str]) -> list[str]:
-        """List the addresses of what a step made: all that is called like it, and that the state does not know."""
+        """List the addresses of resources that a step made: all with its name that are not in the state."""
         if step.type == RECORD:
             place = f"client/v4/zones/{step.inputs['zoneId']}/dns_records"
             wanted = [step.inputs.get(field) for field in ("name", "type", "content")]
@@ -141,12 +141,12 @@ class Cloud:
             place = f"v2/{collection.path}"
             items = self._get(f"{place}?per_page={PAGE}")[collection.key]
             found = [str(item["id"]) for item in items if item["name"] == step.inputs.get("name")]
-        else:  # made in the state, or by a call that can be repeated
+        else:  # made only in the state, or by a call that can be repeated
             return []
         return [f"{place}/{identity}" for identity in found if identity not in known]
 
     def remove(self, address: str) -> None:
-        """Remove something, as soon as what is being done to it is over."""
+        """Remove a resource, when the operation that runs on it has ended."""
         deadline = time.monotonic() + REMOVAL_SECONDS
         while (response := self._call("DELETE", address)).status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             if time.monotonic() > deadline:
@@ -188,7 +188,7 @@ def end_orphans(workspace: Workspace) -> list[int]:
 
 
 def finish_interrupted(engine: Engine, stack: str, cloud: Cloud) -> None:
-    """Settle every step that an earlier run began and did not end; nothing to do after a run that ended by itself."""
+    """Settle every step that an earlier run began and did not end; a run that ended by itself leaves none."""
     latest = checkpoint(engine.workspace, stack)
     steps = pending(latest)
     if not steps:
@@ -200,5 +200,5 @@ def finish_interrupted(engine: Engine, stack: str, cloud: Cloud) -> None:
         if step.operation == "creating":
             for address in cloud.made(step, known):
                 cloud.remove(address)
-    # Drops the record of the creations, and reads again what was being changed or deleted.
+    # Removes the pending creations from the state, and reads the resources again that were being changed or deleted.
     engine.capture("refresh", "--yes", "--skip-preview", "--clear-pending-creates", stack=stack)

@@ -17,7 +17,7 @@ LOG_SECONDS = 20
 
 
 LOG_WIDTH = 200
-"""Columns where there is no terminal to ask: wide enough that nothing is cut."""
+"""Columns of output without a terminal: wide enough that nothing is cut."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -27,9 +27,9 @@ def console(*, stderr: bool = False) -> Console:
 
 
 class Progress:
-    """Tasks that run at the same time, each with its latest word; safe to call from any thread.
+    """Tasks that run at the same time, each with its latest message; safe to call from any thread.
 
-    By rich.live, not rich.progress: that shows the same in as many lines, and has nothing for a log.
+    It uses rich.live, not rich.progress, which needs as many lines for the same display and cannot write a log.
     """
 
     def __init__(self, console: Console) -> None:
@@ -48,7 +48,7 @@ class Progress:
         return table
 
     def update(self, task: str, text: str) -> None:
-        """`task` has got as far as `text`."""
+        """Show `text` as the latest message of `task`."""
         now = time.monotonic()
         with self._lock:
             since, _ = self._tasks.get(task, (now, ""))
@@ -60,14 +60,14 @@ class Progress:
             self._print(f"  {task}: {text} [{now - since:.0f} s]")
 
     def done(self, task: str) -> None:
-        """`task` has ended well."""
+        """Show that `task` has ended well."""
         with self._lock:
             since, _ = self._tasks.pop(task, (time.monotonic(), ""))
             self._said.pop(task, None)
         self._print(f"  {task}: done in {time.monotonic() - since:.0f} s")
 
     def drop(self, task: str) -> None:
-        """`task` is over, and another line says how it ended."""
+        """Remove `task`, which has ended; another line says how."""
         with self._lock:
             self._tasks.pop(task, None)
             self._said.pop(task, None)
@@ -86,19 +86,19 @@ class Progress:
 
 
 class Report:
-    """Standard error, so that standard output stays the wrapped command's own."""
+    """Messages on standard error: standard output is for the command that is run."""
 
     def __init__(self) -> None:
         self.console = console(stderr=True)
 
     def say(self, text: str) -> None:
-        """Print a line of what is being done, or waited for."""
+        """Print a line about the current work, or the reason to wait."""
         self.console.print(Text("triplane: ", style="bold") + Text(text), highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Print a line of what is not as it should be, though the command goes on."""
+        """Print a line about a problem that does not stop the command."""
         self.console.print(Text("triplane: ", style="bold yellow") + Text(text), highlight=False, soft_wrap=True)
 
     def progress(self) -> Progress:
-        """Somewhere to follow tasks of minutes."""
+        """Progress display for tasks that take minutes."""
         return Progress(self.console)

@@ -1,8 +1,8 @@
-"""The lab's own copy of the project: tracked settings, plus what only this machine knows.
+"""The lab's own copy of the project: tracked settings, plus settings that depend on this machine.
 
-The engine writes into a stack's configuration file (its salt, secrets, whatever `config set` is asked for). In the
-checkout that would be a change in a tracked file, so the engine works on copies in `.triplane`, a project folder of
-its own whose program is the checkout's.
+The engine writes into a stack's configuration file (its salt, secrets, and the values of `config set`). In the
+checkout that would change a tracked file, so the engine works on copies in `.triplane`, a separate project folder that
+uses the checkout's program.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ TOKENS = {"digitalocean:token": "digitalocean", "cloudflare:apiToken": "cloudfla
 """Secret setting → the lab's token for it."""
 
 KUBECONFIG_STAMP = ".kubeconfig.of"
-"""Says which state the kubeconfig was taken from."""
+"""File that says which state the kubeconfig was taken from."""
 
 LAB_STACK = "lab"
 DEFAULT_OPERATOR = "198.18.0.1/32"
-"""This machine's address in Pulumi.lab.yaml; a lab on another block has another one."""
+"""This machine's address in Pulumi.lab.yaml; a lab with another block of addresses has another one."""
 
 Config = dict[str, Any]
 
@@ -48,12 +48,12 @@ class Machine:
     """Setting → reference, with a digest; empty as long as nothing is built."""
     ssh_ca_public_key: str
     operator: str
-    """The network of this machine alone, as the lab's hosts see it."""
+    """The network with only this machine's address, as the lab's hosts see it."""
     zone: Mapping[str, str]
-    """The one zone that the lab has."""
+    """The lab's only zone."""
 
     def settings(self, stack: str, tracked: Config) -> Config:
-        """Set a stack's tracked settings against this lab, whatever cloud they are written for."""
+        """Change a stack's tracked settings for this lab, whichever cloud they are written for."""
         here = {
             "digitalocean:apiEndpoint": self.api_url,
             "cloudflare:baseUrl": f"{self.api_url}/client/v4",
@@ -76,7 +76,7 @@ class Machine:
         )
 
     def _allowed(self, tracked: Config) -> Config:
-        """Let this machine in wherever the tracked settings mean it."""
+        """Use this machine's address where the tracked settings have the default one."""
         return {
             key: [self.operator if network == DEFAULT_OPERATOR else network for network in tracked[key]]
             for key in ("triplane:nodePortsAllowed", "triplane:sshAllowed")
@@ -85,7 +85,7 @@ class Machine:
 
 
 def merged(*, last: Config, current: Config, new: Config) -> Config:
-    """Take `new`, with what was changed since `last` was written (by `pulumi config set`, say) kept as it is now."""
+    """Take `new`, but keep every change since `last` was written (for example by `pulumi config set`)."""
     ours = {key for key in new if key not in last or current.get(key) == last[key]}
     theirs = {key: value for key, value in current.items() if key not in last or last[key] != value}
     removed = {key for key in last if key not in current}
@@ -93,13 +93,13 @@ def merged(*, last: Config, current: Config, new: Config) -> Config:
 
 
 def project_file(tracked: Mapping[str, Any], workspace: Workspace) -> Config:
-    """Pulumi.yaml for the folder of copies: the same project, its program where it is tracked."""
+    """Pulumi.yaml for the folder of copies: the same project, with the program in the checkout."""
     runtime = {"name": "python", "options": {"virtualenv": str(workspace.venv.parent)}}
     return dict(tracked) | {"runtime": runtime, "main": os.path.relpath(workspace.checkout, workspace.directory)}
 
 
 def tracked_stacks(workspace: Workspace) -> list[str]:
-    """List the stacks that the checkout has settings for."""
+    """List the stacks with settings in the checkout."""
     return sorted(path.name.split(".")[1] for path in workspace.checkout.glob("Pulumi.*.yaml"))
 
 
@@ -123,9 +123,9 @@ def state_file(workspace: Workspace, stack: str) -> Path:
 
 
 def checkpoint(workspace: Workspace, stack: str) -> Config:
-    """Read a stack's last recorded deployment; empty where nothing is recorded.
+    """Read a stack's last recorded deployment; empty if nothing is recorded.
 
-    From the file, not by Pulumi's Automation API: that starts the engine, a second for each question.
+    It reads the file, not Pulumi's Automation API, which starts the engine and takes a second for each call.
     """
     try:
         content = json.loads(state_file(workspace, stack).read_text())
@@ -135,7 +135,7 @@ def checkpoint(workspace: Workspace, stack: str) -> Config:
 
 
 def planned(workspace: Workspace, stack: str, machine: Machine) -> Config:
-    """Settings that `write_files` is going to write: the tracked ones, set against this lab, with the user's changes.
+    """Settings that `write_files` is going to write: the tracked ones, adapted to this lab, with the user's changes.
 
     Raises MistakeError if the checkout has no such stack.
     """
@@ -166,7 +166,7 @@ def write_files(workspace: Workspace, stack: str, machine: Machine) -> None:
 
 
 def _record(workspace: Workspace, stack: str) -> Path:
-    """Say where the settings stand that were made last; what differs from them is the user's change."""
+    """File with the settings that were made last; differences from them are the user's changes."""
     return workspace.directory / f".Pulumi.{stack}.yaml.made"
 
 
@@ -184,7 +184,7 @@ def ensure(engine: Engine, stack: str, machine: Machine, tokens: Mapping[str, st
         engine.capture("stack", "init", stack, "--no-select", stack=stack)
     record = workspace.directory / f".tokens.{stack}"
     config = _load(workspace.directory / f"Pulumi.{stack}.yaml").get("config") or {}
-    # Which lab the secrets are for: each `down` and `up` makes its directory again, tokens and all.
+    # Identifies the lab of the secrets: after each `down`, an `up` makes the lab's directory and tokens again.
     wanted = tokens["fingerprint"]
     if record.exists() and record.read_text() == wanted and all(isinstance(config.get(key), dict) for key in TOKENS):
         return
@@ -194,13 +194,13 @@ def ensure(engine: Engine, stack: str, machine: Machine, tokens: Mapping[str, st
 
 
 def recorded(workspace: Workspace) -> list[str]:
-    """List the stacks that there is a state of."""
+    """List the stacks that have a state."""
     folder = workspace.state / ".pulumi" / "stacks" / workspace.project
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
 def forget(workspace: Workspace, stack: str) -> None:
-    """Remove what this folder holds of a stack."""
+    """Remove a stack's files from this folder."""
     state = state_file(workspace, stack)
     leftovers = [
         state,
@@ -217,11 +217,11 @@ def forget(workspace: Workspace, stack: str) -> None:
 
 
 OUTPUTS = ("apiEndpoint", "certificates", "commands", "hosts", "knownHosts")
-"""Outputs that are not secrets, and stand in the state as they are."""
+"""Outputs that are not secrets, so the state has them unencrypted."""
 
 
 def outputs(workspace: Workspace) -> Config:
-    """Read what the program says of the cluster. From the state itself: asking the engine would take a second."""
+    """Read the program's outputs. They come from the state itself: the engine would take a second."""
     resources = checkpoint(workspace, workspace.stack).get("resources") or []
     stack: Config = next((resource for resource in resources if resource["type"] == "pulumi:pulumi:Stack"), {})
     found = stack.get("outputs") or {}
@@ -241,7 +241,7 @@ def has_kubeconfig(workspace: Workspace) -> bool:
 
 
 def write_kubeconfig(engine: Engine) -> None:
-    """Have the engine decrypt the administrator's kubeconfig, and put it into a file of its own."""
+    """Let the engine decrypt the administrator's kubeconfig, and write it into a file of its own."""
     workspace = engine.workspace
     stamp = _stamp(workspace)
     text = engine.capture("stack", "output", "kubeconfig", "--show-secrets", stack=workspace.stack)
@@ -254,17 +254,17 @@ def _stamp(workspace: Workspace) -> str:
 
 
 def no_cluster() -> LauncherError:
-    """There is nothing yet to look at."""
+    """Make the error for a cluster that does not exist yet."""
     return LauncherError("no cluster yet: run ./triplane up")
 
 
 def settings(workspace: Workspace, stack: str) -> Config:
-    """Read a stack's settings as the engine sees them."""
+    """Read the settings of a stack that the engine uses."""
     return dict(_load(workspace.directory / f"Pulumi.{stack}.yaml").get("config") or {})
 
 
 def stack_meant(arguments: Sequence[str], default: str) -> str:
-    """Find the stack that a command line of the engine's is about."""
+    """Find the stack in a command line of the engine."""
     for position, word in enumerate(arguments):
         if word in {"--stack", "-s"} and position + 1 < len(arguments):
             return arguments[position + 1]

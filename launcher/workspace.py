@@ -29,7 +29,7 @@ class Workspace:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Workspace:
-        """TRIPLANE_DIR, TRIPLANE_LAB and TRIPLANE_LAB_BLOCK make a second lab beside the first."""
+        """Read TRIPLANE_DIR, TRIPLANE_LAB and TRIPLANE_LAB_BLOCK, which make a second lab beside the first."""
         directory = Path(environment.get("TRIPLANE_DIR") or CHECKOUT / ".triplane").absolute()
         block = environment.get("TRIPLANE_LAB_BLOCK") or "198.18.0.0/24"
         try:
@@ -96,7 +96,7 @@ class Workspace:
 
     @contextmanager
     def locked(self, report: Report) -> Iterator[None]:
-        """One launcher at a time changes what is in the folder, which is there from now on."""
+        """Make the folder, and hold its lock, so that only one launcher at a time changes its files."""
         self.prepare()
         waiting = "waiting for another ./triplane in this checkout to finish"
         with locked(self.directory / "launcher.lock", lambda: report.say(waiting)):

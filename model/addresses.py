@@ -5,11 +5,11 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 PRIVATE = tuple(IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
-"""RFC 1918: the addresses that networks of one's own are made of."""
+"""RFC 1918: the addresses of private networks."""
 SHARED = IPv4Network("100.64.0.0/10")
-"""RFC 6598: not routed on the internet either; good for pods and services where the private ranges are taken."""
+"""RFC 6598: not routed on the internet either; usable for pods and services if the private ranges are in use."""
 WORLD_PREFIX = 8
-"""A public range this wide is the world, or a good part of it."""
+"""Prefix length: a public range this wide counts as the whole internet."""
 
 
 def is_world(network: IPv4Network) -> bool:

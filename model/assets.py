@@ -18,10 +18,10 @@ _ENVIRONMENT = Environment(
 
 
 def render(template: str, /, **values: object) -> str:
-    """Fill in a template; a name it uses and is not given is an error."""
+    """Fill in a template; a missing value is an error."""
     return _ENVIRONMENT.get_template(template).render(**values)
 
 
 def read(name: str) -> str:
-    """A text as it stands."""
+    """Text of a file, unchanged."""
     return (ASSETS / name).read_text()

@@ -21,11 +21,11 @@ class Authority(StrEnum):
     ETCD_CLIENT = "etcd-client-ca"
     """Signs clients of etcd, and nothing else: etcd accepts any certificate under it."""
     KUBERNETES = "kubernetes-ca"
-    """The API server and its own clients."""
+    """Signs the API server and its clients."""
     CLUSTER_SIGNING = "cluster-signing-ca"
     """Signs certificate requests in the cluster, and kubelets' serving certificates."""
     FRONT_PROXY = "front-proxy-ca"
-    """Signs front proxies, which speak for users to aggregated API servers."""
+    """Signs front proxies, which call aggregated API servers on behalf of users."""
 
 
 class Use(StrEnum):
@@ -42,7 +42,7 @@ CA_USES = (Use.CERT_SIGNING, Use.CRL_SIGNING, Use.DIGITAL_SIGNATURE)
 SERVER_USES = (Use.DIGITAL_SIGNATURE, Use.SERVER)
 CLIENT_USES = (Use.DIGITAL_SIGNATURE, Use.CLIENT)
 PEER_USES = (Use.DIGITAL_SIGNATURE, Use.SERVER, Use.CLIENT)
-"""An etcd peer both calls and is called (etcd, op-guide/security)."""
+"""Uses of an etcd peer, which is both client and server (etcd, op-guide/security)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class Leaf:
     authority: Authority
     common_name: str
     organization: str | None = None
-    """The group that Kubernetes sees the holder in."""
+    """The holder's group in Kubernetes."""
     dns_names: tuple[str, ...] = ()
     addresses: tuple[IPv4Address, ...] = ()
     uses: tuple[Use, ...]
@@ -65,7 +65,7 @@ NODE_USER = "system:node:"
 
 
 def etcd_client(holder: str, host: HostSpec) -> Leaf:
-    """A client of etcd; without names, since etcd would hold those against the caller's address."""
+    """A client of etcd; it has no DNS names, since etcd would compare them with the caller's address."""
     return Leaf(
         name=f"{holder}-{host.name}",
         authority=Authority.ETCD_CLIENT,
@@ -75,10 +75,10 @@ def etcd_client(holder: str, host: HostSpec) -> Leaf:
 
 
 def kubernetes_client(name: str, user: str, group: str | None = None) -> Leaf:
-    """A client of the API, by the user and the group that Kubernetes sees."""
+    """A client of the API, with its user and group in Kubernetes."""
     return Leaf(name=name, authority=Authority.KUBERNETES, common_name=user, organization=group, uses=CLIENT_USES)
 
 
 def admin() -> Leaf:
-    """The operator; `system:masters` passes every authorizer, which is what a first administrator needs."""
+    """The operator; `system:masters` passes every authorizer, as the first administrator needs."""
     return kubernetes_client("admin", "admin", "system:masters")

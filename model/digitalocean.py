@@ -1,6 +1,6 @@
 """DigitalOcean's offer: droplet sizes, regions, images, and reserved address ranges.
 
-These tables are what is known where its API does not answer (settings/offers.py); where it does, the API's word counts.
+These tables are used if its API does not answer (settings/offers.py); if it does, the API's answer counts.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SIZES = {
     "s-4vcpu-16gb-amd": Size(4, 16, 200, 84),
     "s-8vcpu-16gb-amd": Size(8, 16, 320, 112),
     "s-8vcpu-32gb-amd": Size(8, 32, 400, 168),
-    # shared CPUs of Intel, with NVMe disks; the ones without a disk in their name are offered by the API alone
+    # shared CPUs of Intel, with NVMe disks; only the API lists the ones without a disk in their name
     "s-1vcpu-1gb-intel": Size(1, 1, 25, 7),
     "s-1vcpu-1gb-35gb-intel": Size(1, 1, 35, 8),
     "s-1vcpu-2gb-intel": Size(1, 2, 50, 14),
@@ -112,11 +112,11 @@ SIZES = {
     "so1_5-4vcpu-32gb-intel": Size(4, 32, 900, 278),
     "so1_5-8vcpu-64gb-intel": Size(8, 64, 1800, 556),
 }
-"""Sizes of up to eight CPUs (and c-16), as of 2026. Larger ones and new ones are taken as well, with a warning."""
+"""Sizes of up to eight CPUs (and c-16), as of 2026. Larger ones and new ones are accepted too, with a warning."""
 
 LEAST_MEMORY_GIB = {Role.ETCD: 1, Role.KUBE_MASTER: 2, Role.KUBE_NODE: 1}
-"""A role on less than this is killed for want of memory when it is first busy. At rest, what makes a host a node
-(containerd, kubelet, kube-proxy, flanneld) takes 230 MiB, and the control plane 460 MiB more."""
+"""With less memory than this, a role is killed when it is first busy, because memory runs out. When idle, the services
+of a node (containerd, kubelet, kube-proxy, flanneld) take 230 MiB, and the control plane 460 MiB more."""
 
 REGIONS = (
     "ams3",
@@ -133,7 +133,7 @@ REGIONS = (
     "syd1",
     "tor1",
 )
-"""Regions that have VPCs. nyc2 and sfo2 are closed from time to time to accounts that have nothing there."""
+"""Regions that have VPCs. nyc2 and sfo2 are sometimes closed to accounts that have no resources there."""
 
 NOT_OFFERED: Mapping[str, frozenset[str]] = {"nyc3": frozenset({"s-2vcpu-4gb"})}
 """Sizes that a region did not offer when last seen (2026-03), by region."""
@@ -144,7 +144,7 @@ IMAGES = (
     "ubuntu-22-04-x64",
     "ubuntu-24-04-x64",
 )
-"""Images with systemd, cloud-init and apt: what the host setup is written for."""
+"""Images with systemd, cloud-init and apt; the host setup is written for these."""
 
 DEFAULT_IMAGE = "debian-13-x64"
 """The newest of them that all end-to-end tests run on."""
@@ -152,7 +152,7 @@ DEFAULT_IMAGE = "debian-13-x64"
 VPC_RESERVED = tuple(
     IPv4Network(network) for network in ("10.229.0.0/16", "10.244.0.0/16", "10.245.0.0/16", "10.246.0.0/24")
 )
-"""Ranges that DigitalOcean keeps for itself and refuses for a VPC (its documentation: "Plan your network")."""
+"""Ranges that DigitalOcean reserves for itself and refuses for a VPC (its documentation: "Plan your network")."""
 
 ANCHORS = {
     region: IPv4Network(network)
@@ -170,10 +170,10 @@ ANCHORS = {
         "tor1": "10.20.0.0/16",
     }.items()
 }
-"""The range that each region keeps for its droplets' anchor addresses (same source); others are not known.
+"""The range that each region reserves for its droplets' anchor addresses (same source); others are not known.
 
-A droplet has an address of it on its public interface, so the whole range is a connected route on every host: what
-pods or services had there would be out of reach."""
+A droplet has an address of it on its public interface, so the whole range is a connected route on every host: pods and
+services with addresses in it could not be reached."""
 
 VPC_LARGEST_PREFIX, VPC_SMALLEST_PREFIX = 16, 28
 VPC_ADDRESSES_KEPT = 5

@@ -1,4 +1,4 @@
-"""Documents that Kubernetes reads, as objects until the last moment."""
+"""Documents that Kubernetes reads: Python objects, which are written as YAML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files on a host, and the script text that puts them there."""
+"""Files on a host, and the script text that writes them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class HostFile:
 
 
 def as_script(file: HostFile) -> str:
-    """Shell text that writes a non-secret file, readable so that a preview shows the line that changed."""
+    """Shell text that writes a non-secret file; it is readable, so that a preview shows the line that changed."""
     return f"put {file.path} {file.owner} {file.mode} <<'{END_OF_FILE}'\n{file.content}{END_OF_FILE}\n"
 
 
 def as_stdin(files: tuple[HostFile, ...]) -> str:
-    """Secret files for a step's stdin: a line each, `path owner mode base64`."""
+    """Secret files for a step's stdin: one line per file, `path owner mode base64`."""
     return "".join(f"{f.path} {f.owner} {f.mode} {b64encode(f.content.encode()).decode()}\n" for f in files)

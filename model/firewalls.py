@@ -13,9 +13,9 @@ from model.roles import Role
 
 ANYWHERE = (IPv4Network("0.0.0.0/0"),)
 ALWAYS_OUTBOUND = (ports.DNS_UDP, ports.DNS_TCP, ports.NTP, ports.HTTP, ports.HTTPS)
-"""Names, the time, and all that is downloaded: Debian's packages, releases, images, and what pods ask for."""
+"""Ports for DNS, time and downloads: Debian's packages, releases, images, and the requests of pods."""
 MOST_RULES = 50
-"""Rules of a DigitalOcean firewall, both ways together."""
+"""Maximum number of rules of a DigitalOcean firewall, inbound and outbound together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,15 +51,15 @@ def firewalls(
     mirror: str | None,
     registry: str | None = None,
 ) -> tuple[Firewall, ...]:
-    """A cluster's firewalls, one a concern.
+    """A cluster's firewalls, one for each purpose.
 
-    `ingress` is open on nodes and to whom, `icmp_allowed` who may ping every host, `outbound` what every host reaches
-    beside names, time and downloads. `mirror` and `registry` are the URLs that releases and images come from, where
-    those are not upstream's. With `cloud_controller`, load balancers at `node_ports_allowed` may ask kube-proxy for
-    its health.
+    `ingress` has the ports that are open on nodes, with their peers. `icmp_allowed` has the ranges that may ping every
+    host. `outbound` has what every host may reach besides DNS, time and downloads. `mirror` and `registry` are the URLs
+    of releases and images if they do not come from upstream. With `cloud_controller`, load balancers at
+    `node_ports_allowed` may call kube-proxy's health check.
 
-    Roles that no host has stand in them as well: firewalls change before hosts go, and the last hosts of a role must
-    reach the others until they are drained.
+    The rules also name roles without hosts: firewalls change before hosts are deleted, and the last hosts of a role
+    must reach the others until they are drained.
     """
     overlay = (Role.KUBE_MASTER, Role.KUBE_NODE)
     ssh, api, services = tuple(ssh_allowed), tuple(api_allowed), tuple(node_ports_allowed)
@@ -86,7 +86,7 @@ def firewalls(
             name="etcd",
             roles=(Role.ETCD,),
             inbound=(
-                # Masters, and hosts that run flannel; members ask each other about their health.
+                # For masters, and hosts that run flannel; members check each other's health.
                 Allow(port=ports.ETCD_CLIENT, roles=(Role.ETCD, *overlay)),
                 Allow(port=ports.ETCD_PEER, roles=(Role.ETCD,)),
             ),
@@ -108,7 +108,7 @@ def firewalls(
             inbound=(
                 Allow(port=ports.KUBELET, roles=kubelet_clients),
                 *(Allow(port=port, roles=overlay, ranges=services) for port in node_ports),
-                # A load balancer sends nothing to a node whose kube-proxy it cannot ask for its health.
+                # A load balancer sends no traffic to a node if it cannot call kube-proxy's health check there.
                 *((Allow(port=ports.KUBE_PROXY_HEALTH, ranges=services),) if cloud_controller and services else ()),
             ),
             outbound=(
@@ -128,7 +128,7 @@ def firewalls(
         ),
         Firewall(name="ingress", roles=(Role.KUBE_NODE,), inbound=doors),
     )
-    return tuple(each for each in wanted if each.inbound or each.outbound)  # an empty one is refused by the API
+    return tuple(each for each in wanted if each.inbound or each.outbound)  # the API refuses an empty one
 
 
 def _download_port(source: str | None) -> Port:

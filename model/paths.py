@@ -1,9 +1,9 @@
-"""Paths on a host that more than one service knows. A service's own stand in its own file."""
+"""Paths on a host that more than one service uses. The other paths of a service are in its own file."""
 
 from __future__ import annotations
 
 SSH_BOOTSTRAP = "/etc/systemd/system/ssh-bootstrap.service"
-"""The door of the first connection, as user data opens it."""
+"""Unit that opens the bootstrap port for the first connection; it comes with the user data."""
 STEP_LIBRARY = "/usr/local/lib/triplane/step.sh"
 HOST_ENVIRONMENT = "/etc/triplane/host.env"
 """Environment file with PRIVATE_ADDRESS and DROPLET_ID, from the metadata service."""
@@ -22,7 +22,7 @@ CNI = "/etc/cni"
 CNI_ETC = "/etc/cni/net.d"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-flannel.conflist"
 CNI_LEASES = "/var/lib/cni/networks"
-"""host-local's: for each network a folder, in it for each address a file with the id of the sandbox that has it."""
+"""Folder of the plugin host-local. A network has a folder in it, with a file per address: the sandbox's id."""
 POD_NETWORK = "/usr/local/lib/triplane/pod-network"
 POD_NETWORK_TEMPLATE = "/usr/local/lib/triplane/pod-network.json"
 
@@ -31,7 +31,7 @@ KUBERNETES_PKI = "/etc/kubernetes/pki"
 
 
 def installed(component: str, version: str) -> str:
-    """Directory of a release's binaries: versions stand side by side, and a unit names its own."""
+    """Directory of a release's binaries: each version has its own, and a unit names the version that it runs."""
     return f"/opt/triplane/{component}/{version}"
 
 
@@ -61,5 +61,5 @@ def passing_kubeconfig(step: str) -> str:
 
 
 def passing_droplet(step: str) -> str:
-    """The id of the droplet that a step on a master is about; it goes when the kubeconfig does."""
+    """The id of the droplet of the node that a step changes; it is deleted together with the kubeconfig."""
     return f"{passing_kubeconfig(step)}.droplet"

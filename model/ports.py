@@ -1,4 +1,4 @@
-"""Every port, once: firewall rules, flags and checks all take theirs from here."""
+"""Every port, defined once: firewall rules, flags and checks take their ports from here."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Port:
-    """A port that something listens on, or the first of a range of them; `protocol` is tcp or udp."""
+    """A port that a program listens on, or the first port of a range; `protocol` is tcp or udp."""
 
     number: int
     last: int | None = None
-    """The last one of a range, itself in it."""
+    """Last port of a range, inclusive."""
     protocol: str = "tcp"
     on: Literal["host", "pod", "elsewhere"] = field(default="host", compare=False)
     """Owner of the port: a host of this cluster, a pod, or a server elsewhere."""
 
     @property
     def range(self) -> str:
-        """`22`, `30000-32767` or `all`: as flags and DigitalOcean's firewalls take it."""
+        """`22`, `30000-32767` or `all`, as flags and DigitalOcean's firewalls write it."""
         if (self.number, self.last) == (LEAST, MOST):
             return "all"  # the API turns 1-65535 into this, and a refresh would find a difference
         return str(self.number) if self.last is None else f"{self.number}-{self.last}"
@@ -48,7 +48,7 @@ LEAST, MOST = 1, 65_535
 
 SSH = Port(number=22)
 SSH_BOOTSTRAP = Port(number=2222)
-"""The door for the first connection to a new host; nothing listens on it afterwards."""
+"""Bootstrap port, for the first connection to a new host; nothing listens on it afterwards."""
 DNS_TCP = Port(number=53, on="elsewhere")
 DNS_UDP = Port(number=53, protocol="udp", on="elsewhere")
 HTTP = Port(number=80, on="elsewhere")
@@ -70,19 +70,19 @@ KUBELET_HEALTH = Port(number=10248)
 KUBE_PROXY_METRICS = Port(number=10249)
 """On 127.0.0.1 only, plain HTTP."""
 KUBE_PROXY_HEALTH = Port(number=10256)
-"""Plain HTTP; on 127.0.0.1 only, but where a cloud controller manager's load balancers ask for it."""
+"""Plain HTTP; on 127.0.0.1 only, unless load balancers of a cloud controller manager call it."""
 NODE_PORTS_TCP = Port(number=30_000, last=32_767)
 """Ports of NodePort services on every node: Kubernetes' default."""
 NODE_PORTS_UDP = Port(number=30_000, last=32_767, protocol="udp")
 COREDNS_HEALTH = Port(number=8080, on="pod")
-"""On the pod's own address, as the next two: the liveness probe."""
+"""The liveness probe; this port and the next two are on the pod's own address."""
 COREDNS_READY = Port(number=8181, on="pod")
 COREDNS_METRICS = Port(number=9153, on="pod")
 """Prometheus metrics."""
 
 
 def of_hosts() -> dict[str, Port]:
-    """Name → each single port that something on a host of the cluster listens on."""
+    """Name → port, for each single port that a program on a host of the cluster listens on."""
     return {
         name: port
         for name, port in globals().items()

@@ -1,4 +1,4 @@
-"""Pinned releases: where each file comes from and what its digest must be (data in assets/releases.yaml)."""
+"""Pinned releases: the source of each file, and its digest (data in assets/releases.yaml)."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Catalog:
         mirror: str | None = None,
         digests: Mapping[str, Mapping[str, Mapping[str, str]]] | None = None,
     ) -> Download:
-        """A file of a release, from upstream or from a mirror that holds upstream's paths under upstream's host names.
+        """A file of a release, from upstream or from a mirror that has upstream's paths under upstream's host names.
 
-        `digests` (file → version → architecture) take the place of upstream's where a mirror serves its own builds.
+        `digests` (file → version → architecture) replace upstream's if a mirror serves its own builds.
         """
         entry = self.components[component][version][file]
         url = str(entry["url"]).format(arch=ARCHITECTURE)

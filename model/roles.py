@@ -8,7 +8,7 @@ from enum import StrEnum
 from model.taints import Taint
 
 LABEL_PREFIX = "node-role.kubernetes.io/"
-"""Under which `kubectl get nodes` finds a node's roles."""
+"""Prefix of the labels from which `kubectl get nodes` reads a node's roles."""
 CONTROL_PLANE = f"{LABEL_PREFIX}control-plane"
 NODE = f"{LABEL_PREFIX}node"
 
@@ -19,13 +19,13 @@ class Role(StrEnum):
     ETCD = "etcd"
     """A member of the etcd cluster."""
     KUBE_MASTER = "kube-master"
-    """API server, controller manager, scheduler; a Kubernetes node too, whose taint keeps other pods away."""
+    """API server, controller manager, scheduler; also a Kubernetes node, with a taint that keeps other pods away."""
     KUBE_NODE = "kube-node"
     """A Kubernetes node, where pods run."""
 
 
 def role_labels(roles: Collection[Role]) -> dict[str, str]:
-    """Labels of a Kubernetes node that tell what it is for."""
+    """Labels of a Kubernetes node that show its roles."""
     names = {Role.KUBE_MASTER: CONTROL_PLANE, Role.KUBE_NODE: NODE}
     return {label: "" for role, label in names.items() if role in roles}
 

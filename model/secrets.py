@@ -1,4 +1,4 @@
-"""Secret files of a host, by what they hold. The graph fills them in; nothing here knows a key."""
+"""Secret files of a host, described by their content. The graph fills them in; this module has no keys."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ Content = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecretFile:
-    """A file that travels on stdin; `owner` is `user:group`."""
+    """A file that is sent on stdin; `owner` is `user:group`."""
 
     path: str
     content: Content
@@ -79,14 +79,14 @@ class SecretFile:
 
 
 def authority(path: str, *authorities: Authority, owner: str = "root:root", restarts: bool = True) -> SecretFile:
-    """Hold the certificates of these authorities."""
+    """File with the certificates of these authorities."""
     return SecretFile(path=path, content=AuthorityCertificates(authorities), owner=owner, restarts=restarts)
 
 
 def pair(
     paths: tuple[str, str], leaf: Leaf, *, owner: str = "root:root", restarts: bool = True
 ) -> tuple[SecretFile, SecretFile]:
-    """Hold a certificate and its key, at the first and the second path."""
+    """Files with a certificate and its key, at the first and the second path."""
     return (
         SecretFile(path=paths[0], content=LeafCertificate(leaf), owner=owner, restarts=restarts),
         SecretFile(path=paths[1], content=LeafKey(leaf), owner=owner, restarts=restarts),
@@ -94,6 +94,6 @@ def pair(
 
 
 def leaves_in(files: Iterable[SecretFile]) -> tuple[Leaf, ...]:
-    """All certificates that some of the files are made of, each once."""
+    """All certificates that the files are made from, each once."""
     held = (file.content for file in files)
     return tuple(dict.fromkeys(each.leaf for each in held if isinstance(each, LeafCertificate | LeafKey | Kubeconfig)))

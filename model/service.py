@@ -1,4 +1,4 @@
-"""A service on a host: what is installed, what it reads, what tells that it is healthy, and the step that runs it."""
+"""A service on a host: its binaries, its files, its health check, and the step that runs it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Health:
     url: str = ""
     """URL of an endpoint that answers 200."""
     command: str = ""
-    """Shell that succeeds, where there is no such endpoint; `$directory` is where the service's programs are."""
+    """Shell command that succeeds, if there is no such endpoint; `$directory` has the service's programs."""
     ca: str = ""
-    """File with the authority of its certificate; empty for plain HTTP, and for a certificate that a service makes for
-    itself at each start: the question does not leave the host."""
+    """File with the authority of its certificate; empty for plain HTTP, and for a self-signed certificate that a
+    service makes at each start: the request does not leave the host."""
 
     @property
     def trust(self) -> str:
-        """Say to curl whom to believe."""
+        """Option that tells curl which authority to trust."""
         if self.url.startswith("http:"):
             return ""
         return f"--cacert {self.ca}" if self.ca else "--insecure"
@@ -73,9 +73,9 @@ def define(
     secrets: Iterable[SecretFile] = (),
     **values: object,
 ) -> Service:
-    """Make a service out of a template under assets/steps.
+    """Make a service from a template under assets/steps.
 
-    A change of `files`, of secret files and of `environment`, files that another step writes, restarts it; a change of
+    A change of `files`, of secret files, or of `environment` (files that another step writes) restarts it. A change of
     `settled` does not.
     """
     files, sent = tuple(files), tuple(secrets)

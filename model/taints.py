@@ -1,4 +1,4 @@
-"""Taints of nodes: what keeps pods away that do not tolerate it (Kubernetes, "Taints and Tolerations")."""
+"""Taints of nodes: they keep away pods that do not tolerate them (Kubernetes, "Taints and Tolerations")."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taint:
-    """A taint as the API has it; `value` may be empty."""
+    """A taint with the API's fields; `value` may be empty."""
 
     key: str
     value: str = ""

@@ -13,10 +13,10 @@ from model.roles import Role, role_labels, role_taints
 from model.taints import Taint
 
 INTERNAL = "internal"
-"""The label under the domain whose names hold VPC addresses."""
+"""DNS label under the domain; the names below it resolve to VPC addresses."""
 
 KUBELET_ROLES = frozenset({Role.KUBE_MASTER, Role.KUBE_NODE})
-"""A host with one of these is on the pod network, and a node of Kubernetes."""
+"""Roles of hosts that are on the pod network and are Kubernetes nodes."""
 
 
 class PoolLike(Protocol):
@@ -57,7 +57,7 @@ class HostSpec:
     fqdn: str
     """Its public name."""
     private_name: str
-    """The name of its VPC address: what other hosts call it by."""
+    """The name of its VPC address; other hosts call it by this name."""
     droplet_name: str
     roles: frozenset[Role]
     size: str
@@ -89,7 +89,7 @@ class HostSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Topology:
-    """All hosts of a cluster, in the order in which changes reach them."""
+    """All hosts of a cluster, in the order in which they are changed."""
 
     cluster: str
     domain: str
@@ -132,12 +132,12 @@ class Topology:
 
     @property
     def nodes(self) -> tuple[HostSpec, ...]:
-        """Hosts that are nodes of Kubernetes: all that are on the pod network."""
+        """Hosts that are Kubernetes nodes: all that are on the pod network."""
         return self.having(*KUBELET_ROLES)
 
     @staticmethod
     def pools_of(hosts: Iterable[HostSpec]) -> tuple[tuple[HostSpec, ...], ...]:
-        """Group hosts by their pool, in order: a change goes through pools side by side, and through each in turn."""
+        """Group hosts by their pool, in order: pools change in parallel, the hosts of a pool one after another."""
         return tuple(tuple(pool) for _, pool in groupby(hosts, key=lambda host: host.pool))
 
     @property
@@ -161,10 +161,10 @@ class Topology:
 
 
 def api_service_address(services: IPv4Network) -> IPv4Address:
-    """The service range's first address, which the API server takes for the service `kubernetes`."""
+    """The service range's first address, which the API server uses for the service `kubernetes`."""
     return services[1]
 
 
 def dns_service_address(services: IPv4Network) -> IPv4Address:
-    """The service range's tenth address, by custom that of the cluster's DNS (kubeadm, GetDNSIP)."""
+    """The service range's tenth address, which by convention is the cluster's DNS (kubeadm, GetDNSIP)."""
     return services[10]

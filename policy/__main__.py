@@ -1,4 +1,4 @@
-"""The policy pack: `pulumi preview --policy-pack policy` runs every rule over what the preview would make.
+"""The policy pack: `pulumi preview --policy-pack policy` runs every rule over the resources of the preview.
 
 It needs a virtual environment of its own, see requirements.txt beside it.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# The engine starts this folder as a program; the rules stand in the package that it is.
+# The engine starts this folder as a program; the rules are imported from it as a package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pulumi
@@ -30,7 +30,7 @@ from policy.rules import RULES, STACK_RULES
 
 
 def _known(value: object) -> object:
-    """Put our mark where a preview does not know a value yet: the SDK gives up on any rule that looks at one."""
+    """Replace values that a preview does not know yet with UNKNOWN: the SDK stops any rule that reads such a value."""
 
     def item(key: object) -> object:
         try:

@@ -1,4 +1,4 @@
-"""Keys that hold, authorities that only sign, leaves that can do one thing."""
+"""Rules for certificates: strong keys, authorities that only sign, leaves with a single use."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _group(resource: Resource, _: Intent) -> Iterator[str]:
 
 
 def _trust(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
-    """etcd takes any certificate under its client CA, and any under its peer CA: both sign nothing else."""
+    """etcd accepts any certificate of its client CA, and any of its peer CA: both must sign nothing else."""
     signed: defaultdict[str, list[Resource]] = defaultdict(list)
     for resource in resources:
         authority = resource.get("caCertPem") if resource.type.endswith(":LocallySignedCert") else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from policy.resource import Intent, Resource, Rule, credentials, readable_texts
 
 IN_VIEW = ("create", "update", "delete", "environment", "interpreter")
-"""Inputs that a failing command's error or a process list shows."""
+"""Inputs that are visible in a process list, or in the error of a failing command."""
 
 
 def _pinned(resource: Resource, _: Intent) -> Iterator[str]:

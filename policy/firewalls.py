@@ -14,13 +14,13 @@ from policy.resource import Intent, Opening, Resource, Rule, Unknown, items
 EVERYTHING = {"", "0", "all", "1-65535", "0-65535"}
 """DigitalOcean's words for all ports."""
 WORLD_PREFIX_6 = 32
-"""An IPv6 range this wide is the world, or a provider's whole part of it."""
+"""Prefix length: an IPv6 range this wide counts as the whole internet; a provider's whole range is as wide."""
 
 SSH_PORTS = {ports.SSH.number, ports.SSH_BOOTSTRAP.number}
 CLOSED_PORTS = {port.number for port in ports.of_hosts().values()} - SSH_PORTS
-"""For hosts of the cluster at most, never for an address range."""
+"""Ports that may be open to hosts of the cluster, but never to an address range."""
 _KUBELET_CLIENTS = (f"-{Role.KUBE_MASTER}", f"-{Role.KUBE_NODE}")
-"""Suffixes of tags that may call kubelets: masters always, nodes if the stack allows it."""
+"""Suffixes of the tags of hosts that may call kubelets: masters always, nodes if the stack allows it."""
 NODE_PORTS = set(range(ports.NODE_PORTS_TCP.number, (ports.NODE_PORTS_TCP.last or 0) + 1))
 
 
@@ -29,7 +29,7 @@ def _rules(resource: Resource, direction: str) -> list[Mapping[str, Any]]:
 
 
 def _covers(rule: Mapping[str, Any], numbers: set[int]) -> set[int]:
-    """Tell which of these ports a rule's range takes in."""
+    """Return those of these ports that are in a rule's range."""
     if rule.get("protocol") == "icmp":
         return set()
     wanted = rule.get("portRange") or ""
@@ -89,7 +89,7 @@ def _node_ports(resource: Resource, intent: Intent) -> Iterator[str]:
 
 
 def _ingress(resource: Resource, intent: Intent) -> Iterator[str]:
-    """Find what is open by address and is neither SSH, the API, a NodePort, nor asked for."""
+    """Find ports that are open to an address range, and are not SSH, the API, a NodePort, or in the settings."""
     known = SSH_PORTS | CLOSED_PORTS | NODE_PORTS | {intent.api_port}
     for rule in _rules(resource, "inboundRules"):
         addresses = [address for address in items(rule.get("sourceAddresses")) if not isinstance(address, Unknown)]
@@ -108,7 +108,7 @@ def _ingress(resource: Resource, intent: Intent) -> Iterator[str]:
 
 
 def _outbound(resource: Resource, intent: Intent) -> Iterator[str]:
-    """Find every port at once outbound, where nobody asked for it."""
+    """Find rules that open all outbound ports, if the settings do not ask for it."""
     for rule in _rules(resource, "outboundRules"):
         if rule.get("protocol") == "icmp" or (rule.get("portRange") or "") not in EVERYTHING:
             continue
@@ -122,13 +122,13 @@ def _outbound(resource: Resource, intent: Intent) -> Iterator[str]:
 
 
 def _asked(rule: Mapping[str, Any], openings: tuple[Opening, ...]) -> list[str]:
-    """Ranges that the settings name for just these ports."""
+    """Ranges that the settings name for exactly these ports."""
     key = (rule.get("protocol"), rule.get("portRange"))
     return [network for each in openings if (each.protocol, each.ports) == key for network in each.ranges]
 
 
 def _all_in(rule: Mapping[str, Any], numbers: set[int]) -> bool:
-    """Tell whether every port of a rule is among these, which other rules look after."""
+    """Tell whether every port of a rule is among these, which other rules check."""
     first, _, last = str(rule.get("portRange") or "").partition("-")
     return first.isdigit() and set(range(int(first), int(last or first) + 1)) <= numbers
 

@@ -28,7 +28,7 @@ def _placed(resource: Resource, _: Intent) -> Iterator[str]:
 def _user_data(resource: Resource, _: Intent) -> Iterator[str]:
     text = resource.get("userData")
     found = credentials(text) if isinstance(text, str) else []
-    # The key of the door for the first connection, which is shut for good before the host holds anything.
+    # The key of the bootstrap port, which is closed for good before the host has any data.
     if BOOTSTRAP_KEY in found:
         found.remove(BOOTSTRAP_KEY)
     if found:

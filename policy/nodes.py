@@ -10,7 +10,7 @@ from policy.resource import Intent, Resource, Rule, StackRule, Unknown, items, r
 
 RUNS_ON_HOSTS = ("create", "update")
 IMAGE = re.compile(r"^\s*(?:- )?(?:image:|sandbox =) (\S+)\s*$", re.MULTILINE)
-"""A pod's image in a manifest, and that of its sandbox in containerd's configuration."""
+"""Pattern of a pod's image in a manifest, and of its sandbox's image in containerd's configuration."""
 PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 REGISTRATION = "-registration"
 
@@ -24,7 +24,7 @@ def _images(resource: Resource, _: Intent) -> Iterator[str]:
 
 
 def _kept_free(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str]]:
-    """Every master that is not a node must be registered with the taint that says so."""
+    """Find masters that are not kube-nodes and are registered without the taint that keeps pods away."""
     [taint] = role_taints([Role.KUBE_MASTER])
     registered = {resource.name: resource for resource in resources if resource.name.endswith(REGISTRATION)}
     for droplet in resources:

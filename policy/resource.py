@@ -1,4 +1,4 @@
-"""A resource as a rule sees it, and what a rule is."""
+"""A resource as a rule sees it, and the classes of rules."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Secret:
 
 
 class Unknown:
-    """A value that is made during the update, in a preview."""
+    """A value that a preview does not know, since only the update makes it."""
 
     def __repr__(self) -> str:
         return "unknown"
@@ -40,7 +40,7 @@ UNKNOWN = Unknown()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opening:
-    """Ports as a rule of a firewall has them, and whom they are open to; `ports` is empty for icmp."""
+    """Ports in the notation of a firewall rule, and the ranges that they are open to; `ports` is empty for icmp."""
 
     protocol: str
     ports: str
@@ -59,23 +59,23 @@ class Opening:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Intent:
-    """Settings of a stack that allow what is otherwise refused."""
+    """Settings of a stack that allow things which the rules otherwise refuse."""
 
     world_ssh: bool = False
     node_ports: tuple[str, ...] = ()
-    """Ranges of those who may reach NodePorts from outside."""
+    """Ranges that may reach NodePorts from outside."""
     api_port: int = API_PORT
     ingress: tuple[Opening, ...] = ()
     """Other open ports of nodes."""
     icmp: tuple[str, ...] = ()
-    """Ranges of those who may ping hosts."""
+    """Ranges that may ping hosts."""
     outbound: tuple[Opening, ...] = ()
     """Outbound access besides the default."""
     nodes_reach_kubelets: bool = False
 
     @classmethod
     def of(cls, setting: Callable[[str], Any]) -> Intent:
-        """Read a stack's settings, each by its name in the stack's file; None is one that is not written there."""
+        """Read a stack's settings, each by its name in the stack's file; None means that it is not written there."""
 
         def openings(name: str) -> tuple[Opening, ...]:
             return tuple(map(Opening.of, setting(name) or ()))
@@ -100,24 +100,24 @@ class Resource:
     name: str
     properties: Mapping[str, Any]
     ignore_changes: tuple[str, ...] = ()
-    """Properties whose later changes it does not follow."""
+    """Properties whose later changes are ignored."""
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - a property can be anything
-        """A property without its secrecy; None where there is none."""
+        """A property, without the mark of a secret; None if it is not set."""
         return bare(self.properties.get(name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """Looks at one resource after the other, and yields what is wrong with it: "… Write …"."""
+    """A check of one resource at a time; it yields what is wrong with it: "… Write …"."""
 
     name: str
     description: str
     types: tuple[str, ...]
-    """Ends of the resource types that it looks at, such as `:Firewall`; empty for all of them."""
+    """Ends of the resource types that it checks, such as `:Firewall`; empty for all of them."""
     check: Callable[[Resource, Intent], Iterator[str]]
     sees_secrecy: bool = False
-    """It can only judge where secret values are marked, which the engine does not do for policy packs."""
+    """True if it works only with marked secret values; the engine does not mark them for policy packs."""
 
     def violations(self, resource: Resource, intent: Intent) -> list[str]:
         """Everything wrong with a resource."""
@@ -128,7 +128,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackRule:
-    """Looks at all resources together, and yields the one that is wrong and why."""
+    """A check of all resources together; it yields each wrong resource and the reason."""
 
     name: str
     description: str
@@ -136,7 +136,7 @@ class StackRule:
 
 
 def bare(value: object) -> object:
-    """Take the secrecy off a value, all the way down."""
+    """Remove the marks of secrets from a value, at all levels."""
     if isinstance(value, Secret):
         return bare(value.value)
     if isinstance(value, Mapping):
@@ -147,12 +147,12 @@ def bare(value: object) -> object:
 
 
 def items(value: object) -> list[Any]:
-    """A list property's items; none where it is not set, or unknown until the update."""
+    """Items of a list property; none if it is not set, or unknown until the update."""
     return value if isinstance(value, list) else []
 
 
 def readable_texts(value: object) -> Iterator[str]:
-    """Every text in a value that is not secret."""
+    """All texts in a value that are not secret."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

@@ -12,7 +12,7 @@ STACK_RULES = (*certificates.STACK_RULES, *nodes.STACK_RULES)
 
 
 def violations(resources: Sequence[Resource], intent: Intent) -> Iterator[str]:
-    """Every violation in a whole graph: "NAME (RULE) is …"."""
+    """All violations in a whole graph: "NAME (RULE) is …"."""
     for resource in resources:
         for rule in RULES:
             for message in rule.violations(resource, intent):

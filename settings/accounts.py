@@ -1,4 +1,4 @@
-"""The two cloud accounts: where a stack keeps their tokens, and what is wrong with the ones it found."""
+"""The two cloud accounts: the places of their tokens, and checks of the tokens that were found."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Account:
     source: str
     """Name of the setting or environment variable with the token."""
     readable: bool
-    """The token stands unencrypted in the stack's file."""
+    """True if the token is unencrypted in the stack's file."""
     endpoint: str | None
 
     def mistakes(self) -> Iterator[Mistake]:
@@ -83,7 +83,7 @@ class Account:
 def find(
     provider: Provider, config: Mapping[str, str], *, is_secret: Callable[[str], bool], environment: Mapping[str, str]
 ) -> Account:
-    """Look where the provider's plugin looks, in its order: the stack's configuration, then the environment."""
+    """Search in the same order as the provider's plugin: the stack's configuration, then the environment."""
     token, source, readable = config.get(provider.token_key), provider.token_key, False
     if token:
         readable = not is_secret(provider.token_key)

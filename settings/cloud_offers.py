@@ -1,4 +1,4 @@
-"""Holding a stack against what DigitalOcean offers, before anything is registered."""
+"""Check of a stack against DigitalOcean's offer, before any resource is registered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from settings.offers import TABLE, Droplet, Host, Offers, PoolLike, judge
 
 
 def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: str) -> None:
-    """Warn of what is doubtful, and refuse what DigitalOcean does not offer.
+    """Warn about doubtful settings, and refuse those that DigitalOcean does not offer.
 
-    Raises pulumi.RunError, which the engine shows as the message that it is, without a traceback.
+    Raises pulumi.RunError, which the engine shows as a message without a traceback.
     """
     offers = _offers()
     hosts = Host.all_of(topology)
     verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts)
-    if verdict.mistakes:  # only then is it worth a call to know which hosts are there already
+    if verdict.mistakes:  # only then is the call for the existing droplets needed
         verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts, existing=_droplets())
     for warning in verdict.warnings:
         pulumi.log.warn(str(warning))
@@ -29,10 +29,10 @@ def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: 
 
 
 def _offers() -> Offers:
-    """Ask for sizes and regions as the stack's token sees them.
+    """Ask for sizes and regions, with the stack's token.
 
-    Where they cannot be had (no network, a token without the rights), Triplane's own table stands in: a preview must
-    not need more than it did.
+    If they cannot be read (no network, a token without the rights), Triplane's own table is used: a preview must not
+    depend on the answer.
     """
     try:
         sizes, regions = digitalocean.get_sizes(), digitalocean.get_regions()
@@ -46,7 +46,7 @@ def _offers() -> Offers:
 
 
 def _droplets() -> list[Droplet]:
-    """List the account's droplets; none where they cannot be listed."""
+    """List the account's droplets; none if they cannot be listed."""
     try:
         found = digitalocean.get_droplets().droplets
     except Exception as error:  # noqa: BLE001 - the SDK raises nothing narrower

@@ -1,4 +1,4 @@
-"""Settings in the model's terms."""
+"""Conversion of settings to the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from settings.schema import Settings
 
 
 def cluster_of(settings: Settings) -> Cluster:
-    """Say what a cluster's services are made from."""
+    """Make the cluster that its services are made from."""
     mirror = settings.mirror
     releases = Releases(
         catalog=load(),

@@ -1,4 +1,4 @@
-"""Checks of settings against each other: each setting may be fine by itself and still not go with the rest."""
+"""Checks of settings against each other: a setting may be valid alone and still conflict with the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from settings.mistakes import Mistake, one_of, write_one_of
 from settings.schema import Mirror, Pool, Settings
 
 ETCD_MOST_MEMBERS = 7
-"""More members make every write slower, for failures that do not come together (etcd's FAQ)."""
+"""More members make every write slower, and help only if many fail at the same time (etcd's FAQ)."""
 LONGEST_HOST_NAME = 64
 """Linux's HOST_NAME_MAX and X.509's limit for a common name are the same number."""
 LONGEST_NODE_NAME = 63
@@ -24,15 +24,15 @@ LONGEST_NODE_NAME = 63
 POD_BLOCK_PREFIX = 24
 """flannel leases a /24 to each host."""
 LEAST_API_PORT, FIRST_NODE_PORT = 1024, ports.NODE_PORTS_TCP.number
-"""The API server binds no privileged port; node ports begin at 30000, and outgoing connections' own ports follow."""
+"""The API server binds no privileged port; node ports begin at 30000, and source ports of connections follow."""
 
 _PREFIXES = {
     "vpcCidr": (digitalocean.VPC_LARGEST_PREFIX, digitalocean.VPC_SMALLEST_PREFIX, "DigitalOcean takes"),
     "podCidr": (8, POD_BLOCK_PREFIX - 2, "flannel takes"),
     "serviceCidr": (12, 28, "Kubernetes takes"),
 }
-"""Widest and narrowest prefix of each range, and by whose word. flannel wants four blocks or more in its network,
-and the API server at most 20 bits of services; the tenth service address is DNS by custom."""
+"""Widest and narrowest prefix of each range, and the source of the limits. flannel needs four blocks or more in its
+network, and the API server accepts at most 20 bits of services; by convention the tenth service address is DNS."""
 
 _EXAMPLES = {"vpcCidr": "10.240.0.0/20", "podCidr": "10.200.0.0/16", "serviceCidr": "10.32.0.0/24"}
 
@@ -42,7 +42,7 @@ _TAKEN_PORTS = {port.number: name for port, name in _OWN_PORTS.items() if port.p
 
 
 def disagreements(settings: Settings) -> Iterator[Mistake]:
-    """Every mistake that shows only when settings are seen together."""
+    """All mistakes that show only when settings are compared with each other."""
     yield from _pools(settings)
     yield from _names(settings)
     yield from _addresses(settings)
@@ -136,7 +136,7 @@ def _addresses(settings: Settings) -> Iterator[Mistake]:
     room = settings.vpc_cidr.num_addresses - digitalocean.VPC_ADDRESSES_KEPT
     if hosts > room:
         mistakes.setdefault("vpcCidr", f"has room for {room} droplets, and there are {hosts}. Write a wider range.")
-    blocks = 2 ** max(POD_BLOCK_PREFIX - settings.pod_cidr.prefixlen, 0) - 1  # flannel leaves out the first one
+    blocks = 2 ** max(POD_BLOCK_PREFIX - settings.pod_cidr.prefixlen, 0) - 1  # flannel does not use the first one
     overlay = len(settings.topology.nodes)
     if overlay > blocks:
         mistakes.setdefault(
@@ -148,7 +148,7 @@ def _addresses(settings: Settings) -> Iterator[Mistake]:
 
 
 def _range_problem(name: str, network: IPv4Network, anchors: IPv4Network | None) -> str | None:
-    """Say what is wrong with one of the three ranges by itself; `anchors` is what the region keeps on every droplet."""
+    """Say what is wrong with one of the three ranges alone; `anchors` is the region's range of anchor addresses."""
     widest, narrowest, who = _PREFIXES[name]
     if not widest <= network.prefixlen <= narrowest:
         return f"is a /{network.prefixlen}, and {who} /{widest} to /{narrowest}. Write one of those."
@@ -216,7 +216,7 @@ def _openings(settings: Settings) -> Iterator[Mistake]:
 
 
 def _ingress(settings: Settings) -> Iterator[Mistake]:
-    """Nodes alone have ingress ports, and none that another setting opens or the hosts themselves listen on."""
+    """Allow ingress ports on nodes only, and none that another setting opens or that the hosts listen on."""
     if settings.ingress_ports and not any(Role.KUBE_NODE in pool.roles for pool in settings.pools):
         yield Mistake(
             setting="triplane:ingressPorts",
@@ -243,7 +243,7 @@ def _outbound(settings: Settings) -> Iterator[Mistake]:
 
 
 def _owned(settings: Settings) -> Iterator[tuple[Port, str]]:
-    """Ports that no setting but their own opens, and why."""
+    """Ports that only their own setting may open, and the reason."""
     for port in (ports.SSH, ports.SSH_BOOTSTRAP):
         yield port, f"takes in {port.range}, SSH, which triplane:sshAllowed opens."
     yield Port(number=settings.api_port), f"takes in {settings.api_port}, the API, which triplane:apiAllowed opens."

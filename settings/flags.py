@@ -8,7 +8,7 @@ from model.services.registry import SERVICES
 from settings.mistakes import one_of
 
 MOST_PODS = 253
-"""On a host: its /24, less the network's own address, the bridge's, and the one for broadcasts."""
+"""Maximum on a host: its /24, without the network's address, the bridge's address and the broadcast address."""
 
 _RULES = {service.NAME: service.FLAG_RULES for service in SERVICES if service.FLAG_RULES is not None}
 
@@ -16,7 +16,7 @@ _VITAL_PLUGINS = ("NodeRestriction", "ServiceAccount", "NamespaceLifecycle")
 _SECRET_VALUE = re.compile(r"-----BEGIN |://[^/@\s]*:[^/@\s]*@|\bdo[opr]_v1_[0-9a-f]{16}")
 
 _NOT_IN_UNITS = re.compile(r"[^!-~]|[\"'\\$%]")
-"""Space, what is not printed, and the characters with which systemd quotes and expands (systemd.service(5))."""
+"""Spaces, non-printing characters, and the characters that systemd quotes and expands with (systemd.service(5))."""
 
 
 def looks_secret(value: str) -> bool:
@@ -25,7 +25,7 @@ def looks_secret(value: str) -> bool:
 
 
 def problem(component: str, flag: str, value: str) -> str | None:
-    """Say what is wrong with an extra flag and what to do instead, or None. The text reads on from the flag's name."""
+    """Say what is wrong with an extra flag and what to do instead, or None. The text continues the flag's name."""
     if not re.fullmatch(r"[a-z][a-z0-9-]*", flag):
         wish = flag.lstrip("-").split("=", 1)[0].replace("_", "-").lower()
         instead = f" Write {wish}." if re.fullmatch(r"[a-z][a-z0-9-]*", wish) else ""
@@ -69,7 +69,7 @@ def _hole(component: str, flag: str, value: str) -> str | None:
 
 
 def _weak_kubelet(flag: str, value: str) -> str | None:
-    """Say what the CIS benchmark's 4.2 finds wrong, or that pods would find no address."""
+    """Say what section 4.2 of the CIS benchmark finds wrong, or that there are not enough addresses for the pods."""
     number = int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else None
     if flag == "pod-max-pids" and number is not None and number <= 0:
         return "lets one pod take all process ids of its host. Write e.g. 4096."

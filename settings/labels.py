@@ -1,4 +1,4 @@
-"""Labels and taints that a pool may ask for: what Kubernetes takes, less what somebody else owns.
+"""Labels and taints that a pool may have: those that Kubernetes accepts, without those of other owners.
 
 Syntax: k8s.io/apimachinery, pkg/api/validate/content (qualified names, label values). Owners: Kubernetes, "Well-Known
 Labels, Annotations and Taints", and the admission plugin NodeRestriction. Each check returns the value, or raises
@@ -20,14 +20,14 @@ _LONGEST_PREFIX = 253
 
 _RESERVED = re.compile(r"(.*\.)?(kubernetes|k8s)\.io")
 _FOR_PEOPLE = re.compile(r"topology\.kubernetes\.io|(.*\.)?node-restriction\.kubernetes\.io")
-"""Prefixes under which Kubernetes leaves labels to the cluster's operator: zones and regions where no cloud provider
-sets them, and those that a kubelet may not give itself."""
+"""Prefixes whose labels Kubernetes leaves to the cluster's operator: zones and regions if no cloud provider sets them,
+and labels that a kubelet may not set on its own node."""
 _FOR_PEOPLE_KEYS = ("node.kubernetes.io/instance-type", "node.kubernetes.io/exclude-from-external-load-balancers")
 _KUBELETS = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch")
 
 
 def label_key(key: str) -> str:
-    """Accept the key of a label that is the pool's to choose."""
+    """Accept the key of a label that a pool may choose."""
     _qualified(key)
     prefix = key.rpartition("/")[0]
     if key.startswith(LABEL_PREFIX):
@@ -40,7 +40,7 @@ def label_key(key: str) -> str:
 
 
 def label_value(value: str, *, intro: str = "") -> str:
-    """Accept the value of a label; empty is one."""
+    """Accept the value of a label; it may be empty."""
     if not value or _NAME.fullmatch(value):
         return value
     raise ValueError(f"{intro}is not a label's value: nothing, or {_SYNTAX}.{_wish(value)}")
@@ -49,7 +49,7 @@ def label_value(value: str, *, intro: str = "") -> str:
 def taint(text: str) -> Taint:
     """Read `key=value:Effect` or `key:Effect`, as kubectl writes them.
 
-    Raises ValueError with what is wrong and what to write instead; the key and the value are the caller's to check.
+    Raises ValueError with what is wrong and what to write instead; the caller checks the key and the value.
     """
     left, colon, effect = text.rpartition(":")
     key, _, value = left.partition("=")
@@ -61,7 +61,7 @@ def taint(text: str) -> Taint:
 
 
 def pool_taint(value: object) -> Taint:
-    """Accept a taint, as text in kubectl's notation, that is the pool's to choose."""
+    """Accept a taint that a pool may choose, as text in kubectl's notation."""
     if isinstance(value, Taint):
         return value
     if not isinstance(value, str):
@@ -80,7 +80,7 @@ def pool_taint(value: object) -> Taint:
 
 
 def no_two_alike(taints: tuple[Taint, ...]) -> tuple[Taint, ...]:
-    """Refuse two taints of one key and effect, as the API does."""
+    """Refuse two taints with the same key and effect, as the API does."""
     seen: set[tuple[str, str]] = set()
     for each in taints:
         if (each.key, each.effect) in seen:

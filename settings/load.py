@@ -21,9 +21,9 @@ from settings.wording import explain
 def load() -> Settings:
     """Read and check the stack's configuration, and that both accounts have a token.
 
-    Raises pulumi.RunError, which the engine shows as the message that it is, without a traceback.
+    Raises pulumi.RunError, which the engine shows as a message without a traceback.
     """
-    # Config.get asks for one name at a time; a misspelt name shows only in the whole map, which has no public door.
+    # Config.get reads one name at a time; a misspelt name shows only in the whole map, and no public function has that.
     config: dict[str, str] = pulumi.runtime.config.CONFIG.get()
     try:
         return check(config, find_accounts(config, pulumi.runtime.is_config_secret), pulumi.runtime.is_config_secret)
@@ -32,7 +32,7 @@ def load() -> Settings:
 
 
 def check(config: Mapping[str, str], accounts: Sequence[Account], is_secret: Callable[[str], bool]) -> Settings:
-    """Check a stack's whole configuration, values as the engine hands them over. Raises SettingsError."""
+    """Check a stack's whole configuration, with values as the engine passes them. Raises SettingsError."""
     prefix = "triplane:"
     return parse(
         {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)},
@@ -44,7 +44,7 @@ def check(config: Mapping[str, str], accounts: Sequence[Account], is_secret: Cal
 def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), secrets: Collection[str] = ()) -> Settings:
     """Check the settings in `values`, by their names in a stack's file; `secrets` names those stored encrypted.
 
-    Structured values may be JSON text, as the engine hands them over. Raises SettingsError with every mistake.
+    Structured values may be JSON text, as the engine passes them. Raises SettingsError with every mistake.
     """
     mistakes = [
         Mistake(
@@ -56,7 +56,7 @@ def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), sec
     ]
     mistakes += [mistake for account in accounts for mistake in account.mistakes()]
     if secrets:
-        raise SettingsError(mistakes)  # any other text about these settings could show one
+        raise SettingsError(mistakes)  # any other text about these settings could show a secret
     settings = None
     try:
         decoded = {name: _decode(name, value) for name, value in values.items()}
@@ -71,7 +71,7 @@ def parse(values: Mapping[str, object], *, accounts: Sequence[Account] = (), sec
 
 
 def _decode(name: str, value: object) -> object:
-    """Undo the engine's encoding: text stays text where the setting is text, everything else is JSON."""
+    """Decode a value of the engine: text stays text if the setting is text, everything else is JSON."""
     is_text = any(field.alias == name and field.annotation is str for field in Settings.model_fields.values())
     if not isinstance(value, str) or is_text:
         return value

@@ -12,12 +12,12 @@ _LONGEST_VALUE = 80
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mistake:
-    """One wrong setting. `problem` reads on from the setting's name: "is …. Write …"."""
+    """One wrong setting. `problem` continues the setting's name: "is …. Write …"."""
 
     setting: str
     problem: str
     value: object = None
-    """Shown as it was written; None shows nothing: for what is missing, and for what may be a secret."""
+    """Value, shown as it was written; None shows nothing: the value is missing, or may be a secret."""
 
     def __str__(self) -> str:
         """Return one line."""
@@ -35,13 +35,13 @@ class SettingsError(Exception):
 
 
 def one_of(choices: Iterable[str]) -> str:
-    """Say the choices as a sentence's end: `a, b or c`."""
+    """Write the choices as the end of a sentence: `a, b or c`."""
     *most, last = choices
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def write_one_of(value: str, choices: Iterable[str], *, what: str = "") -> str:
-    """Say what to write instead of an unknown `value`: the closest choice where one is close, and all of them."""
+    """Say what to write instead of an unknown `value`: the closest choice, if one is close, and all choices."""
     known = list(choices)
     everything = f"Write {what}{' ' if what else ''}{one_of(known)}."
     close = get_close_matches(value, known, n=1)
@@ -51,5 +51,5 @@ def write_one_of(value: str, choices: Iterable[str], *, what: str = "") -> str:
 def _shown(value: object) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     if not text.isprintable():
-        text = json.dumps(value, default=str)  # a terminal would obey what it holds
+        text = json.dumps(value, default=str)  # a terminal would obey control characters in it
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

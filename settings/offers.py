@@ -1,7 +1,7 @@
 """Sizes that DigitalOcean offers in each region, and checks of a stack's pools against them.
 
-What is offered comes from DigitalOcean's API, or from Triplane's own table where the API could not be asked. The API's
-word refuses a stack before anything is created; the table, which may be older than the cloud, only warns.
+The offer comes from DigitalOcean's API, or from Triplane's own table if the API does not answer. The API's answer can
+refuse a stack before anything is created; the table may be out of date, so it only warns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from settings.mistakes import Mistake, one_of
 
 MIB_A_GIB = 1024
 MOST_NAMED = 3
-"""Sizes named instead of one that cannot be had: a line has to be read."""
+"""Maximum number of sizes to name instead of one that is not offered: the line must be short enough to read."""
 
 
 class PoolLike(Protocol):
@@ -43,14 +43,14 @@ class PoolLike(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """A droplet that a stack wants; a change of `cloudController` takes it from one of `names` to another."""
+    """A droplet that a stack wants; a change of `cloudController` renames it from one of `names` to another."""
 
     names: frozenset[str]
     pool: str
 
     @classmethod
     def all_of(cls, topology: Topology) -> list[Host]:
-        """All droplets of a topology, under either name."""
+        """All droplets of a topology, with both names."""
         return [cls(names=frozenset({host.fqdn, host.private_name}), pool=host.pool) for host in topology.hosts]
 
 
@@ -65,7 +65,7 @@ class Droplet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offers:
-    """Sizes by slug, and the slugs that each region makes new droplets of; a closed region makes none."""
+    """Sizes by slug, and the slugs that each region has for new droplets; a closed region has none."""
 
     sizes: Mapping[str, Size]
     regions: Mapping[str, Collection[str]]
@@ -74,7 +74,7 @@ class Offers:
 
     @classmethod
     def told(cls, sizes: Iterable[Any], regions: Iterable[Any]) -> Offers:
-        """Take the API's answer: sizes and regions whose attributes have its own names."""
+        """Read the API's answer: sizes and regions with the API's attribute names."""
         for_sale = {size.slug: size for size in sizes if size.available}
         return cls(
             sizes={
@@ -146,10 +146,10 @@ def judge(
     hosts: Sequence[Host],
     existing: Collection[Droplet] = (),
 ) -> Verdict:
-    """Hold a stack against what is offered.
+    """Check a stack against the offer.
 
-    A droplet that exists needs no offer: where its size is sold out, or its region closed, it only could not be made
-    again. `existing` may be any droplets of the account.
+    A droplet that exists needs no offer: if its size is sold out, or its region is closed, it stays and only cannot be
+    made again. `existing` may have other droplets of the account too.
     """
     there = {(droplet.name, droplet.size) for droplet in existing if droplet.region == region}
     mistakes: list[Mistake] = []
@@ -178,7 +178,7 @@ def judge(
 
 
 def _unknown_images(image: str, pools: Sequence[PoolLike]) -> Iterator[Mistake]:
-    """Warn of images that the host setup was not written for; the API has hundreds that it does not fit."""
+    """Warn about images that the host setup is not written for; the API has hundreds of these."""
     images = {"triplane:image": image} | {f"triplane:pools[{n}].image": pool.image for n, pool in enumerate(pools)}
     for setting, value in images.items():
         if value is not None and value not in IMAGES:

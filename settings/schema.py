@@ -1,6 +1,6 @@
 """All settings of a stack: names, types, defaults, and an example of each.
 
-docs/settings.md is the table of them, held against this file by a test.
+docs/settings.md has the table of them; a test compares it with this file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Component = Literal[
 
 
 def _flag_value(value: object) -> object:
-    """Take numbers and yes/no as YAML writes them: every flag's value is text in the end."""
+    """Convert a number or a boolean from YAML to text: the value of every flag is text."""
     if value is None:
         raise ValueError("has no value. Write what the flag takes, or true.")
     if isinstance(value, bool):
@@ -78,7 +78,7 @@ class Section(BaseModel):
 
 
 class Zone(Section):
-    """The Cloudflare zone that the domain lies in."""
+    """The Cloudflare zone of the domain."""
 
     id: Annotated[str, AfterValidator(values.zone_id), Field(examples=["0123456789abcdef0123456789abcdef"])]
     name: Annotated[DnsName, Field(examples=["example.com"])]
@@ -103,7 +103,7 @@ class Pool(Section):
 
 
 class Ingress(Section):
-    """Ports that are open on nodes, and to whom."""
+    """Ports that are open on nodes, and the ranges that they are open to."""
 
     protocol: Annotated[Literal["tcp", "udp"], Field(examples=["tcp"])] = "tcp"
     ports: Annotated[PortRange, Field(examples=[443])]
@@ -120,7 +120,7 @@ class Outbound(Section):
 
     protocol: Annotated[Literal["tcp", "udp", "icmp"], Field(examples=["tcp"])] = "tcp"
     ports: Annotated[PortRange | None, Field(examples=[25_060])] = None
-    """None for icmp, which has none."""
+    """Ports; None for icmp, which has no ports."""
     ranges: Annotated[Networks, Field(examples=[["0.0.0.0/0"]]), AfterValidator(values.some_without_repeats)]
 
     @property
@@ -150,7 +150,7 @@ class Versions(Section):
 
 
 class Images(Section):
-    """Images of the cluster's own pods, by digest: a tag may be moved, a digest is the image."""
+    """Images of the cluster's own pods, by digest: a tag can move to another image, a digest cannot."""
 
     pause: Annotated[Image, Field(examples=[PAUSE])] = PAUSE
     coredns: Annotated[Image, Field(examples=[COREDNS])] = COREDNS
@@ -161,7 +161,7 @@ class Mirror(Section):
 
     url: Annotated[Url | None, Field(examples=["https://mirror.example.com/releases"])] = None
     registry: Annotated[Url | None, Field(examples=["https://registry.example.com"])] = None
-    """URL of the registry for all images, whatever registry their names hold."""
+    """URL of the registry for all images, whichever registry is in their names."""
     digests: Annotated[
         Mapping[str, Mapping[str, Mapping[Architecture, Sha256]]],
         Field(examples=[{"etcd": {"3.6.14": {"amd64": "<64 hex digits>"}}}]),

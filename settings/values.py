@@ -1,6 +1,6 @@
 """Checks of single values: each returns the value, or raises ValueError with what is wrong and what to write instead.
 
-A message reads on from "SETTING = VALUE …".
+A message continues the words "SETTING = VALUE …".
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def network(value: object) -> IPv4Network:
 
 
 def slug(what: str, example: str) -> Callable[[str], str]:
-    """Make a check that accepts the API's name of `what`: "a region"; whether there is one is the API's to say."""
+    """Make a check that accepts the form of the API's name of `what`: "a region"; only the API knows if it exists."""
 
     def check(value: str) -> str:
         if _SLUG.fullmatch(value):
@@ -160,7 +160,7 @@ def image(value: str) -> str:
 
 
 def no_repeats(values: tuple[_T, ...]) -> tuple[_T, ...]:
-    """Refuse a list that names something twice."""
+    """Refuse a list with the same item twice."""
     for position, value in enumerate(values):
         if value in values[:position]:
             raise ValueError(f"names {value} twice. Write it once.")
@@ -188,7 +188,7 @@ def ssh_public_key(value: str) -> str:
         blob = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         blob = b""
-    # the first field inside repeats the type, and no key is shorter than 32 bytes: a damaged one differs
+    # the first field in the key repeats the type, and no key is shorter than 32 bytes: a damaged key fails here
     head = len(kind).to_bytes(4) + kind.encode()
     if not blob.startswith(head) or len(blob) < len(head) + 32:
         raise ValueError(f"is an SSH public key that was damaged or cut short. {advice}")

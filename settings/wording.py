@@ -1,4 +1,4 @@
-"""Pydantic's errors in Triplane's words: the setting's name as the stack's file has it, and what to write instead."""
+"""Pydantic's errors in Triplane's words: the setting's name in the stack's file, and what to write instead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from settings import flags
 from settings.mistakes import Mistake, one_of, write_one_of
 
 _KEY = "[key]"
-"""Pydantic's last step to what is wrong in a mapping's key."""
+"""Last part of pydantic's path to a mistake in a mapping's key."""
 
 _WRONG = {
     "missing": "is missing",
@@ -40,7 +40,7 @@ def explain(error: ValidationError, root: type[BaseModel], *, hidden: Collection
     for details in error.errors():
         kind, path = details["type"], tuple(step for step in details["loc"] if step != _KEY)
         if kind == "default_factory_not_called" or (kind == "missing" and path in meant):
-            continue  # the mistake is in another setting, or in this one's name, and told there
+            continue  # the mistake is in another setting, or in this one's name, and reported there
         else:
             silent = kind in {"missing", "extra_forbidden"} or _KEY in details["loc"] or str(path[0]) in hidden
             value = None if silent or flags.looks_secret(str(details["input"])) else details["input"]
@@ -57,7 +57,7 @@ def _meant(details: ErrorDetails, root: type[BaseModel]) -> tuple[int | str, ...
 
 
 def dotted(path: Sequence[int | str]) -> str:
-    """Say a path as `pulumi config set --path` takes it: `pools[0].size`."""
+    """Write a path as `pulumi config set --path` accepts it: `pools[0].size`."""
     return "".join(map(_step, path)).removeprefix(".")
 
 
@@ -93,7 +93,7 @@ def _problem(details: ErrorDetails, root: type[BaseModel], path: Sequence[int | 
 
 
 def _example(root: type[BaseModel], path: Sequence[int | str]) -> str:
-    """Quote the example that stands beside the deepest setting on the path."""
+    """Return the example of the deepest setting on the path."""
     found: FieldInfo | None = None
     section: type[BaseModel] | None = root
     for step in path:

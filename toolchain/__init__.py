@@ -1,4 +1,4 @@
-"""Has the programs that the lab needs: upstream's releases, or builds from their Go modules; and caches them."""
+"""Provides the programs that the lab needs: upstream's releases, or builds from their Go modules; and caches them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m toolchain`: make programs by hand, and see where they are."""
+"""`python -m toolchain`: make programs by hand, and print their directories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENGINE = ("pulumi", "pulumi-language-python")
 
 
 class _Display:
-    """A line per program, with its step and a bar where there is something to count."""
+    """A line per program, with its step, and a bar if there is something to count."""
 
     def __init__(self, console: Console) -> None:
         self.bars = Bars(
@@ -48,9 +48,9 @@ def main(
     ] = False,
     source: Annotated[bool, typer.Option("--build", help=f"Like {BUILD_VARIABLE}=1: ask no release server.")] = False,
 ) -> None:
-    """Make what the cache does not have, and print where each program's binaries are.
+    """Make the programs that the cache lacks, and print the directory of each program's binaries.
 
-    Without an option, upstream's release is taken where its server answers, and the program is built where not.
+    Without an option, upstream's release is used if its server answers; otherwise the program is built.
     """
     console = Console(stderr=True)
     display = _Display(console)
@@ -61,7 +61,7 @@ def main(
         wanted = [(program, version)] if program else [one for one in DEFAULTS if one[0] not in ENGINE]
         folders = set()
         with display.bars:
-            if not program:  # which of its two shapes it has is for `engine` to say
+            if not program:  # `engine` chooses the release or the build
                 folders |= {file.parent for file in engine(on_progress=display.show, upstream=upstream).values()}
             folders |= {build.directory for build in build_all(wanted, on_progress=display.show, upstream=upstream)}
     except (ToolchainError, release_catalog.CatalogError, OSError) as problem:

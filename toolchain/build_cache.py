@@ -22,7 +22,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm6
 
 
 def host_arch() -> str:
-    """Return this machine's architecture, by the name that Go and the releases use."""
+    """Return this machine's architecture, with the name that Go and the releases use."""
     machine = platform.machine().lower()
     if machine not in _ARCHITECTURES:
         raise ToolchainError(f"Nothing is released for {machine} machines; use an x86_64 or arm64 one.")
@@ -37,7 +37,7 @@ class Origin(StrEnum):
 
 
 def cache_directory() -> Path:
-    """Directory of things that are costly to make and outlive a checkout: `$TRIPLANE_CACHE`, else the user's cache."""
+    """Directory of files that take long to make and outlive a checkout: `$TRIPLANE_CACHE`, else the user's cache."""
     if chosen := os.environ.get("TRIPLANE_CACHE"):
         return Path(chosen).absolute()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -46,7 +46,7 @@ def cache_directory() -> Path:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """The binaries of one version of one program, and where they are from."""
+    """The binaries of one version of one program, and their origin."""
 
     program: str
     version: str
@@ -57,7 +57,7 @@ class Build:
     built_from: str
     origin: Origin = Origin.SOURCE
     release: Mapping[str, Path] = field(default_factory=dict)
-    """Upstream's own files, by the names of the program's downloads; empty where it was built."""
+    """Upstream's own files, by the names of the program's downloads; empty if it was built."""
 
     def path(self, file: str) -> Path:
         """One of its files."""
@@ -68,14 +68,14 @@ class Build:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slot:
-    """The place of one build in the cache, whether or not it is filled."""
+    """The place of one build in the cache, filled or empty."""
 
     cache: Path
     program: str
     version: str
     arch: str
     recipes: Mapping[Origin, str]
-    """Digest of all that decides what is in it; a slot filled from another recipe counts as empty."""
+    """Digest of everything that decides the content; a slot from another recipe counts as empty."""
 
     @property
     def directory(self) -> Path:
@@ -87,7 +87,7 @@ class Slot:
         return self.cache / "bin" / self.program / self.version
 
     def read(self) -> Build | None:
-        """Return the build in it, if it is whole and of this recipe."""
+        """Return the build in it, if it is complete and from this recipe."""
         try:
             stamp = json.loads((self.directory / _STAMP).read_text())
             sizes = {file: (self.directory / file).stat().st_size for file in stamp["files"]}
@@ -111,9 +111,9 @@ class Slot:
         )
 
     def write(self, staging: Path, built_from: str, release: Mapping[str, Path] | None = None) -> Build:
-        """Put the files of a staging folder in, all at once; a reader sees the old ones or the new ones.
+        """Move in the files of a staging folder, all at once; a reader sees either the old ones or the new ones.
 
-        With `release`, they are upstream's, from these files in the cache.
+        With `release`, the binaries are upstream's, from these files in the cache.
         """
         recipe = self.recipes[Origin.SOURCE if release is None else Origin.RELEASE]
         kept = {file: str(path.relative_to(self.cache)) for file, path in (release or {}).items()}
@@ -137,15 +137,15 @@ class Slot:
 
     @contextmanager
     def locked(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Keep every other process from filling the slot; `on_wait` is called once if one is at it already."""
+        """Lock the slot, so that no other process fills it; `on_wait` is called once if another one has the lock."""
         self._parent.mkdir(parents=True, exist_ok=True)
         with locked(self._parent / f".{self.arch}.lock", on_wait):
             yield
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Make a folder to build in, on the slot's file system; to be used under the lock."""
-        for leftover in self._parent.glob(f".{self.arch}-*"):  # of one who was killed: we hold the lock
+        """Make a folder to build in, on the slot's file system; use it only under the lock."""
+        for leftover in self._parent.glob(f".{self.arch}-*"):  # of a process that was killed: this one has the lock
             shutil.rmtree(leftover)
         folder = Path(tempfile.mkdtemp(prefix=f".{self.arch}-", dir=self._parent))
         try:
@@ -155,7 +155,7 @@ class Slot:
 
 
 def link(source: Path, target: Path) -> None:
-    """Have a file in a second place, without a second copy where the file system can."""
+    """Put a file in a second place, without a second copy if the file system allows it."""
     try:
         target.hardlink_to(source)
     except OSError:  # another file system, or one without links

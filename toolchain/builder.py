@@ -1,4 +1,4 @@
-"""Making a program: from the cache, from upstream's release, or from its Go modules."""
+"""Provision of a program: from the cache, from upstream's release, or from its Go modules."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from toolchain.upstream import FETCH_VARIABLE, Mode, Upstream
 DEFAULTS: tuple[tuple[str, str | None], ...] = tuple(
     (program.name, None) for program in PROGRAMS.values() if not program.on_demand
 )
-"""Every program that is used day by day, in its default version."""
+"""All programs that are used every day, in their default versions."""
 
 _TO_COMPILE = '{{if and .Stale (ne .Name "main") (not .ForTest)}}{{.ImportPath}}{{end}}'
-"""For `go list`: the packages that Go's build cache does not have. Those that a test changes are compiled with it."""
+"""Format for `go list`: packages that are not in Go's build cache. Packages that a test changes are built with it."""
 
-# Nobody debugs these: without DWARF the compiler needs a fifth less time.
+# These programs are not debugged: without DWARF the compiler needs a fifth less time.
 _COMPILER = ["-trimpath", "-gcflags=all=-dwarf=false"]
 
 
@@ -38,9 +38,9 @@ def build(
     upstream: Upstream | None = None,
     cache: Path | None = None,
 ) -> Build:
-    """Return the binaries of a program, made unless the cache has them. Safe to interrupt, and to run twice at once.
+    """Return the binaries of a program; make them if the cache lacks them. Safe to interrupt, and to run in parallel.
 
-    Upstream's release is taken where `upstream` (the environment without it) lets it, else the program is built.
+    Upstream's release is used if `upstream` (without it, the environment) allows it; else the program is built.
     """
     made = _make(program, version, on_progress, upstream, cache, build_too=True)
     assert made
@@ -55,7 +55,7 @@ def take_release(
     upstream: Upstream | None = None,
     cache: Path | None = None,
 ) -> Build | None:
-    """Return the binaries of a program from the cache or upstream's release; None where there is none to take."""
+    """Return the binaries of a program from the cache or upstream's release; None if neither has them."""
     return _make(program, version, on_progress, upstream, cache, build_too=False)
 
 
@@ -79,7 +79,7 @@ def _make(
         result = slot.read()
         if not result:
             with slot.locked(lambda: tell(Step.WAITING, detail="another process builds it")):
-                # Unless another process filled it while we waited.
+                # Another process may have filled it during the wait.
                 result = slot.read() or _fill(program, version, slot, upstream, tell, build_too=build_too)
     except CatalogError as problem:
         raise ToolchainError(str(problem)) from problem
@@ -100,7 +100,7 @@ def build_all(
     upstream: Upstream | None = None,
     cache: Path | None = None,
 ) -> list[Build]:
-    """Make several programs, one after the other: each build uses all cores as it is."""
+    """Make several programs, one after the other: each build alone uses all cores."""
     wanted, upstream = list(wanted), upstream or Upstream.from_environment()
     probe(wanted, upstream, cache=cache)
     return [build(name, version, on_progress=on_progress, upstream=upstream, cache=cache) for name, version in wanted]
@@ -113,9 +113,9 @@ def probe(
     others: Iterable[str] = (),
     cache: Path | None = None,
 ) -> None:
-    """Ask the hosts of all releases that the cache lacks whether they answer, side by side, before one is taken.
+    """Probe the servers of all releases that the cache lacks, in parallel, before the first download.
 
-    Those of the URLs in `others` are asked with them.
+    The servers of the URLs in `others` are probed with them.
     """
     known = [_known(program, version) for program, version in wanted]
     missing = [one for one in known if not _slot(*one, upstream.mode, cache).read()]
@@ -133,13 +133,13 @@ def may_be_taken(program: str | Program, version: str | None, upstream: Upstream
 def cached(
     program: str | Program, version: str | None = None, *, mode: Mode = Mode.PROBE, cache: Path | None = None
 ) -> Build | None:
-    """Return the binaries of a program if the cache has them, from where `mode` wants them."""
+    """Return the binaries of a program if the cache has them, from an origin that `mode` allows."""
     program, version = _known(program, version)
     return _slot(program, version, mode, cache).read()
 
 
 def _known(program: str | Program, version: str | None) -> tuple[Program, str]:
-    """Look up the program and version that are asked for; the error lists those there are."""
+    """Look up a program and a version; the error lists the ones that exist."""
     if isinstance(program, str):
         if program not in PROGRAMS:
             raise ToolchainError(f"There is no program {program!r}; there are {', '.join(PROGRAMS)}.")
@@ -163,7 +163,7 @@ def _slot(program: Program, version: str, mode: Mode, cache: Path | None) -> Slo
 
 
 def _recipe(program: Program, version: str) -> str:
-    """Digest of what decides the result. Go's own version is not in it: an update of Go rebuilds nothing."""
+    """Digest of everything that decides the result, without Go's own version: an update of Go rebuilds nothing."""
     folder = program.folder(version)
     pins = [(name, (folder / name).read_text()) for name in ("go.mod", "go.sum")]
     others = [sorted(sources.items()) for sources in (program.tests, program.c_sources) if sources]
@@ -200,7 +200,7 @@ def _fill(
 
 
 def _taken(release: fetch.Release, staging: Path, tell: Tell) -> fetch.Fetched | None:
-    """Take upstream's release; None where it cannot be taken, which is an error where nothing else is wanted."""
+    """Download upstream's release; None if that fails, or an error if the mode allows no build."""
     try:
         return release.take(staging, tell)
     except ReleaseError as problem:
@@ -225,7 +225,7 @@ def _go(program: Program, version: str, cache: Path, tell: Tell) -> go.Go:
 
 
 def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tell: Tell) -> None:
-    """Build all binaries in one run of Go, so that what they share is compiled once."""
+    """Build all binaries in one run of Go, so that shared packages are compiled once."""
     folder = program.folder(version)
     what = f"{program.name} {version}"
     environment = _environment(program)
@@ -242,7 +242,7 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
     compiled: set[str] = set()
 
     def count(line: str) -> None:
-        if line in stale:  # `go build -v` names each package when its turn comes
+        if line in stale:  # `go build -v` names each package when it compiles it
             compiled.add(line)
             tell(Step.COMPILING, len(compiled), len(stale), line)
         if compiled == stale:
@@ -254,7 +254,7 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
     for name, package in program.packages.items():
         (staging / _output_name(package)).rename(staging / name)
     for name, package in program.tests.items():
-        # `go test -c` has no -v, but -x says which package each run of the compiler is for.
+        # `go test -c` has no -v, but -x shows the package of each run of the compiler.
         command = ["test", "-c", "-x", "-vet=off", *flags, "-o", str(staging / name), package]
         compiler.run(
             command,
@@ -275,7 +275,7 @@ def _compile(program: Program, version: str, compiler: go.Go, staging: Path, tel
 
 
 def _compiled(line: str) -> str:
-    """Tell which package the compiler is called for, if it is."""
+    """Return the package that the compiler is called for; empty if the line is not a call of it."""
     found = re.search(r"/compile .* -p (\S+) ", line)
     return found[1] if found else ""
 
@@ -289,7 +289,7 @@ def _environment(program: Program) -> dict[str, str]:
 
 
 def _download(program: Program, version: str, compiler: go.Go, tell: Tell) -> None:
-    """Have every pinned module in Go's module cache, so that what fails later is not the network."""
+    """Download every pinned module into Go's module cache, so that a later failure is not the network's."""
     folder = program.folder(version)
     what = f"{program.name} {version}"
     step = "downloading modules"
@@ -305,13 +305,13 @@ def _download(program: Program, version: str, compiler: go.Go, tell: Tell) -> No
 
     if missing:
         tell(Step.MODULES, len(needed) - len(missing), len(needed))
-        # Many at a time; but it wants each version's .info too, which a registry may refuse though it has the source.
-        # -x says something for each file that is got, which is when to look again.
+        # This downloads many at a time; but it also needs each version's .info, which a registry may refuse even if it
+        # has the source. -x prints a line for each downloaded file: then `count` looks again.
         with suppress(ToolchainError):
             download = ["mod", "download", "-x", *(str(module) for module in missing)]
             compiler.run(download, folder=folder, what=what, step=step, on_line=count)
         count("")
-        # What is missing still, it gets as a build would; and it is this one's word that counts.
+        # This downloads what is still missing, as a build does; only its result counts.
         packages = (*program.packages.values(), *program.tests.values())
         query = ["list", "-deps", *_with_tests(program), "-x", *_flags(program, version), *packages]
         compiler.run(query, folder=folder, what=what, step=step, environment=_environment(program), on_line=count)
@@ -319,6 +319,6 @@ def _download(program: Program, version: str, compiler: go.Go, tell: Tell) -> No
 
 
 def _output_name(package: str) -> str:
-    """Tell what `go build` calls a package's binary: the last part of its path that is not a major version."""
+    """Name of a package's binary from `go build`: the last part of its path that is not a major version."""
     *_, parent, last = package.split("/")
     return parent if last[:1] == "v" and last[1:].isdigit() else last

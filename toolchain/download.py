@@ -1,4 +1,4 @@
-"""One file from a release server: resumed where it broke off, bounded where it stalls, under its name once checked."""
+"""One file from a release server: resumed after a break, stopped if it stalls, and named when its digest is checked."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from toolchain.errors import DigestError, ReleaseError, UnreachableError
 from toolchain.upstream import Limits, because, browser, odd
 
 Told = Callable[[int, int], None]
-"""Called with the bytes that are here, and the bytes of the whole file as far as it is known."""
+"""Called with the bytes that have arrived, and the bytes of the whole file as far as they are known."""
 
 
 def download(address: str, target: Path, sha256: str, *, limits: Limits, told: Told) -> None:
-    """Have a file with this digest; one that is there under its name was checked before, and is not asked for again.
+    """Download a file with this digest; a file that already has its name was checked before, and is used as it is.
 
-    What has arrived of it stays beside it as NAME.part, and the next call goes on from there. Raises DigestError for
-    a file with another digest, and ReleaseError where the server does not give all of it.
+    An incomplete download stays beside it as NAME.part, and the next call continues it. Raises DigestError for a file
+    with another digest, and ReleaseError if the server does not send all of it.
     """
     if target.exists():
         return
@@ -30,7 +30,7 @@ def download(address: str, target: Path, sha256: str, *, limits: Limits, told: T
     if not (resumed and digest(part) == sha256):
         _all_of(address, part, limits, told)
     found = digest(part)
-    if resumed and found != sha256:  # what was there may be of another file
+    if resumed and found != sha256:  # the earlier part may be of another file
         part.unlink()
         _all_of(address, part, limits, told)
         found = digest(part)
@@ -53,7 +53,7 @@ def text(address: str, limits: Limits) -> str:
 
 
 class _Again(Exception):  # noqa: N818 - not an error to anyone but the loop below
-    """The download broke off, and may go on."""
+    """The download broke off, and can be continued."""
 
 
 def _all_of(address: str, part: Path, limits: Limits, told: Told) -> None:
@@ -66,7 +66,7 @@ def _all_of(address: str, part: Path, limits: Limits, told: Told) -> None:
         except httpx.HTTPError as problem:
             raise ReleaseError(f"{address}: {because(problem)}") from problem
         if number < limits.tries:
-            time.sleep(limits.pause * 2 ** (number - 1))  # a server that is overloaded is not helped by haste
+            time.sleep(limits.pause * 2 ** (number - 1))  # quick retries do not help an overloaded server
     raise UnreachableError(f"{address}: {reason}")
 
 
@@ -75,7 +75,7 @@ def _client(limits: Limits) -> httpx.Client:
 
 
 def _rest(client: httpx.Client, address: str, part: Path, limits: Limits, told: Told) -> None:
-    """Add to the part what it lacks."""
+    """Download the rest of a partial file."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     with client.stream("GET", address, headers=headers) as response:
@@ -100,7 +100,7 @@ def _rest(client: httpx.Client, address: str, part: Path, limits: Limits, told: 
 
 
 class _Watch:
-    """Notices a server that sends, but next to nothing: the HTTP client's own timeout is for silence."""
+    """Detects a server that sends too slowly: the HTTP client's own timeout is only for a server that sends nothing."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -1,4 +1,4 @@
-"""Errors of builds and downloads, in the user's words."""
+"""Errors of builds and downloads, written for the user."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ _TAIL = 12
 
 
 class ToolchainError(Exception):
-    """A program could not be made; the message names it, the step, what was said last, and what to do."""
+    """A program could not be made; the message has its name, the step, the last output, and advice."""
 
 
 class ReleaseError(ToolchainError):
-    """Upstream's release cannot be taken; the message says why in one line, with the address."""
+    """Upstream's release cannot be used; the message has the reason in one line, with the address."""
 
 
 class UnreachableError(ReleaseError):
-    """The server does not answer, or does not go on: what else it has would cost the same wait."""
+    """The server does not answer, or stops sending: its other files would take the same wait."""
 
 
 class DigestError(ReleaseError):
-    """A server gave another file than the one that is pinned."""
+    """A server sent a file that is not the pinned one."""
 
 
 def failure(what: str, step: str, output: list[str]) -> ToolchainError:
-    """Make the error for a tool that failed: its last lines, and the remedy that they call for."""
+    """Make the error for a tool that failed: its last lines, and the advice for them."""
     said = [line for line in output if line.strip() and not line.startswith("# get ")]
     text = "\n".join(said)
     remedy = next(

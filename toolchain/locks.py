@@ -1,6 +1,6 @@
 """Locks among processes.
 
-Own code over flock(2), not filelock: that one polls, where the kernel wakes the next one.
+It is own code with flock(2), not filelock: filelock polls, and with flock(2) the kernel wakes the next process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock among processes; the kernel takes it back from one that dies. Calls `on_wait` if it must wait."""
+    """Hold a lock among processes; the kernel releases it when a process dies. Calls `on_wait` if it must wait."""
     with file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Modules that a go.sum pins, and how many of them have arrived."""
+"""Modules that a go.sum pins, and which of them are downloaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module at a version, as go.sum names it."""
+    """A version of a module, as go.sum names it."""
 
     path: str
     version: str
@@ -24,11 +24,11 @@ class Module:
 
 
 def pinned(go_sum: Path) -> list[Module]:
-    """List the modules whose source go.sum pins, those that a build needs; of the others it pins the go.mod alone."""
+    """List the modules whose source go.sum pins, because a build needs it; for the others it pins only the go.mod."""
     lines = (line.split() for line in go_sum.read_text().splitlines())
     return [Module(path, version) for path, version, _ in lines if not version.endswith("/go.mod")]
 
 
 def _escape(text: str) -> str:
-    """Write a name like Go's module cache does, for file systems that do not tell them apart."""
+    """Write a name as Go's module cache does, for file systems that ignore the case of letters."""
     return re.sub("[A-Z]", lambda letter: "!" + letter[0].lower(), text)

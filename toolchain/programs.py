@@ -16,7 +16,7 @@ class Download:
 
     file: str
     url: str
-    """With {version} in it, and {arch} as Go names it or {machine} as Node.js does (x64)."""
+    """URL with {version} in it, and {arch} as Go names it or {machine} as Node.js does (x64)."""
     members: tuple[str, ...]
     """The binaries in it."""
     folder: str = ""
@@ -30,25 +30,25 @@ class Download:
         return self.url.endswith((".tar.gz", ".tgz"))
 
     def address(self, version: str, arch: str) -> str:
-        """Return where upstream has it."""
+        """Return upstream's URL of it."""
         return self.url.format(version=version, arch=arch, machine=_MACHINES.get(arch, arch))
 
     def list_address(self, version: str, arch: str) -> str:
-        """Return where upstream has the list of digests; empty where none is asked for."""
+        """Return upstream's URL of the list of digests; empty if no list is needed."""
         return self.checksums.format(version=version, arch=arch)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """One source tree that becomes one or more binaries in a single `go build`."""
+    """One source tree, which a single `go build` turns into one or more binaries."""
 
     name: str
     versions: tuple[str, ...]
     """The default comes first."""
     module: str
-    """The Go module that has the version's number, and the scripts."""
+    """The Go module with the version's number and the scripts."""
     packages: Mapping[str, str]
-    """Binary → the main package it is built from. Without any, it is there as a release alone."""
+    """Binary → the main package that it is built from. Empty if the program exists only as a release."""
     stamps: Mapping[str, str] = field(default_factory=dict)
     """Go variable → its value at link time, with {version}, {major} and {minor} in it."""
     tests: Mapping[str, str] = field(default_factory=dict)
@@ -58,16 +58,16 @@ class Program:
     scripts: tuple[str, ...] = ()
     """Files of the module that must stand beside the binaries."""
     cgo: bool = False
-    """Needs a C compiler; the result is linked statically all the same."""
+    """True if it needs a C compiler; the result is still linked statically."""
     tags: tuple[str, ...] = ()
     """Go build tags."""
     downloads: tuple[Download, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
-    """Version → what a reader of its catalog entry should know."""
+    """Version → a note for readers of its catalog entry."""
     on_demand: bool = False
-    """Takes long and is seldom needed: built only where it is asked for by name."""
+    """True if it takes long and is rarely needed: it is built only if it is named."""
     pins: Path = MODULES
-    """The folder with a module folder per version."""
+    """Folder with one module folder per version."""
 
     @property
     def binaries(self) -> tuple[str, ...]:
@@ -76,18 +76,18 @@ class Program:
         return built or tuple(member for download in self.downloads for member in download.members)
 
     def folder(self, version: str) -> Path:
-        """Return where the go.mod and go.sum stand that pin every module of a version."""
+        """Return the folder with the go.mod and go.sum that pin every module of a version."""
         return self.pins / f"{self.name}-{version}"
 
     def linker_flags(self, version: str) -> str:
-        """Return what `go build -ldflags` gets: no symbol table, the version stamps, and static linking."""
+        """Return the value of `go build -ldflags`: no symbol table, the version stamps, and static linking."""
         major, minor = version.split(".")[:2]
         values = {name: value.format(version=version, major=major, minor=minor) for name, value in self.stamps.items()}
         static = "-linkmode external -extldflags -static " if self.cgo else ""
         return "-s -w " + static + " ".join(f"-X {name}={value}" for name, value in values.items())
 
     def source(self, version: str) -> str:
-        """Say what a build was made from, for its catalog entry."""
+        """Return the source of a build, for its catalog entry."""
         note = self.notes.get(version)
         return f"Go module {self.module} v{version}" + (f" ({note})" if note else "")
 
@@ -97,7 +97,7 @@ _KUBERNETES_VERSION = {
     "gitVersion": "v{version}",
     "gitMajor": "{major}",
     "gitMinor": "{minor}",
-    "gitCommit": "",  # a module does not carry its commit, and the unset value is a template of git's
+    "gitCommit": "",  # a module does not have its commit, and the default value is a template of git
     "gitTreeState": "archive",
 }
 
@@ -203,7 +203,7 @@ _PROGRAMS = (
         module="github.com/opencontainers/runc",
         packages={"runc": "github.com/opencontainers/runc"},
         cgo=True,
-        tags=("netgo", "osusergo", "seccomp", "urfave_cli_no_docs"),  # upstream's, and those of a static binary
+        tags=("netgo", "osusergo", "seccomp", "urfave_cli_no_docs"),  # upstream's tags, and those for a static binary
         downloads=(
             Download(
                 file="runc",
@@ -227,7 +227,7 @@ _PROGRAMS = (
             ),
         ),
     ),
-    # The last ones are on no host: images are made of them, and the cluster is judged by them.
+    # The last ones are not on hosts: they are for container images, and for the tests of the cluster.
     Program(
         name="coredns",
         versions=("1.14.6",),
@@ -286,11 +286,11 @@ PULUMI_RELEASE = Program(
         ),
     ),
 )
-"""The engine and its language host as upstream releases them: one archive, where a build is two programs.
+"""The engine and its language host as upstream releases them: one archive; a build makes two programs.
 
-Its digest is not pinned here: upstream's list, on another server than the archive, is asked for it, and what it said
-at first is remembered.
+Its digest is not pinned here: it comes from upstream's list, which is on another server than the archive. The first
+answer is remembered.
 """
 
 PROGRAMS: Mapping[str, Program] = {program.name: program for program in _PROGRAMS}
-"""In the order in which they are built: what the rest waits for first."""
+"""Programs in the order in which they are built: those that the others wait for come first."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Step(StrEnum):
-    """The steps of a build, in order; a cached build goes through READY alone. NO_RELEASE and WRONG_RELEASE say why."""
+    """The steps of a build, in order; a cached build has only READY. NO_RELEASE and WRONG_RELEASE give a reason."""
 
     WAITING = "waiting"
     GO = "getting Go"
@@ -32,7 +32,7 @@ class Progress:
     step: Step
     done: int = 0
     total: int = 0
-    """0 where there is nothing to count. Megabytes of a download, else modules or packages."""
+    """Number of megabytes of a download, or of modules or packages; 0 if there is nothing to count."""
     detail: str = ""
 
     def __str__(self) -> str:
@@ -43,14 +43,14 @@ class Progress:
 
 
 class Tell(Protocol):
-    """Reports a step of the build that is under way."""
+    """Reports the current step of a build."""
 
     def __call__(self, step: Step, done: int = 0, total: int = 0, detail: str = "") -> None:
-        """Progress of the step."""
+        """Report the progress of the step."""
 
 
 Listener = Callable[[Progress], None]
 
 
 def ignore(_: Progress) -> None:
-    """For callers who only want the result."""
+    """Do nothing, for callers that only want the result."""

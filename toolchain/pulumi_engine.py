@@ -1,4 +1,4 @@
-"""The Pulumi engine: the one that is installed, if it fits, else upstream's release, else one that is built."""
+"""The Pulumi engine: the installed one if it fits, else upstream's release, else a build."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def engine(
     path: str | None = None,
     cache: Path | None = None,
 ) -> dict[str, Path]:
-    """Return name → file of all that must be on PATH together: `pulumi` and what runs Python programs for it."""
+    """Return name → file of the programs that must be on PATH together: `pulumi` and its language host for Python."""
     upstream = upstream or Upstream.from_environment()
     return (
         at_hand(mode=upstream.mode, path=path, cache=cache)
@@ -37,7 +37,7 @@ def engine(
 
 
 def at_hand(*, mode: Mode = Mode.PROBE, path: str | None = None, cache: Path | None = None) -> dict[str, Path]:
-    """Return what `engine` would, as far as it is on this machine already; empty where it has to be made."""
+    """Return the same as `engine`, if it is already on this machine; empty if it must be made."""
     return (
         installed(path)
         or _files([cached(PULUMI_RELEASE, mode=mode, cache=cache)])
@@ -46,13 +46,13 @@ def at_hand(*, mode: Mode = Mode.PROBE, path: str | None = None, cache: Path | N
 
 
 def _files(builds: list[Build | None]) -> dict[str, Path]:
-    """Name → file of all builds; empty where one is missing."""
+    """Name → file of all builds; empty if one is missing."""
     made = [build for build in builds if build]
     return {name: one.path(name) for one in made for name in one.sha256} if len(made) == len(builds) else {}
 
 
 def installed(path: str | None = None) -> dict[str, Path]:
-    """Find the engine on PATH, if it is as new as ours, with the language host that came with it; else empty."""
+    """Find the engine on PATH, with its language host, if it is not older than the pinned one; else empty."""
     found = shutil.which("pulumi", path=path)
     if not found:
         return {}

@@ -1,4 +1,4 @@
-"""The shape of a release catalog: component → version → file → its address and its digest per architecture."""
+"""Structure of a release catalog: component → version → file → its address and its digest per architecture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class CatalogError(ValueError):
-    """A catalog is not what it should be; the message names the file and the place in it."""
+    """A mistake in a catalog; the message names the file and the place in it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,14 +27,14 @@ class Entry:
     sha256: Mapping[str, str]
     """Architecture → digest."""
     built_from: str = ""
-    """Source of a file that is not upstream's own."""
+    """Source of a file that does not come from upstream."""
 
 
 Catalog = Mapping[str, Mapping[str, Mapping[str, Entry]]]
 
 
 def load(file: Path) -> Catalog:
-    """Read a catalog and check every digest's shape."""
+    """Read a catalog and check the format of every digest."""
     try:
         data = yaml.safe_load(file.read_text()) or {}
         return {

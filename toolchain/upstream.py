@@ -1,4 +1,4 @@
-"""Upstream's release servers: whether they may be asked, whether they answer, and where they are."""
+"""Upstream's release servers: permission to ask them, probes of their answers, and their addresses."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from toolchain.errors import ToolchainError, UnreachableError
 from toolchain.release_catalog import Catalog
 
 BUILD_VARIABLE = "TRIPLANE_BUILD"
-"""Set to 1: everything is built from source, and no release server is asked."""
+"""Variable: with 1 everything is built from source, and no release server is asked."""
 
 FETCH_VARIABLE = "TRIPLANE_FETCH"
-"""Set to 1: upstream's releases are taken, and one that cannot be taken is an error."""
+"""Variable: with 1 upstream's releases are used, and a failed download is an error."""
 
 UPSTREAM_VARIABLE = "TRIPLANE_UPSTREAM"
-"""The URL of a mirror that has upstream's files below it, as URL/HOST/PATH; it is asked in upstream's place."""
+"""Variable with the URL of a mirror that has upstream's files, as URL/HOST/PATH; it is used instead of upstream."""
 
 CATALOG_VARIABLE = "TRIPLANE_RELEASES"
-"""A catalog with other digests than those of assets/releases.yaml, for a mirror that serves its own builds."""
+"""Variable with a catalog that replaces the digests of assets/releases.yaml, for a mirror with its own builds."""
 
 RELEASES = Path(__file__).parents[1] / "assets/releases.yaml"
 """Upstream's releases, with digests."""
@@ -39,13 +39,13 @@ class Mode(StrEnum):
     """Source of programs."""
 
     PROBE = "probe"
-    """Upstream's releases where their servers answer; what cannot be taken is built."""
+    """Upstream's releases if their servers answer; programs that cannot be downloaded are built."""
     BUILD = "build"
     FETCH = "fetch"
 
 
 def mode(environment: Mapping[str, str]) -> Mode:
-    """Read the mode from the environment. Raises ToolchainError where both variables are set."""
+    """Read the mode from the environment. Raises ToolchainError if both variables are set."""
     build, fetch = (environment.get(name) == "1" for name in (BUILD_VARIABLE, FETCH_VARIABLE))
     if build and fetch:
         raise ToolchainError(f"{BUILD_VARIABLE}=1 and {FETCH_VARIABLE}=1 contradict each other: unset one of them.")
@@ -57,27 +57,27 @@ class Limits:
     """Time limits for servers, in seconds; `rate` is in bytes per second."""
 
     probe: float = 2.0
-    """For all hosts together: they are asked side by side."""
+    """Limit for all servers together: they are asked in parallel."""
     connect: float = 10.0
     stall: float = 30.0
-    """A download is broken off where this long passes with fewer bytes than `rate` asks for."""
+    """A download is stopped if it stays slower than `rate` for this time."""
     rate: int = 10_000
     tries: int = 3
     pause: float = 1.0
-    """Before the second try; it doubles with each further one."""
+    """Pause before the second try; it doubles before each further one."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Upstream:
-    """The release servers, as one command sees them: what a host answered is remembered."""
+    """The release servers during one command: the answer of each server is remembered."""
 
     mode: Mode
     catalog: Catalog
     mirror: str = ""
-    """Asked in upstream's place: it has upstream's paths below upstream's host names."""
+    """URL of a mirror that is used instead of upstream: it has upstream's paths below upstream's host names."""
     limits: Limits = field(default_factory=Limits)
     _refusals: dict[str, str] = field(default_factory=dict)
-    """Host and port → why it is not asked any more; empty where it answered."""
+    """Host and port → why it is not asked any more; empty if it answered."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Upstream:
@@ -95,14 +95,14 @@ class Upstream:
         )
 
     def address(self, url: str) -> str:
-        """Return where to ask for what upstream has at `url`."""
+        """Return the address to use for upstream's `url`."""
         parts = urlsplit(url)
         return f"{self.mirror}/{parts.netloc}{parts.path}" if self.mirror else url
 
     def probe(self, urls: Iterable[str]) -> None:
-        """Ask each host that has not been asked yet for the first of its files, all side by side.
+        """Ask each server that has not been asked yet for the first of its files, all in parallel.
 
-        Nothing is asked where the mode leaves no choice. Takes `limits.probe` seconds at most.
+        No server is asked if the mode leaves no choice. Takes `limits.probe` seconds at most.
         """
         if self.mode is not Mode.PROBE:
             return
@@ -112,12 +112,12 @@ class Upstream:
         if not answers:
             return
         try:
-            client = browser(timeout=self.limits.probe)  # left open: a thread that is late still has it
+            client = browser(timeout=self.limits.probe)  # left open: a late thread still uses it
         except UnreachableError as problem:
             self._refusals.update(dict.fromkeys(answers, str(problem)))
             return
         asked = [
-            # Daemons: a name server that does not answer holds a thread longer than anyone waits for it.
+            # Daemon threads: if a name server does not answer, a thread lasts longer than the probe waits.
             threading.Thread(target=_ask, args=(client, first[name], answers), daemon=True)
             for name in answers
         ]
@@ -129,17 +129,17 @@ class Upstream:
         self._refusals.update(answers)
 
     def refusal(self, url: str) -> str:
-        """Say why a file's host is not asked; empty where it is, or was not probed."""
+        """Say why a file's server is not asked; empty if it is, or was not probed."""
         return self._refusals.get(host(self.address(url)), "")
 
     def give_up(self, url: str, reason: str) -> None:
-        """Ask a file's host no more in this command: its next file would cost the same wait."""
+        """Stop asking a file's server in this command: its next file would take the same wait."""
         self._refusals[host(self.address(url))] = reason
 
 
 def _ask(client: httpx.Client, address: str, answers: dict[str, str]) -> None:
     try:
-        # Not HEAD, which some storage servers refuse at an address that is signed for GET.
+        # Not HEAD: some storage servers refuse it at an address that is signed for GET.
         with client.stream("GET", address) as response:
             answers[host(address)] = odd(response)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
@@ -152,9 +152,9 @@ def _trusted() -> ssl.SSLContext:
 
 
 def browser(*, timeout: httpx.Timeout | float) -> httpx.Client:
-    """Make a client that takes files as they are published, without a compression in between.
+    """Make a client that gets files as they are published, without compression during the transfer.
 
-    Raises UnreachableError where the environment names a proxy that the client cannot use.
+    Raises UnreachableError if the environment names a proxy that the client cannot use.
     """
     headers = {"Accept-Encoding": "identity"}
     try:
@@ -164,12 +164,12 @@ def browser(*, timeout: httpx.Timeout | float) -> httpx.Client:
 
 
 def host(url: str) -> str:
-    """Return the host, with its port where it is not the usual one."""
+    """Return the host, with its port if it is not the default one."""
     return urlsplit(url).netloc
 
 
 def odd(response: httpx.Response) -> str:
-    """Say what is wrong with an answer, by its header; empty where it can be a release file, or its absence."""
+    """Say what is wrong with an answer, by its header; empty if it can be a release file, or says that none exists."""
     if response.status_code in {404, 410}:
         return ""
     if response.is_error or not response.is_success:
@@ -179,6 +179,6 @@ def odd(response: httpx.Response) -> str:
 
 
 def because(problem: Exception) -> str:
-    """Put an HTTP client's error into one line; some of them have no words of their own."""
+    """Put an HTTP client's error into one line; some errors have no text of their own."""
     words = str(problem).strip().splitlines()
     return words[0] if words else type(problem).__name__

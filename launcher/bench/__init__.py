@@ -1,1 +1,1 @@
-"""Measuring: when steps ran, and how fast pods start."""
+"""Measurements: times of steps, start times of pods, and CPU time."""

@@ -1,7 +1,7 @@
-"""CPU time of the side that drives hosts: the program, held against one of as many trivial resources.
+"""CPU time on the operator's side: the program, compared with a program that has as many trivial resources.
 
-The trivial program costs what Pulumi costs: the engine, its language host, a provider plugin and the state. Machines
-are noisy and CPU time less so than a clock's: each pair is measured one after the other, and medians are compared.
+The trivial program shows the cost of Pulumi itself: the engine, its language host, a provider plugin and the state.
+Measurements vary, CPU time less than clock time: each pair is measured one after the other, and medians are compared.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from launcher.errors import LauncherError
 
 PAIRS = 3
 AT_MOST = 1.4
-"""Times the trivial program's CPU time."""
+"""Limit, as a multiple of the trivial program's CPU time."""
 HOSTS = (9, 30, 100)
-"""Previews of as many hosts show that the cost of a host stays the same."""
+"""Numbers of hosts: previews of them show that the cost per host stays the same."""
 PROD = "prod"
 UP = ("up", "--yes", "--skip-preview", "--non-interactive")
 PREVIEW = ("preview", "--non-interactive")
@@ -47,7 +47,7 @@ for number in range(pulumi.Config().require_int("count")):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """One kind of run, of both programs; CPU time in seconds, a number for each time that it was measured."""
+    """One kind of run, of both programs; CPU time in seconds, one number for each measurement."""
 
     what: str
     resources: int
@@ -56,7 +56,7 @@ class Pair:
 
     @property
     def ratio(self) -> float:
-        """Median of the program by that of the trivial program."""
+        """Median of the program, divided by that of the trivial program."""
         return median(self.program) / median(self.trivial)
 
 
@@ -118,7 +118,7 @@ def cpu_seconds(command: Sequence[str], environment: Mapping[str, str]) -> float
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trivial:
-    """The trivial program in a folder and a backend of its own."""
+    """The trivial program, with its own folder and backend."""
 
     folder: Path
     engine: Engine
@@ -138,7 +138,7 @@ class Trivial:
 
 @contextmanager
 def trivial(engine: Engine) -> Iterator[Trivial]:
-    """Write the trivial program; nothing of it is left afterwards."""
+    """Write the trivial program, and remove it at the end."""
     with TemporaryDirectory(prefix="triplane-bench-") as folder:
         Path(folder, "Pulumi.yaml").write_text(PROJECT)
         Path(folder, "__main__.py").write_text(PROGRAM)

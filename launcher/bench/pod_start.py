@@ -1,7 +1,7 @@
 """Start time of pods, as upstream's service level objective measures it.
 
-Startup latency of stateless, schedulable pods, without pulling images and init containers: from the pod's creation to
-all its containers reported as started, and observed by a watch; the 99th percentile is to be 5 s at most
+Startup latency of stateless, schedulable pods, without pulling images and init containers: from the pod's creation
+until a watch sees that all its containers are started; the 99th percentile must be 5 s at most
 (kubernetes/community, sig-scalability/slos/pod_startup_latency.md).
 """
 
@@ -34,7 +34,7 @@ NAMESPACE = "triplane-bench"
 _NAMESPACES = "/api/v1/namespaces"
 _PODS = f"{_NAMESPACES}/{NAMESPACE}/pods"
 PATIENCE = 120.0
-"""Seconds after which a pod that has not started will not."""
+"""Seconds after which a pod counts as one that does not start."""
 
 Pod = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ def started(pod: Pod) -> bool:
 
 
 def pod(name: str, image: str) -> dict[str, Any]:
-    """Compose a pod like any other, but for what it does: nothing."""
+    """Compose an ordinary pod that does nothing."""
     container = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent"}
     return {
         "apiVersion": "v1",
@@ -67,12 +67,12 @@ def pod(name: str, image: str) -> dict[str, Any]:
 def running(kubectl: Sequence[str], image: str) -> Iterator[list[float]]:
     """Start the pods and yield the seconds that each took; they run until the block ends, and are removed then.
 
-    `image` is one that every node has: what holds a pod's namespaces.
+    `image` is one that every node has: the image of the container that holds a pod's namespaces.
     """
     with _api(kubectl) as api:
         _answer(api.post(_NAMESPACES, json={"metadata": {"name": NAMESPACE}}))
         try:
-            # A pod cannot be made before its namespace's account is.
+            # A pod cannot be made before its namespace's service account exists.
             _watch(api, f"{_NAMESPACES}/{NAMESPACE}/serviceaccounts", {"default"}, lambda _account: True)
             yield _start(api, [pod(f"pod-{number}", image) for number in range(PODS)], PER_SECOND)
         finally:
@@ -86,7 +86,7 @@ def running(kubectl: Sequence[str], image: str) -> Iterator[list[float]]:
 
 @contextmanager
 def _api(kubectl: Sequence[str]) -> Iterator[httpx.Client]:
-    """Speak HTTP to the API as the administrator: kubectl has the certificates, and resolves the names."""
+    """Make an HTTP client of the API as the administrator: kubectl has the certificates, and resolves the names."""
     with tempfile.TemporaryDirectory(prefix="triplane-") as folder:
         socket = Path(folder, "api")
         with subprocess.Popen(
@@ -94,7 +94,7 @@ def _api(kubectl: Sequence[str]) -> Iterator[httpx.Client]:
         ) as proxy:
             try:
                 assert proxy.stdout is not None
-                if not proxy.stdout.readline():  # it says where it serves, once it does
+                if not proxy.stdout.readline():  # it prints its address when it serves
                     raise LauncherError("kubectl proxy ended; what it said stands above")
                 with httpx.Client(
                     base_url="http://localhost", transport=httpx.HTTPTransport(uds=str(socket)), timeout=PATIENCE
@@ -113,7 +113,7 @@ def _answer(response: httpx.Response) -> Any:  # noqa: ANN401 - as the API has i
 def _watch(
     api: httpx.Client, path: str, names: set[str], wanted: Callable[[Pod], bool], version: str = ""
 ) -> dict[str, float]:
-    """Watch a list until `wanted` has been true of all `names`; return when each first was so."""
+    """Watch a list until `wanted` has been true for all `names`; return the time when each was true first."""
     seen: dict[str, float] = {}
     last: dict[str, Pod] = {}
     parameters = {"watch": "1", "timeoutSeconds": f"{PATIENCE:.0f}"} | ({"resourceVersion": version} if version else {})
@@ -135,7 +135,7 @@ def _watch(
 
 
 def _state(pod: Pod) -> str:
-    """Say why it has not started, as far as its status tells."""
+    """Say why the pod has not started, if its status shows it."""
     status = pod.get("status", {})
     waiting = [found.get("state", {}).get("waiting", {}) for found in status.get("containerStatuses", [])]
     unmet = [found for found in status.get("conditions", []) if found["status"] != "True"]
@@ -144,7 +144,7 @@ def _state(pod: Pod) -> str:
 
 
 def _start(api: httpx.Client, pods: Sequence[Pod], per_second: float) -> list[float]:
-    """Ask for pods at a steady rate; return what each took from before it was asked for until it was seen started."""
+    """Create pods at a steady rate; return each one's seconds from before its request until it is seen as started."""
     names = {found["metadata"]["name"] for found in pods}
     version = _answer(api.get(_PODS))["metadata"]["resourceVersion"]
     with ThreadPoolExecutor(max_workers=len(pods) + 1) as pool:
@@ -157,7 +157,7 @@ def _start(api: httpx.Client, pods: Sequence[Pod], per_second: float) -> list[fl
         try:
             seen = watching.result()
         except LauncherError:
-            for creation in asked.values():  # the better reason, if the API did not take one
+            for creation in asked.values():  # the better reason, if the API refused one
                 creation.result()
             raise
         return [seen[name] - creation.result() for name, creation in asked.items()]

@@ -1,6 +1,6 @@
 """Timeline of a run: the engine's events and dependencies.
 
-The engine's event log, not Pulumi's Automation API: that follows the same log, and takes the engine's display away.
+It reads the engine's event log, not Pulumi's Automation API, which reads the same log and hides the engine's display.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Span:
 
     @property
     def phase(self) -> str:
-        """The component that it belongs to: the innermost of the program's own types above it."""
+        """The component that it belongs to: the closest of its parents with a type of the program."""
         types = self.urn.split("::")[2].split("$")
         ours = [kind for kind in types if kind.startswith("triplane:")]
         return ours[-1].removeprefix("triplane:") if ours else "the program"
@@ -47,7 +47,7 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
-    """All steps of one kind of component; phases overlap where the graph lets them."""
+    """All steps of one kind of component; phases overlap if the graph allows it."""
 
     name: str
     start: float
@@ -56,7 +56,7 @@ class Phase:
 
 
 def spans(events: Iterable[Event]) -> dict[str, Span]:
-    """URN → its step; resources that nothing was done to have none."""
+    """URN → its step; unchanged resources have none."""
     begun: dict[str, float] = {}
     found: dict[str, Span] = {}
     for at, event in events:
@@ -82,7 +82,7 @@ def dependencies(resources: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
 
 
 def critical_path(steps: Mapping[str, Span], needs: Mapping[str, set[str]]) -> list[Span]:
-    """Find the chain of steps that the end waited for: from the last one back, always to what ended last before it."""
+    """Find the chain of steps that decided the end: from the last step back, each time to the latest dependency."""
     leaves = {urn: span for urn, span in steps.items() if not _is_component(urn)}
     if not leaves:
         return []
@@ -97,7 +97,7 @@ def _is_component(urn: str) -> bool:
 
 
 def _reachable(urn: str, needs: Mapping[str, set[str]], leaves: Mapping[str, Span]) -> set[str]:
-    """Find what a step waits for, looking through what took no step itself."""
+    """Find the steps that a step waits for, also through resources without a step."""
     found: set[str] = set()
     seen = {urn}
     waiting = list(needs.get(urn, ()))
@@ -127,10 +127,10 @@ def phases(steps: Mapping[str, Span]) -> list[Phase]:
 
 
 class Follower:
-    """Reads the engine's event log as it is written, and notes when each line came.
+    """Reader of the engine's event log while it is written; it notes the time of each line.
 
-    The log holds secrets in the open (debugging messages quote what a program sends). It is a pipe, so that
-    it never lies on a disk, and nothing of it is kept but which step began or ended.
+    The log has unencrypted secrets (debugging messages quote what a program sends). It is a pipe, so that it is never
+    on a disk, and only the beginnings and ends of steps are kept.
     """
 
     def __init__(self, path: Path) -> None:
@@ -140,10 +140,10 @@ class Follower:
 
     @contextmanager
     def following(self) -> Iterator[Follower]:
-        """Follow for as long as the block runs; the engine can open the path from its beginning."""
+        """Follow while the block runs; the engine can open the path when the block begins."""
         self._path.unlink(missing_ok=True)
         os.mkfifo(self._path, 0o600)
-        # Without blocking: the engine may end before it opens its side.
+        # Non-blocking: the engine may end before it opens its side.
         descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
         thread = threading.Thread(target=self._follow, args=(descriptor,))
         thread.start()
@@ -161,7 +161,7 @@ class Follower:
             last = self._stop.is_set()
             try:
                 read = os.read(descriptor, 1 << 20)
-            except BlockingIOError:  # the engine has nothing to say
+            except BlockingIOError:  # the engine has written nothing
                 read = b""
             if read:
                 *lines, rest = (rest + read).split(b"\n")
@@ -174,7 +174,7 @@ class Follower:
 
 
 def _step(line: bytes) -> dict[str, Any]:
-    """Take from an event which step it is about; nothing from events of other kinds."""
+    """Read the step from an event; nothing from events of other kinds."""
     event = json.loads(line)
     return {
         kind: {"metadata": {key: event[kind]["metadata"][key] for key in ("urn", "op")}}

@@ -1,1 +1,1 @@
-"""The commands of `./triplane`, a file each: one imports what it needs, and no web servers for kubectl."""
+"""The commands of `./triplane`, one per file: each imports only what it needs, so kubectl imports no web servers."""

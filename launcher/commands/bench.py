@@ -1,4 +1,4 @@
-"""Times and memory, measured and set against what they should be."""
+"""Times and memory, measured and compared with their targets."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ TARGETS: dict[str, float | None] = {
     PREVIEW: 10.0,
     POD_START: 5.0,
 }
-"""Seconds, on two cores; None for what is shown, and has no target of its own."""
+"""Seconds, on two cores; None for a value that is shown without a target."""
 SLOW_BOOT_TARGET = 60.0
-"""Seconds that `up` adds to one boot, once droplets are made side by side; until then each waits for the one before."""
+"""Seconds that `up` adds to one boot, once droplets are made in parallel; until then each waits for the one before."""
 MEMORY_TARGET = 10 << 30
 
 CONTROL_PLANE_PHASES = ("kubernetes:Apiservers", "kubernetes:ControllerManagers", "kubernetes:Schedulers")
-"""Types whose last gate ends the control plane's phase."""
+"""Types of the control plane's phase, which ends with their last health check."""
 NODE_PHASES = ("kubernetes:Kubelets",)
-"""Their gate is a node that is Ready."""
+"""Types that are healthy when their node is Ready."""
 PERCENTILES = (50, 90, 99, 100)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One `up` from nothing and what it led to."""
+    """One `up` from nothing, and its results."""
 
     seconds: dict[str, float]
     phases: list[tuple[str, float, float, int]]
     """Name, start and end in seconds from the beginning, steps."""
     path: list[tuple[str, str, float, float]]
-    """Phase, name, start and end of the steps that the end waited for."""
+    """Phase, name, start and end of the steps on the critical path."""
     pods: list[float]
     """Seconds that each pod took to start."""
     memory: int
@@ -76,7 +76,7 @@ def bench(context: Context, runs: int, droplet_boot: float = 0) -> int:
     measured = []
     for number in range(1, runs + 1):
         context.report.say(f"run {number} of {runs}")
-        down(context)  # with the lab go its switches
+        down(context)  # this removes the lab's switches too
         if droplet_boot:
             faults.change(context.workspace.lab.directory, [f"boot_seconds={droplet_boot}"])
         measured.append(_run(context))
@@ -96,7 +96,7 @@ def cpu_times(context: Context) -> int:
 
 
 def targets(droplet_boot: float) -> dict[str, float | None]:
-    """Name what is shown, in order, with its target; slow boots have one of their own, and leave the others without."""
+    """List the values to show, in order, with their targets; slow boots have one target, and the others have none."""
     if not droplet_boot:
         return TARGETS
     slow = dict.fromkeys((CONTROL_PLANE, NODES, FROM_NOTHING), None)
@@ -152,7 +152,7 @@ def _run(context: Context) -> Run:
 
 
 def ends(phases: Sequence[tuple[str, float, float, int]], names: Sequence[str]) -> float:
-    """Find when the last of these phases ends."""
+    """Return the end of the last of these phases."""
     return max(end for name, _start, end, _steps in phases if name in names)
 
 
@@ -172,7 +172,7 @@ def _timed(checkout: Path, *arguments: str) -> float:
 
 
 def show(runs: Sequence[Run], out: Console, droplet_boot: float = 0) -> None:
-    """Print the medians against the targets, and where the time of the median run went."""
+    """Print the medians with the targets, and how the median run spent its time."""
     many = f", median of {len(runs)} runs" if len(runs) > 1 else ""
     table = Table(title=f"Against the targets{many}", box=None, title_justify="left", pad_edge=False)
     for heading in ("WHAT", "MEASURED", "AT MOST", ""):
@@ -215,7 +215,7 @@ def show(runs: Sequence[Run], out: Console, droplet_boot: float = 0) -> None:
 
 
 def show_cpu(pairs: Sequence[cpu.Pair], previews: Mapping[int, float], out: Console) -> None:
-    """Print CPU times beside those of a program of as many trivial resources, and what a host costs."""
+    """Print CPU times beside those of a program with as many trivial resources, and the cost per host."""
     table = Table(title="\nCPU time of a run, medians", box=None, title_justify="left", pad_edge=False)
     for heading in ("WHAT", "RESOURCES", "TRIPLANE", "TRIVIAL", "RATIO", "AT MOST", ""):
         table.add_column(heading, justify="left" if heading == "WHAT" else "right")

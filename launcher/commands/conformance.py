@@ -32,7 +32,7 @@ _LOOK_SECONDS = 2.0
 
 
 def conformance(context: Context, *, focus: str, parallel: int, listing: bool) -> int:
-    """Run the specs, or list them; 1 where one failed."""
+    """Run the specs, or list them; return 1 if one failed."""
     try:
         re.compile(focus)
     except re.error as error:
@@ -44,7 +44,7 @@ def conformance(context: Context, *, focus: str, parallel: int, listing: bool) -
     tests = Suite(build=_built(context), directory=_directory(context))
     tests.plan(chosen, focus)
     planned = specs.read(tests.directory / suite.PLAN)
-    wanted = [spec for spec in planned if spec.state is State.PASSED]  # what a dry run says of all that it would run
+    wanted = [spec for spec in planned if spec.state is State.PASSED]  # a dry run's state of specs that would run
     if not wanted:
         raise MistakeError(f"no spec is left: nothing in {' '.join(chosen.groups)} has a name like {focus!r}")
     if listing:
@@ -55,7 +55,7 @@ def conformance(context: Context, *, focus: str, parallel: int, listing: bool) -
 
 
 def _built(context: Context) -> toolchain.Build:
-    """Have the test program of the cluster's Kubernetes version."""
+    """Provide the test program of the cluster's Kubernetes version."""
     version = _version(context)
     if toolchain.cached("kubernetes-e2e", version) is None:
         context.report.say(f"making upstream's test program {version}: a quarter of an hour, once")
@@ -84,7 +84,7 @@ def _list(planned: list[specs.Spec], chosen: Selection) -> int:
 
 
 def _publish(context: Context, tests: Suite) -> None:
-    """Have the tests' images in the mirror, as far as the lab can make them."""
+    """Put the tests' images into the mirror, as far as the lab can make them."""
     progress = context.report.progress()
     workshop = Workshop(
         folder=context.workspace.lab.rootfs_dir,
@@ -101,7 +101,7 @@ def _publish(context: Context, tests: Suite) -> None:
 
 
 def _run(context: Context, tests: Suite, chosen: Selection, *, focus: str, parallel: int, total: int) -> None:
-    """Run the specs to their end, and leave no namespace of theirs behind."""
+    """Run the specs to their end, and remove all their namespaces."""
     workspace = context.workspace
     kubectl = kubectl_command(context)  # writes the kubeconfig, too
     arguments = [
@@ -127,7 +127,7 @@ def _run(context: Context, tests: Suite, chosen: Selection, *, focus: str, paral
 
 
 def _wait(context: Context, process: subprocess.Popen[bytes], tests: Suite, total: int) -> None:
-    """Wait for the tests. On Ctrl-C they get the time to remove what they made; on a second one they do not."""
+    """Wait for the tests. After Ctrl-C they have time to remove what they made; after a second one they do not."""
     try:
         with context.report.progress().shown() as shown:
             _follow(context, process, tests, total, shown)
@@ -142,7 +142,7 @@ def _wait(context: Context, process: subprocess.Popen[bytes], tests: Suite, tota
 
 
 def _follow(context: Context, process: subprocess.Popen[bytes], tests: Suite, total: int, shown: Progress) -> None:
-    """Tell how far the tests are until they end."""
+    """Show the progress of the tests until they end."""
     told = 0
     while True:
         now = suite.progress((tests.directory / suite.LOG).read_text(errors="replace"))
@@ -158,7 +158,7 @@ def _follow(context: Context, process: subprocess.Popen[bytes], tests: Suite, to
 
 
 def _sweep(context: Context, kubectl: list[str]) -> None:
-    """Delete the namespaces that are left of tests that were interrupted."""
+    """Delete the namespaces of interrupted tests."""
     ask = [*kubectl, "get", "namespaces", f"--selector={_OURS}", "--output=name"]
     found = subprocess.run(ask, capture_output=True, text=True, check=False)
     if not found.stdout.strip():

@@ -12,10 +12,10 @@ from launcher.stacks import stack_meant
 
 
 def doctor(context: Context, arguments: Sequence[str]) -> NoReturn:
-    """Put the doctor in this process's place, with the lab for a cloud and this machine's address in it."""
+    """Replace this process with the doctor; its cloud is the lab, and it gets this machine's address there."""
     from doctor.__main__ import parser
 
-    parser().parse_args(arguments)  # a wrong word is told before a lab is started
+    parser().parse_args(arguments)  # a wrong word is reported before a lab is started
     workspace = context.workspace
     stack = stack_meant(arguments, os.environ.get("PULUMI_STACK") or workspace.stack)
     command = [str(workspace.python), "-m", "doctor", "--cwd", str(workspace.directory)]

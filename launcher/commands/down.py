@@ -10,7 +10,7 @@ from launcher.errors import InterruptedByUserError, LauncherError
 
 
 def down(context: Context) -> None:
-    """Leave nothing: what the engine knows is destroyed by the engine, and then the lab goes with all that is in it."""
+    """Remove everything: the engine destroys what it knows, and then the lab is removed with everything in it."""
     workspace = context.workspace
     with workspace.locked(context.report):
         for stack in stacks.recorded(workspace):
@@ -32,5 +32,5 @@ def _destroy(context: Context, stack: str) -> None:
     if outcome is not None and outcome.stopped:
         raise InterruptedByUserError("stopped; ./triplane down goes on from here")
     if problem:
-        # All that the stack has is in this lab, and the lab goes next: nothing can stay behind in any cloud.
+        # All resources of the stack are in this lab, and the lab is removed next: nothing can stay in any cloud.
         context.report.warn(f"{problem}; its resources go with the lab")

@@ -31,9 +31,9 @@ def etcdctl(context: Context, arguments: Sequence[str]) -> NoReturn:
 
 
 def _endpoints(arguments: Sequence[str]) -> str:
-    """Shell that sets whom to ask where all members are not meant; etcdctl refuses to be told twice."""
+    """Shell that sets the endpoints if the command is not for all members; etcdctl refuses two settings of them."""
     if any(word.split("=")[0] == "--endpoints" for word in arguments):
         return "unset ETCDCTL_ENDPOINTS; "
-    if "snapshot" in arguments:  # of one member
+    if "snapshot" in arguments:  # a snapshot is of one member
         return f"ETCDCTL_ENDPOINTS=https://127.0.0.1:{ports.ETCD_CLIENT.number}; "
     return ""

@@ -23,11 +23,11 @@ from launcher.report import Progress, console
 STANDARD_INPUT = "-"
 
 _LARGE = 100_000_000
-"""Bytes from which on it is worth a word how far a file is read."""
+"""Bytes; for files of this size or more, the progress of reading is shown."""
 
 
 def load(context: Context, file: str, name: str | None) -> None:
-    """Load an archive's images, and say what pods may call them."""
+    """Load an archive's images, and print the names that pods may use for them."""
     label = "standard input" if file == STANDARD_INPUT else file
     progress = context.report.progress()
     try:
@@ -101,7 +101,7 @@ def _waiting(context: Context) -> None:
 
 @contextmanager
 def _opened(file: str, progress: Progress) -> Iterator[io.BufferedReader[Any]]:
-    """Open an archive, and follow how far it is read."""
+    """Open an archive, and show the progress of reading it."""
     if file == STANDARD_INPUT:
         if sys.stdin.isatty():
             raise MistakeError("no archive comes from standard input: docker save web:1.0 | ./triplane image load -")
@@ -113,7 +113,7 @@ def _opened(file: str, progress: Progress) -> Iterator[io.BufferedReader[Any]]:
 
 
 class _Followed(io.FileIO):
-    """A file that tells how much of it has been read."""
+    """A file that reports how much of it has been read."""
 
     def __init__(self, file: Path, progress: Progress) -> None:
         super().__init__(file)

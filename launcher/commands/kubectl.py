@@ -10,6 +10,6 @@ from launcher.live import cluster, kubectl_command
 
 
 def kubectl(context: Context, arguments: Sequence[str]) -> NoReturn:
-    """Put kubectl in this process's place."""
+    """Replace this process with kubectl."""
     cluster(context)
     become([*kubectl_command(context), *arguments])

@@ -11,7 +11,7 @@ from launcher.context import Context, become
 
 
 def lab(context: Context, arguments: Sequence[str]) -> NoReturn:
-    """Put the lab's own command in this process's place."""
+    """Replace this process with the lab's own command."""
     context.workspace.prepare()
     os.chdir(context.workspace.checkout)
     become(lab_daemon.command(context.workspace, arguments or ["--help"]))

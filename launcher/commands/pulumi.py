@@ -11,14 +11,14 @@ from launcher.context import Context
 from launcher.stacks import stack_meant
 
 ACTING = frozenset({"up", "update", "destroy", "down", "dn", "refresh", "import", "watch"})
-"""The engine's commands that act on hosts, so that all of the lab must be there."""
+"""The engine's commands that act on hosts: they need the whole lab."""
 
 OFFLINE = frozenset({"version", "help", "gen-completion", "about", "plugin", "schema", "package", "whoami", "login"})
 """The engine's commands that need no stack."""
 
 
 def pulumi(context: Context, arguments: Sequence[str]) -> NoReturn:
-    """Put the engine in this process's place, after all that its command needs."""
+    """Prepare everything that the engine's command needs, and replace this process with the engine."""
     workspace = context.workspace
     stack = stack_meant(arguments, os.environ.get("PULUMI_STACK") or workspace.stack)
     verb = next((word for word in arguments if not word.startswith("-")), "help")

@@ -11,7 +11,7 @@ from launcher.report import console
 
 
 def status(context: Context, *, json: bool) -> int:
-    """Look at everything, and show it."""
+    """Examine everything, and show it."""
     snapshot = look(context)
     if json:
         print(health.as_json(snapshot))
@@ -21,7 +21,7 @@ def status(context: Context, *, json: bool) -> int:
 
 
 def look(context: Context) -> health.Snapshot:
-    """Ask everything what runs where, and how it is."""
+    """Ask hosts and API for the services that run, and their health."""
     workspace = context.workspace
     lab = workspace.lab
     if not lab_daemon.runs(workspace):

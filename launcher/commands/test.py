@@ -12,7 +12,7 @@ from launcher.context import Context, become
 
 
 def test(context: Context, arguments: Sequence[str]) -> NoReturn:
-    """Run pytest in this process's place, so that its summary is the last line and its exit code is ours."""
+    """Replace this process with pytest, so that its summary is the last line and its exit code is the command's."""
     workspace = context.workspace
     chosen = selected(arguments)
     if chosen.needs_hosts:
@@ -28,11 +28,11 @@ class Tests:
 
     arguments: tuple[str, ...]
     needs_hosts: bool = True
-    """The lab's binaries and image must be there."""
+    """True if the tests need the lab's binaries and image."""
 
 
 def selected(arguments: Sequence[str]) -> Tests:
-    """Read `fast` or `long` from the first word; what follows is pytest's, and wins over what is chosen here.
+    """Read `fast` or `long` from the first word; the other words are for pytest, and override the choice made here.
 
     Two processes share the work. The end-to-end tests are one group, since they share one cluster.
     """

@@ -33,7 +33,7 @@ def up(context: Context, *, preview: bool, refresh: bool) -> int:
 
 
 def _image_for_pods(context: Context) -> str | None:
-    """Name the one image that the lab's registry has beside the cluster's own: there is no way to another registry."""
+    """Name the only image that the lab's registry has besides the cluster's own: no other registry can be reached."""
     version = releases(stacks.settings(context.workspace, context.workspace.stack).get("triplane:versions"))[
         "kubernetes"
     ]
@@ -42,7 +42,7 @@ def _image_for_pods(context: Context) -> str | None:
 
 
 def show_next(outputs: Mapping[str, Any], image: str | None) -> None:
-    """Say what there is now, and what to do with it; `image` is one that pods may have."""
+    """Print the hosts, and commands to try next; `image` is an image that pods can run."""
     out = console()
     table = Table(box=None, pad_edge=False)
     for heading in ("HOST", "ROLES", "PUBLIC", "PRIVATE"):

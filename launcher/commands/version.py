@@ -15,7 +15,7 @@ from launcher.report import console
 
 
 def version(context: Context) -> None:
-    """Say what is pinned, and what stands in for what."""
+    """Print the pinned versions, and the replacements that are in use."""
     table = Table(box=None, pad_edge=False)
     for heading in ("PROGRAM", "VERSION", "ORIGIN", "HERE"):
         table.add_column(heading)

@@ -1,1 +1,1 @@
-"""Running upstream's conformance specs."""
+"""Runs of upstream's conformance specs."""

@@ -1,4 +1,4 @@
-"""Upstream's specs and what became of them, read from Ginkgo's JSON report (onsi/ginkgo, types.Report)."""
+"""Upstream's specs and their results, read from Ginkgo's JSON report (onsi/ginkgo, types.Report)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class State(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """It said itself that it does not apply to this cluster."""
+    """The spec itself reported that it does not apply to this cluster."""
     INTERRUPTED = "interrupted"
     NOT_RUN = "not run"
 
@@ -45,7 +45,7 @@ class Spec:
 
     @property
     def group(self) -> str:
-        """The special interest group whose it is."""
+        """The special interest group that owns the spec."""
         found = re.match(r"\[(sig-[a-z-]+)\]", self.name)
         return found[1] if found else ""
 
@@ -86,7 +86,7 @@ def selection() -> Selection:
 
 
 def read(report: Path) -> list[Spec]:
-    """Read a report's specs, in the order of their names; what the filters left out is `NOT_RUN`."""
+    """Read a report's specs, in the order of their names; specs that the filters left out are `NOT_RUN`."""
     suites = json.loads(report.read_text())
     found = [_spec(entry) for suite in suites for entry in suite["SpecReports"] or [] if entry["LeafNodeType"] == "It"]
     return sorted(found, key=lambda spec: spec.name)
@@ -108,7 +108,7 @@ def _spec(entry: dict[str, Any]) -> Spec:
     message = str((entry.get("Failure") or {}).get("Message") or "")
     if state in _FAILED:
         became = State.FAILED
-    elif state == "skipped":  # by itself, with a reason; by a filter, without one
+    elif state == "skipped":  # a spec that skips itself has a reason; one that a filter skips has none
         became = State.SKIPPED if message else State.NOT_RUN
     else:
         became = {"passed": State.PASSED, "interrupted": State.INTERRUPTED}.get(state, State.NOT_RUN)
@@ -121,7 +121,7 @@ def _spec(entry: dict[str, Any]) -> Spec:
 
 
 def render(specs: Sequence[Spec], chosen: Selection) -> RenderableType:
-    """Show the counts of each group, what failed and how, and what was left out and why."""
+    """Show the counts of each group, the failures with their messages, and the exclusions with their reasons."""
     parts: list[RenderableType] = []
     for state, heading in ((State.FAILED, "FAILED"), (State.INTERRUPTED, "INTERRUPTED")):
         if broken := [spec for spec in specs if spec.state is state]:

@@ -1,4 +1,4 @@
-"""Running upstream's test binary: its command line, its progress, and its end, also an early one."""
+"""Run of upstream's test binary: its command line, its progress, and its end, also an early one."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Suite:
     """Directory of the reports."""
 
     def images(self) -> set[str]:
-        """Every image that any of the tests may ask for."""
+        """All images that any of the tests may use."""
         command = [str(self.build.path("e2e.test")), "--list-images"]
         said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=self.directory).stdout
         return set(said.split())
 
     def plan(self, chosen: Selection, focus: str) -> None:
-        """Write a report of what would be run, without a cluster."""
+        """Write a report of the specs that would run, without a cluster."""
         log = self.directory / LOG
         command = self._ginkgo(
             chosen, focus, ["--dry-run", f"--json-report={PLAN}"], ["--kubeconfig=/dev/null", "--provider=skeleton"]
@@ -60,7 +60,7 @@ class Suite:
         parallel: int,
         wrap: Callable[[list[str]], list[str]],
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the specs; `arguments` are the test binary's own. It is in a process group of its own."""
+        """Run the specs in a process group of their own; `arguments` are for the test binary."""
         flags = [f"--procs={parallel}", f"--json-report={REPORT}", f"--junit-report={JUNIT}"]
         command = wrap(self._ginkgo(chosen, focus, flags, arguments))
         with (
@@ -80,11 +80,11 @@ class Suite:
                 stop(process, signal.SIGKILL)
 
     def has_report(self) -> bool:
-        """True if the tests ended, or stopped, in good order."""
+        """True if the tests ended, or were stopped, and wrote a report."""
         return (self.directory / REPORT).exists()
 
     def check(self) -> None:
-        """Raise an error where the tests ended without a report."""
+        """Raise an error if the tests ended without a report."""
         if not self.has_report():
             raise self._failed("ended without a report")
 
@@ -112,7 +112,7 @@ class Suite:
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """Send a signal to a process that runs, and to its children."""
+    """Send a signal to a running process, and to its children."""
     if process.poll() is None:
         os.killpg(process.pid, how)
 
@@ -127,9 +127,9 @@ class Progress:
 
 
 def progress(log: str) -> Progress:
-    """Read it from what Ginkgo has printed: a bullet for each spec that ended, and more for each that failed.
+    """Read the progress from Ginkgo's output: a bullet for each spec that ended, and more for each that failed.
 
-    The tests' own --progress-report-url tells nothing when they run in parallel.
+    The tests' own --progress-report-url reports nothing when they run in parallel.
     """
     return Progress(
         ended=sum(len(bullets) for bullets in re.findall(r"^•+", log, re.MULTILINE)),

@@ -1,4 +1,4 @@
-"""Objects of the Kubernetes API that the graph keeps: as Python's until the last moment, and then as readable YAML."""
+"""Objects of the Kubernetes API that the graph keeps: Python objects, which are written as readable YAML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Object = Mapping[str, Any]
 FIELD_MANAGER = "triplane"
 """Field manager of server-side apply (docs/reference/using-api/server-side-apply)."""
 SET_LABEL = "triplane/objects"
-"""Names the set that an object was applied with: what is in no manifest any more is found by it."""
+"""Label with the name of an object's set; it finds the objects that are no longer in a manifest."""
 SYSTEM = "kube-system"
 
 KINDS: Mapping[str, str] = {
@@ -24,11 +24,11 @@ KINDS: Mapping[str, str] = {
     "Deployment": "deployments",
     "PodDisruptionBudget": "poddisruptionbudgets",
 }
-"""Kinds that Triplane applies, or once applied → their plurals. Objects that left their set are looked for in these."""
+"""Kinds that Triplane applies, or once applied → their plurals. Only these are searched for objects to remove."""
 
 
 def as_yaml(objects: Iterable[Object], *, labels: Mapping[str, str] | None = None) -> str:
-    """Write a stream of documents, each object with these labels beside its own."""
+    """Write a stream of documents, each object with these labels in addition to its own."""
     return "---\n".join(
         yaml.dump(_labelled(item, labels or {}), Dumper=_Dumper, sort_keys=False, width=200) for item in objects
     )
@@ -42,7 +42,7 @@ def _labelled(item: Object, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as such, and nothing by reference, so that a diff shows the line that changed."""
+    """YAML with multi-line texts as blocks, and without references, so that a diff shows the line that changed."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's interface
         return True

@@ -1,4 +1,4 @@
-"""CoreDNS: what pods ask for names."""
+"""CoreDNS: the DNS server of pods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from model.topology import dns_service_address
 
 NAME = "coredns"
 SERVICE = "kube-dns"
-"""The name that everyone looks for, whatever serves it (kubernetes/dns, specification)."""
+"""Name of the Service that other programs expect, whichever DNS server runs (kubernetes/dns, specification)."""
 LABELS = {"k8s-app": SERVICE}
 REPLICAS = 2
 USER = 65532
@@ -27,9 +27,9 @@ ROLE = "system:coredns"
 
 
 def corefile() -> str:
-    """Answer for the cluster's own domain, and ask the host's resolvers for all else (coredns.io/plugins).
+    """Answer for the cluster's own domain, and forward other queries to the host's resolvers (coredns.io/plugins).
 
-    There is no `reload`: a changed file comes by a rollout, one replica after the other and each behind its gate.
+    There is no `reload`: a rollout delivers a changed file, one replica after the other, each ready before the next.
     """
     return f""".:{ports.DNS_UDP.number} {{
     errors
@@ -144,7 +144,7 @@ def _pod(image: str) -> Object:
     return {
         "serviceAccountName": NAME,
         "priorityClassName": "system-cluster-critical",
-        # The host's own resolvers, as its kubelet finds them.
+        # The host's own resolvers, from the kubelet's configuration.
         "dnsPolicy": "Default",
         "securityContext": {
             "runAsNonRoot": True,
@@ -154,7 +154,7 @@ def _pod(image: str) -> Object:
         },
         "affinity": {
             "nodeAffinity": {
-                # Masters only where there is nothing else.
+                # On masters only if there is no other node.
                 "preferredDuringSchedulingIgnoredDuringExecution": [
                     {
                         "weight": 100,
@@ -164,7 +164,7 @@ def _pod(image: str) -> Object:
             }
         },
         "topologySpreadConstraints": [
-            # Never two on one host while another could have one; a single host counts as even.
+            # Never two replicas on one host while another host could run one; a single host counts as balanced.
             {
                 "maxSkew": 1,
                 "topologyKey": HOSTNAME,
@@ -177,7 +177,7 @@ def _pod(image: str) -> Object:
         "tolerations": [
             {"key": "CriticalAddonsOnly", "operator": "Exists"},
             {"key": CONTROL_PLANE, "operator": "Exists", "effect": "NoSchedule"},
-            # Of a node that waits for its cloud controller manager, which may ask for names itself.
+            # Taint of a node that waits for its cloud controller manager, which may need DNS itself.
             {"key": UNINITIALIZED, "operator": "Exists", "effect": "NoSchedule"},
             *(
                 {
@@ -229,7 +229,7 @@ def _budget() -> Object:
         "spec": {
             "maxUnavailable": 1,
             "selector": {"matchLabels": LABELS},
-            # A replica that is not ready serves nobody: it may go.
+            # A replica that is not ready answers no queries, so it may be evicted.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

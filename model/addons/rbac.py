@@ -5,14 +5,14 @@ from __future__ import annotations
 from model.addons import Object
 
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
-"""The user that the API servers' certificate for calls to kubelets names."""
+"""User in the API servers' client certificate for kubelets."""
 NODES = "system:nodes"
 
 
 def rbac() -> tuple[Object, ...]:
     """The bindings that kubelets and API servers need (docs/reference/access-authn-authz/rbac)."""
     return (
-        # Logs, exec, port-forward: a kubelet asks the API whether its caller may, and the caller is the API server.
+        # Logs, exec, port-forward: a kubelet sends a SubjectAccessReview for its caller, which is the API server.
         _binding("triplane:kubelet-api-admin", role="system:kubelet-api-admin", kind="User", name=KUBELET_CLIENT),
         # A kubelet renews its own client certificate (docs/reference/access-authn-authz/kubelet-tls-bootstrapping).
         _binding(

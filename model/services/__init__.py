@@ -1,1 +1,1 @@
-"""Every service that runs on hosts: a file each, which says all of it."""
+"""Services that run on hosts: one file per service, which defines all of it."""

@@ -15,9 +15,9 @@ BRIDGE = "cni0"
 
 
 def configuration() -> str:
-    """A CNI network (CNI specification 1.0.0, section 1) with @SUBNET@ and @MTU@ for what the lease says.
+    """A CNI network (CNI specification 1.0.0, section 1), with @SUBNET@ and @MTU@ in place of the lease's values.
 
-    flannel masquerades what leaves the cluster, so the bridge does not (containernetworking.github.io, bridge).
+    flannel masquerades traffic that leaves the cluster, so the bridge does not (containernetworking.github.io, bridge).
     """
     plugins = [
         {
@@ -29,7 +29,7 @@ def configuration() -> str:
             "mtu": "@MTU@",
             "ipam": {"type": "host-local", "ranges": [[{"subnet": "@SUBNET@"}]]},
         },
-        # Ports that pods have on their host, by the packet filter that flannel and kube-proxy use as well.
+        # Host ports of pods, with the packet filter that flannel and kube-proxy use too.
         {"type": "portmap", "capabilities": {"portMappings": True}, "backend": "nftables"},
     ]
     return json.dumps({"cniVersion": "1.0.0", "name": NETWORK, "plugins": plugins}, indent=2) + "\n"
@@ -59,7 +59,7 @@ def files(*, ctr: str) -> tuple[HostFile, ...]:
             UNIT,
             script=paths.POD_NETWORK,
             lease=paths.FLANNEL_SUBNET,
-            # systemd makes it, and lets nothing else be written to.
+            # systemd creates it, and the unit may write to nothing else.
             directory=paths.CNI.removeprefix("/etc/"),
         ),
         HostFile(path=paths.path_unit(UNIT), content=render("units/pod-network.path.j2", lease=paths.FLANNEL_SUBNET)),

@@ -1,4 +1,4 @@
-"""containerd, with runc and the CNI plugins: what runs pods, and what connects them."""
+"""containerd, with runc and the CNI plugins: the programs that run pods and connect them."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ BINARIES = (
     Binaries(component="cni-plugins", file="cni-plugins", step="cni-plugins"),
 )
 FLAG_RULES = None
-"""It takes no extra flags: `conf.d` is for an operator's own configuration."""
+"""containerd takes no extra flags: `conf.d` is for an operator's own configuration."""
 HEALTH = Health(command='"$directory/ctr" version >/dev/null 2>&1')
 CONFIGURATION = "/etc/containerd/config.toml"
 DROP_INS = "/etc/containerd/conf.d/*.toml"
 """Configuration files of an image's vendor or an operator."""
 REGISTRIES = "/etc/containerd/certs.d"
 REGISTRY = f"{REGISTRIES}/_default/hosts.toml"
-"""For the images of every registry that has no file of its own."""
+"""File for the images of every registry that has no file of its own."""
 RUNC = "runc.amd64"
 """Upstream's file name."""
 
 
 def pinned(reference: str) -> str:
-    """An image by its digest alone, as containerd calls what it has pulled by tag and digest.
+    """An image by its digest alone: containerd uses this name for an image that it pulled by tag and digest.
 
-    It marks an image as pinned, so that kubelet never clears it away, only where the configuration says this name
+    If the configuration has this name, containerd marks the image as pinned, so that kubelet never removes it
     (containerd, internal/cri/server/images/image_pull.go, getLabels).
     """
     return re.sub(r":[^:/@]+@", "@", reference)
 
 
 def configuration(cluster: Cluster) -> str:
-    """The daemon's configuration (containerd, docs/cri/config.md); version 3 is read by 2.0 and all after it."""
+    """The daemon's configuration (containerd, docs/cri/config.md); containerd 2.0 and later read version 3."""
     return _toml(
         {
             "version": 3,
@@ -68,7 +68,7 @@ def configuration(cluster: Cluster) -> str:
                                 "runtime_type": "io.containerd.runc.v2",
                                 "options": {
                                     "BinaryName": f"{cluster.installed('runc')}/{RUNC}",
-                                    # kubelet asks the runtime, and does the same.
+                                    # kubelet asks the runtime for this setting, and uses the same.
                                     "SystemdCgroup": True,
                                 },
                             }
@@ -81,17 +81,17 @@ def configuration(cluster: Cluster) -> str:
 
 
 def registry_hosts(registry: str) -> str:
-    """Every image from there and nowhere else, whatever registry its name begins with (containerd, docs/hosts.md)."""
+    """Configuration that pulls images of every registry from this one alone (containerd, docs/hosts.md)."""
     return _toml({"server": registry, "capabilities": ["pull", "resolve"]})
 
 
 def secrets(_cluster: Cluster, _host: HostSpec) -> tuple[SecretFile, ...]:
-    """None: it pulls what anyone may pull."""
+    """None: it pulls public images only."""
     return ()
 
 
 def service(cluster: Cluster, _host: HostSpec) -> Service:
-    """Run containerd until it answers and has the sandbox image, then connect pods by flannel's lease."""
+    """Run containerd until it answers and has the sandbox image, then set up the pod network from flannel's lease."""
     installed = cluster.installed(NAME)
     daemon = (
         HostFile(path=CONFIGURATION, content=configuration(cluster)),
@@ -101,7 +101,7 @@ def service(cluster: Cluster, _host: HostSpec) -> Service:
     mirror = tuple(HostFile(path=REGISTRY, content=content) for content in registries)
     sysctls = HostFile(
         path="/etc/sysctl.d/80-triplane-containers.conf",
-        # Pods of one host talk over a bridge: only so do kube-proxy's rules see what they say.
+        # Pods of one host talk over a bridge: without these, kube-proxy's rules do not see that traffic.
         content="net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n",
         mode="644",
     )
@@ -115,7 +115,7 @@ def service(cluster: Cluster, _host: HostSpec) -> Service:
         ctr=f"{installed}/ctr",
         pause=pinned(cluster.pause),
         pod_network=cni.UNIT,
-        # The step writes them late, once it has the image that they name.
+        # The step writes them late, after it has the image that they name.
         depends_on=" ".join(file.path for file in daemon),
     )
     return Service(name=NAME, binaries=BINARIES, script=script)

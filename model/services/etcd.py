@@ -21,7 +21,7 @@ DATA = "/var/lib/etcd"
 PKI = "/etc/etcd/pki"
 ENVIRONMENT = "/etc/etcd/etcd.env"
 BOOTSTRAP = "/etc/etcd/bootstrap.env"
-"""ETCD_INITIAL_*: read by a member with an empty data directory only."""
+"""File with ETCD_INITIAL_*: only a member with an empty data directory reads it."""
 
 PEER_CA = paths.certificate(PKI, "peer-ca")
 CLIENT_CA = paths.certificate(PKI, "client-ca")
@@ -76,7 +76,7 @@ def server(host: HostSpec) -> Leaf:
 
 
 def secrets(_cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
-    """Authorities and two certificates of the member; and what etcdctl on its host needs, which restarts nothing."""
+    """Authorities and two certificates of the member; and files for etcdctl on its host, which restart nothing."""
     return (
         authority(PEER_CA, Authority.ETCD_PEER, owner=OWNER),
         authority(CLIENT_CA, Authority.ETCD_CLIENT, owner=OWNER),
@@ -110,7 +110,7 @@ def environment(cluster: Cluster, host: HostSpec) -> str:
         "tls-min-version": "TLS1.2",
         "cipher-suites": TLS_CIPHER_SUITES,
         "strict-reconfig-check": "true",
-        # The gateway calls its own server with the server's certificate, which is not a client's; nothing needs it.
+        # The gateway calls etcd with the serving certificate, which is not a client's; nothing needs the gateway.
         "enable-grpc-gateway": "false",
         "listen-metrics-urls": f"http://127.0.0.1:{ports.ETCD_METRICS.number}",
         **cluster.flags(NAME),
@@ -135,14 +135,14 @@ def etcdctl_environment(topology: Topology) -> str:
 
 
 def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
-    """Configure the member and let it found or join the cluster; `first` is false where it must not found one."""
+    """Configure the member, which creates or joins the cluster; `first` is false if it must not create one."""
     topology = cluster.topology
     members = topology.etcd
     others = [other for other in members if other != host]
     installed = cluster.installed(NAME)
     listen = {
         "listen-peer-urls": f"https://${{PRIVATE_ADDRESS}}:{ports.ETCD_PEER.number}",
-        # A host named as its node is 127.0.1.1 to itself: cloud-init writes a droplet's name to /etc/hosts so.
+        # On a host that has its node's name, that name is 127.0.1.1: cloud-init writes a droplet's name to /etc/hosts.
         "listen-client-urls": ",".join(
             f"https://{address}:{ports.ETCD_CLIENT.number}"
             for address in ("${PRIVATE_ADDRESS}", "127.0.0.1", "127.0.1.1")

@@ -1,4 +1,4 @@
-"""flannel: a subnet for each host's pods, and the way between them."""
+"""flannel: a subnet for each host's pods, and the network between these subnets."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def members(topology: Topology) -> str:
 
 
 def secrets(_cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
-    """flanneld's way into etcd."""
+    """flanneld's client certificate for etcd, and the authority of etcd's certificate."""
     return (authority(CA, Authority.ETCD_SERVER), *pair(CLIENT, etcd_client("flannel-etcd-client", host)))
 
 
@@ -77,7 +77,7 @@ def service(cluster: Cluster, host: HostSpec) -> Service:
         "etcd-cafile": CA,
         "etcd-certfile": CLIENT[0],
         "etcd-keyfile": CLIENT[1],
-        # By address: the first interface of a droplet is the public one.
+        # By address, because the first interface of a droplet is the public one.
         "iface": "${PRIVATE_ADDRESS}",
         "ip-masq": "true",
         "healthz-ip": "127.0.0.1",

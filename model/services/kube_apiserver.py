@@ -62,8 +62,8 @@ SERVING = _pair("apiserver")
 ETCD_CLIENT = _pair("apiserver-etcd-client")
 KUBELET_CLIENT = _pair("apiserver-kubelet-client")
 FRONT_PROXY_CLIENT = _pair("front-proxy-client")
-# The API server signs tokens and the controller manager does too: each has a copy of its own, so that a change of the
-# one's files never touches the other.
+# Both the API server and the controller manager sign tokens. Each has its own copy of the key, so that a change of
+# the files of one never affects the other.
 SERVICE_ACCOUNT_KEY = paths.key(paths.KUBERNETES_PKI, "apiserver-service-account")
 
 _ANONYMOUS = "the rule that anonymous clients see the API's health and nothing else"
@@ -97,7 +97,7 @@ FLAG_RULES = FlagRules(
 
 
 def serving(cluster: Cluster, host: HostSpec) -> Leaf:
-    """The API server's serving certificate: every name that it is called by, and no address that may change."""
+    """The API server's serving certificate: all its names, and no address that may change."""
     topology = cluster.topology
     domain = topology.domain
     in_cluster = (
@@ -159,14 +159,14 @@ def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
 
 
 def health(port: int | str) -> Health:
-    """Ask the server whether it is ready, which anyone may."""
+    """Health check of the server: /readyz, which needs no credentials."""
     return Health(url=f"https://127.0.0.1:{port}/readyz", ca=CA)
 
 
 def encryption_secret(private_key_pem: str) -> str:
-    """32 bytes in base64 out of a private key that nobody uses for anything else.
+    """32 bytes in base64, derived from a private key that is used for nothing else.
 
-    A P-256 key holds 256 bits of entropy and SHA-256 spreads them over the 32 bytes that secretbox wants
+    A P-256 key has 256 bits of entropy, and SHA-256 spreads them over the 32 bytes that secretbox needs
     (docs/tasks/administer-cluster/encrypt-data).
     """
     return b64encode(sha256(b"triplane encryption at rest\n" + private_key_pem.encode()).digest()).decode()
@@ -200,7 +200,7 @@ def audit_policy() -> str:
             "omitStages": ["RequestReceived"],
             "rules": [
                 {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version"]},
-                # Leases are renewed every few seconds by each component and say nothing.
+                # Each component renews its lease every few seconds; such requests have no value in the log.
                 {
                     "level": "None",
                     "resources": [
@@ -229,7 +229,7 @@ def audit_policy() -> str:
 
 
 def authentication_configuration() -> str:
-    """Anonymous requests get as far as the health checks and no further (CIS 1.2.1)."""
+    """Anonymous requests may call the health checks and nothing else (CIS 1.2.1)."""
     return as_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
@@ -268,18 +268,18 @@ def event_rate_limit() -> str:
 
 
 def abac_policy() -> str:
-    """The references' policy: a JSON object a line (docs/reference/access-authn-authz/abac)."""
+    """The references' policy: one JSON object per line (docs/reference/access-authn-authz/abac)."""
     everything = {"namespace": "*", "resource": "*", "apiGroup": "*", "nonResourcePath": "*"}
     subjects = (
         {"user": "admin"},
         {"user": "kubelet"},
         {"group": "system:serviceaccounts"},
-        # The references' components spoke over an open port; ours have names of their own.
+        # The references' components used an open port; Triplane's components have users of their own.
         {"user": "system:kube-controller-manager"},
         {"user": "system:kube-scheduler"},
         {"user": "system:kube-proxy"},
         {"group": "system:nodes"},
-        # As whom API servers ask kubelets, which ask an API server whether he may.
+        # API servers call kubelets as this user, and the kubelets send a SubjectAccessReview for it.
         {"user": "kube-apiserver-kubelet-client"},
     )
     return "".join(
@@ -296,7 +296,7 @@ def abac_policy() -> str:
 
 
 ADMISSION_PLUGINS = ("NodeRestriction", "DenyServiceExternalIPs", "EventRateLimit")
-"""Those that are not on by default (CIS 1.2.3, 1.2.9, 1.2.14)."""
+"""Plugins that are not enabled by default (CIS 1.2.3, 1.2.9, 1.2.14)."""
 
 
 def own_flags(cluster: Cluster) -> dict[str, str]:
@@ -326,7 +326,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
         "service-cluster-ip-range": str(cluster.services),
         "service-node-port-range": ports.NODE_PORTS_TCP.range,
         "service-account-issuer": cluster.api_url,
-        # Left alone it would announce its address, which its certificate does not hold.
+        # By default the URL has the server's address, which is not in its certificate.
         "service-account-jwks-uri": f"{cluster.api_url}/openid/v1/jwks",
         "service-account-key-file": SERVICE_ACCOUNT_PUBLIC,
         "service-account-signing-key-file": SERVICE_ACCOUNT_KEY,
@@ -334,7 +334,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
         "kubelet-client-certificate": KUBELET_CLIENT[0],
         "kubelet-client-key": KUBELET_CLIENT[1],
         "kubelet-certificate-authority": CLUSTER_SIGNING_CA,
-        # By name, which is all that a kubelet's certificate holds; it resolves to the VPC address.
+        # By name, because a kubelet's certificate has nothing else; it resolves to the VPC address.
         "kubelet-preferred-address-types": "Hostname",
         "requestheader-client-ca-file": FRONT_PROXY_CA,
         "requestheader-allowed-names": "front-proxy-client",
@@ -352,7 +352,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
         "audit-log-maxsize": "100",
         "profiling": "false",
         "request-timeout": "60s",
-        # Going away politely: say so at /readyz, serve on while clients turn to the others, then finish what is open.
+        # Graceful shutdown: /readyz fails, clients move to the other servers, then open requests are finished.
         "shutdown-delay-duration": "5s",
         "shutdown-watch-termination-grace-period": "5s",
         "goaway-chance": "0.001",
@@ -360,10 +360,10 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
 
 
 def service(cluster: Cluster, host: HostSpec) -> Service:
-    """Run the API server, until it is ready."""
+    """Run the API server, and wait until it is ready."""
     extra = cluster.flags(NAME)
     if more := extra.get("enable-admission-plugins"):
-        # An operator's plugins come beside ours, which the cluster's security stands on.
+        # An operator's plugins are added to Triplane's, because the cluster's security depends on those.
         extra = {**extra, "enable-admission-plugins": ",".join(dict.fromkeys((*ADMISSION_PLUGINS, *more.split(","))))}
     abac = (HostFile(path=ABAC_POLICY, content=abac_policy()),) if cluster.authorization_mode == "ABAC" else ()
     return define(

@@ -71,7 +71,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
         "cluster-name": cluster.name,
         "cluster-cidr": str(cluster.pods),
         "service-cluster-ip-range": str(cluster.services),
-        # Pod subnets are flannel's to lease.
+        # flannel leases pod subnets.
         "allocate-node-cidrs": "false",
         "cluster-signing-cert-file": SIGNING[0],
         "cluster-signing-key-file": SIGNING[1],
@@ -85,7 +85,7 @@ def own_flags(cluster: Cluster) -> dict[str, str]:
 
 
 def service(cluster: Cluster, host: HostSpec) -> Service:
-    """Run the controller manager, until it is healthy."""
+    """Run the controller manager, and wait until it is healthy."""
     return define(
         "service",
         name=NAME,

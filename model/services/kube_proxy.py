@@ -1,4 +1,4 @@
-"""kube-proxy: services' addresses on a host."""
+"""kube-proxy: makes the addresses of services work on a host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FLAG_RULES = FlagRules(
     },
     read=("v", "vmodule", "logging-format", "log-flush-frequency"),
 )
-"""Its file takes the place of every flag but those of logging (kubernetes, cmd/kube-proxy/app/options.go, Complete)."""
+"""Its file replaces every flag except those of logging (kubernetes, cmd/kube-proxy/app/options.go, Complete)."""
 
 
 def client(host: HostSpec) -> Leaf:
@@ -44,8 +44,8 @@ def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
 
 
 def configuration(cluster: Cluster, host: HostSpec) -> str:
-    """kube-proxy's configuration (docs/reference/config-api/kube-proxy-config.v1alpha1), but for `mode`: the host's."""
-    # Load balancers that a cloud controller manager makes ask for the health, from other hosts.
+    """kube-proxy's configuration (docs/reference/config-api/kube-proxy-config.v1alpha1); the step adds `mode`."""
+    # Load balancers of a cloud controller manager call the health check from outside the host.
     health = "0.0.0.0" if cluster.cloud_controller else "127.0.0.1"  # noqa: S104 - who gets there is the firewalls' to say
     return as_yaml(
         {
@@ -57,17 +57,17 @@ def configuration(cluster: Cluster, host: HostSpec) -> str:
             "healthzBindAddress": f"{health}:{ports.KUBE_PROXY_HEALTH.number}",
             "metricsBindAddress": f"127.0.0.1:{ports.KUBE_PROXY_METRICS.number}",
             "bindAddressHardFail": True,
-            # On every address of the host, the public one too: who comes that far is the firewalls' to say.
+            # On every address of the host, including the public one: the firewalls decide who may connect.
             "nodePortAddresses": ["0.0.0.0/0"],
             "iptables": {"localhostNodePorts": False},
-            # The kernel has sized its table of connections by the host's memory: let it be.
+            # The kernel has sized its connection table by the host's memory: keep that size.
             "conntrack": {"maxPerCore": 0, "min": 0},
         }
     )
 
 
 def service(cluster: Cluster, host: HostSpec) -> Service:
-    """Run kube-proxy until services can be reached from this host."""
+    """Run kube-proxy, and wait until services can be reached from this host."""
     return define(
         NAME,
         name=NAME,
@@ -80,7 +80,7 @@ def service(cluster: Cluster, host: HostSpec) -> Service:
                 arguments=arguments({"config": CONFIGURATION}, cluster.flags(NAME)),
             ),
         ),
-        # The step writes it, with the mode that the host's packet filter takes.
+        # The step writes it, with the mode that the host's packet filter supports.
         environment=(CONFIGURATION,),
         secrets=secrets(cluster, host),
         health=HEALTH,

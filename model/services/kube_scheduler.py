@@ -1,4 +1,4 @@
-"""kube-scheduler: it finds a node for every pod."""
+"""kube-scheduler: chooses a node for every pod."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
 
 
 def configuration() -> str:
-    """The scheduler's configuration: whom to call, and to let one of several lead."""
+    """The scheduler's configuration: its kubeconfig, and leader election."""
     return as_yaml(
         {
             "apiVersion": "kubescheduler.config.k8s.io/v1",
@@ -63,13 +63,13 @@ def own_flags() -> dict[str, str]:
         "secure-port": str(ports.SCHEDULER.number),
         "tls-min-version": "VersionTLS12",
         "tls-cipher-suites": TLS_CIPHER_SUITES,
-        # The file says so too; the benchmark looks at the flag alone (CIS 1.4.1).
+        # The file has this setting too, but the benchmark checks only the flag (CIS 1.4.1).
         "profiling": "false",
     }
 
 
 def service(cluster: Cluster, host: HostSpec) -> Service:
-    """Run the scheduler, until it is healthy."""
+    """Run the scheduler, and wait until it is healthy."""
     return define(
         "service",
         name=NAME,

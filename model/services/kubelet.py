@@ -1,4 +1,4 @@
-"""kubelet: a host as a node of Kubernetes."""
+"""kubelet: makes a host a Kubernetes node."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RENEWED = "/var/lib/kubelet/pki"
 """Directory of the client certificates that a kubelet requests itself."""
 STATIC_PODS = "/etc/kubernetes/manifests"
 POD_RESOLV_CONF = "/etc/kubernetes/resolv.conf"
-"""A link to the file that names DNS servers which pods reach as well."""
+"""A link to the file with DNS servers that pods can reach too."""
 
 KERNEL = {
     "vm.overcommit_memory": 1,
@@ -44,14 +44,14 @@ KERNEL = {
     "kernel.keys.root_maxkeys": 1_000_000,
     "kernel.keys.root_maxbytes": 25_000_000,
 }
-"""Kernel settings that a kubelet needs, and checks if it may not set them (kubernetes, pkg/kubelet/cm,
+"""Kernel settings that a kubelet needs; it checks them if it may not set them (kubernetes, pkg/kubelet/cm,
 setupKernelTunables)."""
 
-# Processor (thousandths) and memory (MiB) that pods do not get, by what else runs on a host: what those programs take
-# in a small cluster, and room to grow.
+# CPU (thousandths) and memory (MiB) that pods do not get, because other programs run on the host: the use of those
+# programs in a small cluster, and room to grow.
 _FOR_EVERY_NODE = (100, 256)
 RESERVED = {Role.ETCD: (100, 256), Role.KUBE_MASTER: (300, 768), Role.KUBE_NODE: (0, 0)}
-"""Role → thousandths of a processor and MiB of memory that its services take."""
+"""Role → thousandths of a CPU and MiB of memory that its services take."""
 
 _ACCESS = "the rule that a kubelet answers those alone for whom the API server vouches"
 _DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
@@ -91,7 +91,7 @@ _DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
 
 
 def client(host: HostSpec) -> Leaf:
-    """The user and the group that the Node authorizer and NodeRestriction hold to this one node and its pods."""
+    """The user and the group that the Node authorizer and NodeRestriction limit to this one node and its pods."""
     return kubernetes_client(f"kubelet-client-{host.name}", f"{NODE_USER}{host.node_name}", "system:nodes")
 
 
@@ -118,15 +118,15 @@ def secrets(cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
 def own_flags(cluster: Cluster, host: HostSpec) -> dict[str, str]:
     """Flags without a field in the configuration file (docs/reference/command-line-tools-reference/kubelet).
 
-    Where a cloud controller manager initializes nodes, a new one has a taint until it has done so.
+    If a cloud controller manager initializes nodes, a new node has a taint until that is done.
     """
     return {
         "config": CONFIGURATION,
         "config-dir": DROP_INS,
         "kubeconfig": KUBECONFIG,
-        # A name that resolves to the VPC address: what API servers call it by, and all that its certificate holds.
+        # A name that resolves to the VPC address: API servers call it by this name, and its certificate has no other.
         "hostname-override": host.node_name,
-        # The default route is the public interface's, and so would be the address.
+        # By default this is the address of the default route's interface, which is the public one.
         "node-ip": "${PRIVATE_ADDRESS}",
         # As DigitalOcean's controllers write it (digitalocean-cloud-controller-manager, docs/getting-started.md).
         "provider-id": f"{PROVIDER}${{DROPLET_ID}}",
@@ -135,9 +135,9 @@ def own_flags(cluster: Cluster, host: HostSpec) -> dict[str, str]:
 
 
 def configuration(cluster: Cluster, host: HostSpec) -> str:
-    """A kubelet's configuration (docs/reference/config-api/kubelet-config.v1beta1), but for what the runtime tells.
+    """A kubelet's configuration (docs/reference/config-api/kubelet-config.v1beta1), without the runtime's settings.
 
-    `streamingConnectionIdleTimeout` (CIS 4.2.5) is not among it: no supported release reads it.
+    `streamingConnectionIdleTimeout` (CIS 4.2.5) is not in it: no supported release reads it.
     """
     return as_yaml(
         {
@@ -152,7 +152,7 @@ def configuration(cluster: Cluster, host: HostSpec) -> str:
                 {"key": taint.key, **({"value": taint.value} if taint.value else {}), "effect": taint.effect}
                 for taint in host.taints
             ],
-            # Who may ask it: the API servers, whom the Kubernetes CA signs for, and tokens that an API server knows.
+            # Callers: API servers, with certificates of the Kubernetes CA, and tokens that an API server accepts.
             "port": ports.KUBELET.number,
             "readOnlyPort": 0,
             "healthzBindAddress": "127.0.0.1",
@@ -176,7 +176,7 @@ def configuration(cluster: Cluster, host: HostSpec) -> str:
             "eventRecordQPS": 50,
             "serializeImagePulls": False,
             "maxParallelImagePulls": 4,
-            # A host that is told to shut down ends its pods first; those that the node itself needs go last.
+            # When a host is told to shut down, it ends its pods first; critical pods end last.
             "shutdownGracePeriod": "30s",
             "shutdownGracePeriodCriticalPods": "10s",
             "kubeReserved": _reserved(host.roles),
@@ -195,7 +195,7 @@ def _reserved(roles: Collection[Role]) -> dict[str, str]:
 
 
 def service(cluster: Cluster, host: HostSpec) -> Service:
-    """Run the kubelet until its node is Ready."""
+    """Run the kubelet, and wait until its node is Ready."""
     sysctls = HostFile(
         path="/etc/sysctl.d/80-triplane-kubelet.conf",
         content="".join(f"{name} = {value}\n" for name, value in KERNEL.items()),

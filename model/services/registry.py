@@ -1,4 +1,4 @@
-"""All services, for those who ask about every one of them."""
+"""All services, for code that needs every one of them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SERVICES = (
     kubelet,
     kube_proxy,
 )
-"""In the order in which they come up."""
+"""Services in the order in which they start."""
 
 
 def leaves(cluster: Cluster) -> tuple[Leaf, ...]:
-    """Every certificate that a cluster needs: those of its services, and the administrator's."""
+    """All certificates that a cluster needs: those of its services, and the administrator's."""
     return (*dict.fromkeys(_of_services(cluster)), admin())
 
 

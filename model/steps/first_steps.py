@@ -1,4 +1,4 @@
-"""A new host's first minutes: its user data, its identity, and what every later step stands on."""
+"""First steps on a new host: its user data, its host key, and everything that later steps need."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from model.steps import step
 
 LIBRARY = "steps/step.sh"
 BOOT_SECONDS = 600
-"""For cloud-init to be done, with what an image's vendor has it do."""
+"""Time limit for cloud-init, including the tasks of an image's vendor."""
 
 APT_SECONDS = 420
-"""For a call of apt, which waits up to 300 s for another one's lock."""
+"""Time limit for a call of apt, which waits up to 300 s for the lock of another apt."""
 
 PROGRAMS = {
     "curl": "curl",
@@ -24,7 +24,7 @@ PROGRAMS = {
     "ss": "iproute2",
     "sysctl": "procps",
 }
-"""Programs of steps that not every Debian or Ubuntu has, by the package that brings each."""
+"""Programs that steps use and that not every Debian or Ubuntu has → their packages."""
 OVERLAY_PROGRAMS = {
     "ip": "iproute2",
     "nft": "nftables",
@@ -32,12 +32,12 @@ OVERLAY_PROGRAMS = {
     "iptables": "iptables",
     "ip6tables": "iptables",
 }
-"""Likewise, of hosts on the pod network."""
+"""The same, for hosts on the pod network."""
 MODULES = HostFile(path=paths.MODULES, content="br_netfilter\noverlay\n", mode="644")
 
 
 def user_data(bootstrap_private_key: str) -> str:
-    """Cloud-config that opens the door for the first connection; nothing else, for a change of it rebuilds the host."""
+    """Cloud-config that opens the bootstrap port; it does nothing else, because a change of it rebuilds the host."""
     return render(
         "user-data.yaml.j2",
         key=b64encode(bootstrap_private_key.encode()).decode(),
@@ -47,14 +47,14 @@ def user_data(bootstrap_private_key: str) -> str:
 
 
 def identity() -> str:
-    """Take the host key that comes on stdin."""
+    """Install the host key that comes on stdin."""
     return render("steps/identity.sh.j2", library_text=read(LIBRARY))
 
 
 def script(*, size: str, overlay: bool, ssh_ca_public_key: str | None) -> str:
-    """Wait for cloud-init, bring what steps stand on, let people in by their certificates, and shut the first door.
+    """Wait for cloud-init, install what steps need, let people log in by certificate, and close the bootstrap port.
 
-    `overlay` says whether the host is on the pod network: it needs more programs, and modules of the kernel.
+    `overlay` says whether the host is on the pod network: such a host needs more programs, and kernel modules.
     """
     sshd = [
         "# People come by certificates of the SSH CA, the program by its deploy key, nobody by a password.",

@@ -1,4 +1,4 @@
-"""Release files on a host: downloaded, checked, and put beside other versions of themselves."""
+"""Release files on a host: downloaded, checked, and installed beside their other versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that ask the API for something, on a master, as the administrator."""
+"""Steps that call the API, on a master, as the administrator."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from model.steps import step
 def kubectl_step(template: str, /, *, name: str, **values: object) -> str:
     """A step with the administrator's kubeconfig where kubectl looks for it.
 
-    `name` is unique among the steps on that master: those of several nodes run there side by side. kubectl is the
-    one that is
-    installed when the step runs, so that another version of it is not a change of the step.
+    `name` is unique among the steps on that master: the steps of several nodes run there in parallel. The step uses the
+    kubectl that is installed when it runs, so that another version of kubectl does not change the step.
     """
     return step(
         template,

@@ -1,4 +1,4 @@
-"""Objects in the API: applied, and taken away when they are wanted no more."""
+"""Objects in the API: applied, and removed when they are no longer wanted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model.addons import KINDS, SET_LABEL, SYSTEM, Object, as_yaml
 from model.steps.kubectl import kubectl_step
 
 ROLLOUT_SECONDS = 300
-"""For images to be pulled and replicas to be ready, one after the other."""
+"""Time limit for pulling images and for replicas to be ready, one after the other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,9 +21,9 @@ class Rollout:
 
 
 def script(*, name: str, objects: Iterable[Object], rollout: Rollout | None = None) -> str:
-    """Apply the objects of the set `name`, until they are there and, with a rollout, until its pods are available.
+    """Apply the objects of the set `name`, wait until they exist and, with a rollout, until its pods are available.
 
-    Raises ValueError if an object is of a kind that is not looked through for objects to remove.
+    Raises ValueError for an object of a kind that is not searched for objects to remove.
     """
     objects = tuple(objects)
     if unknown := {item["kind"] for item in objects} - KINDS.keys():

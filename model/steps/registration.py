@@ -1,4 +1,4 @@
-"""A node as the API knows it: which droplet it is, what settings say of it, and its end."""
+"""A node in the API: its droplet, its labels and taints, and its removal."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from model.topology import HostSpec
 REGISTRATION = "registration"
 REMOVAL = "removal"
 LABELS_ANNOTATION = "triplane/labels"
-"""Keys of what settings asked for last, so that what is gone from them is told from what is an operator's own."""
+"""Annotation with the keys of the last settings' labels: an operator's own labels are not in it, and stay."""
 TAINTS_ANNOTATION = "triplane/taints"
-"""The same for taints, as `key:effect`, of which a node has no two."""
+"""The same for taints, as `key:effect`, which is unique on a node."""
 DRAIN_SECONDS = 600
 ATTEMPT_SECONDS = 30
-"""After which it is asked again whether the node is ready, and whether another one could take its pods."""
+"""Time limit of one drain attempt; then the step checks again if the node is ready and another can take its pods."""
 
 
 def script(*, host: HostSpec) -> str:
-    """Give the node its labels and taints, and take away those that settings once gave it.
+    """Give the node its labels and taints, and remove those that only earlier settings gave it.
 
-    A node that took another droplet's place has none of them: the droplet's id comes as a file on stdin, so that
-    another one is a change of the step.
+    The node of a new droplet has none of them. The droplet's id comes as a file on stdin, so that a new droplet
+    changes the step.
     """
     name = f"{host.name}-{REGISTRATION}"
     return kubectl_step(
@@ -40,11 +40,11 @@ def script(*, host: HostSpec) -> str:
 
 
 def arrival(*, host: HostSpec) -> str:
-    """Take away a node of this name that was another droplet, before this one's kubelet takes its place.
+    """Remove a node of this name that belongs to another droplet, before this droplet's kubelet registers.
 
-    A kubelet says its provider id only when it registers, and the API lets nobody change one: a cloud controller
-    manager would look for the addresses of a droplet that is gone, and remove the node with it. The droplet's id, which
-    no preview of a new host knows, comes as a file on stdin (`model.paths.passing_droplet`).
+    A kubelet sets its provider id only when it registers, and the API does not let it be changed. With the old id, a
+    cloud controller manager would look for a droplet that does not exist any more, and remove the node. The droplet's
+    id, which no preview of a new host knows, comes as a file on stdin (`model.paths.passing_droplet`).
     """
     name = f"{host.name}-{REMOVAL}"
     return kubectl_step(
@@ -58,7 +58,7 @@ def arrival(*, host: HostSpec) -> str:
 
 
 def removal(*, host: HostSpec) -> str:
-    """Move the node's pods elsewhere, in bounded time, and let the API forget it."""
+    """Drain the node within a time limit, and delete it from the API."""
     return kubectl_step(
         "removal",
         name=f"{host.name}-{REMOVAL}",
