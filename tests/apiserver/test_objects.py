@@ -91,9 +91,9 @@ def test_the_admin_kubeconfig_is_deleted_when_a_step_ends(api: ApiServer) -> Non
     applied(api, "fields", config_map("fields", ours="1"))
     assert api.left_behind == []
 
-    outcome = api.run(step.script(name="bad", objects=[{**config_map("bad"), "kind": "Nonsense"}]), "bad")
+    outcome = api.run(step.script(name="bad", objects=[{**config_map("bad"), "apiVersion": "v77"}]), "bad")
     assert outcome.code == 1
-    assert 'no matches for kind "Nonsense"' in outcome.err
+    assert 'no matches for kind "ConfigMap" in version "v77"' in outcome.err
     assert "step bad: " in outcome.err
     assert api.left_behind == []
 

@@ -213,6 +213,8 @@ class Visitor:
     answered: set[str] = field(default_factory=set)
     silence: float = 0
     """Seconds of the longest time without any answer."""
+    in_a_row: int = 0
+    """Calls answered since the last failure."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -236,7 +238,9 @@ class Visitor:
                     response = client.get(url)
                     response.raise_for_status()
                     self.answered.add(response.text)
+                    self.in_a_row += 1
                     heard = time.monotonic()
                 except httpx.HTTPError as error:
                     self.failures.append(f"{time.strftime('%X')} {url}: {error!r}")
+                    self.in_a_row = 0
                 self.silence = max(self.silence, time.monotonic() - heard)
