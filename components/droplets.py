@@ -71,9 +71,9 @@ class Droplets(pulumi.ComponentResource):
         self.hosts = {host.name: host for host in hosts}
         self.register_outputs({})
 
-    def of(self, nodes: tuple[HostSpec, ...]) -> tuple[Host, ...]:
-        """The hosts of these nodes, in their order."""
-        return tuple(self.hosts[spec.name] for spec in nodes)
+    def of(self, specs: Iterable[HostSpec]) -> tuple[Host, ...]:
+        """These hosts, in this order."""
+        return tuple(self.hosts[spec.name] for spec in specs)
 
     def known_hosts(self) -> pulumi.Output[str]:
         """Lines for an SSH client, by public name."""

@@ -8,8 +8,7 @@ import pulumi
 
 from components.kubectl import Kubectl
 from model.addons import Object
-from model.steps import objects as objects_step
-from model.steps.objects import Rollout
+from model.steps.objects import Rollout, script
 
 
 class Objects(pulumi.ComponentResource):
@@ -33,7 +32,7 @@ class Objects(pulumi.ComponentResource):
         super().__init__("triplane:kubernetes:Objects", name, None, opts)
         self.ready = kubectl.step(
             name,
-            create=objects_step.script(name=name, objects=objects, rollout=rollout),
+            create=script(name=name, objects=objects, rollout=rollout),
             parent=self,
             depends_on=after,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pulumi
 
 from components.host import Host
 from components.kubectl import Kubectl
+from components.services import Gates
 from model.steps import registration
 
 
@@ -18,7 +19,7 @@ class Removals(pulumi.ComponentResource):
     kubelet, so that a node that was never ready is removed like any other.
     """
 
-    ready: Mapping[str, pulumi.Resource]
+    ready: Gates
     """Steps by host: after one, the API has no node of that name from another droplet."""
 
     def __init__(
@@ -31,9 +32,8 @@ class Removals(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:kubernetes:Removals", name, None, opts)
-        ready: dict[str, pulumi.Resource] = {}
-        for host in hosts:
-            ready[host.name] = kubectl.step(
+        self.ready = {
+            host.name: kubectl.step(
                 registration.REMOVAL,
                 about=host.spec,
                 create=registration.arrival(host=host.spec),
@@ -44,7 +44,8 @@ class Removals(pulumi.ComponentResource):
                 # When the whole cluster is destroyed, no node needs to be drained.
                 deleted_with=vpc,
             )
-        self.ready = ready
+            for host in hosts
+        }
         self.register_outputs({})
 
 
@@ -54,7 +55,7 @@ class Registrations(pulumi.ComponentResource):
     A kubelet may neither set its own role label nor remove a label, so a step on a master does both.
     """
 
-    ready: Mapping[str, pulumi.Resource]
+    ready: Gates
     """Steps by host: the node has the labels and taints of the settings."""
 
     def __init__(
@@ -63,13 +64,12 @@ class Registrations(pulumi.ComponentResource):
         *,
         hosts: Iterable[Host],
         kubectl: Kubectl,
-        nodes: Mapping[str, pulumi.Resource],
+        nodes: Gates,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:kubernetes:Registrations", name, None, opts)
-        ready: dict[str, pulumi.Resource] = {}
-        for host in hosts:
-            ready[host.name] = kubectl.step(
+        self.ready = {
+            host.name: kubectl.step(
                 registration.REGISTRATION,
                 about=host.spec,
                 create=registration.script(host=host.spec),
@@ -77,5 +77,6 @@ class Registrations(pulumi.ComponentResource):
                 parent=self,
                 depends_on=[nodes[host.name]],
             )
-        self.ready = ready
+            for host in hosts
+        }
         self.register_outputs({})

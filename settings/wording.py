@@ -41,10 +41,9 @@ def explain(error: ValidationError, root: type[BaseModel], *, hidden: Collection
         kind, path = details["type"], tuple(step for step in details["loc"] if step != _KEY)
         if kind == "default_factory_not_called" or (kind == "missing" and path in meant):
             continue  # the mistake is in another setting, or in this one's name, and reported there
-        else:
-            silent = kind in {"missing", "extra_forbidden"} or _KEY in details["loc"] or str(path[0]) in hidden
-            value = None if silent or flags.looks_secret(str(details["input"])) else details["input"]
-            yield Mistake(setting=f"triplane:{dotted(path)}", problem=_problem(details, root, path), value=value)
+        silent = kind in {"missing", "extra_forbidden"} or _KEY in details["loc"] or str(path[0]) in hidden
+        value = None if silent or flags.looks_secret(str(details["input"])) else details["input"]
+        yield Mistake(setting=f"triplane:{dotted(path)}", problem=_problem(details, root, path), value=value)
 
 
 def _meant(details: ErrorDetails, root: type[BaseModel]) -> tuple[int | str, ...] | None:

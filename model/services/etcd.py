@@ -134,11 +134,15 @@ def etcdctl_environment(topology: Topology) -> str:
     )
 
 
+def members(topology: Topology) -> str:
+    """The member list as an environment file, for the services that are etcd's clients."""
+    return f'ETCD_MEMBERS="{",".join(topology.etcd_client_urls)}"\n'
+
+
 def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
     """Configure the member, which creates or joins the cluster; `first` is false if it must not create one."""
     topology = cluster.topology
-    members = topology.etcd
-    others = [other for other in members if other != host]
+    others = [other for other in topology.etcd if other != host]
     installed = cluster.installed(NAME)
     listen = {
         "listen-peer-urls": f"https://${{PRIVATE_ADDRESS}}:{ports.ETCD_PEER.number}",
@@ -170,18 +174,18 @@ def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
         member=host.name,
         peer_url=host.etcd_peer_url,
         client_url=host.etcd_client_url,
-        expected=",".join(f"{member.name}={member.etcd_peer_url}" for member in members),
+        expected=",".join(f"{member.name}={member.etcd_peer_url}" for member in topology.etcd),
         others=",".join(other.etcd_client_url for other in others),
         first="yes" if first else "no",
-        started=members.index(host) + 1,
-        quorum=len(members) // 2 + 1,
-        last=host == members[-1],
+        started=topology.etcd.index(host) + 1,
+        quorum=len(topology.etcd) // 2 + 1,
+        last=host == topology.etcd[-1],
         installed=installed,
         data=DATA,
         etcdctl_environment=paths.ETCD_CTL_ENVIRONMENT,
         token=f"{topology.cluster}-etcd",
         bootstrap=BOOTSTRAP,
-        names=" ".join(member.private_name for member in members),
+        names=" ".join(member.private_name for member in topology.etcd),
         client_port=ports.ETCD_CLIENT.number,
         peer_port=ports.ETCD_PEER.number,
     )

@@ -13,8 +13,9 @@ from model.files import HostFile
 from model.flags import FlagRules, arguments
 from model.secrets import SecretFile, authority, pair
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
+from model.services import etcd
 from model.steps import step, unit
-from model.topology import KUBELET_ROLES, HostSpec, Topology
+from model.topology import KUBELET_ROLES, HostSpec
 
 NAME = "flannel"
 UNIT = "flanneld"
@@ -59,11 +60,6 @@ def network_script(cluster: Cluster) -> str:
     )
 
 
-def members(topology: Topology) -> str:
-    """The member list as an environment file."""
-    return f'ETCD_MEMBERS="{",".join(topology.etcd_client_urls)}"\n'
-
-
 def secrets(_cluster: Cluster, host: HostSpec) -> tuple[SecretFile, ...]:
     """flanneld's client certificate for etcd, and the authority of etcd's certificate."""
     return (authority(CA, Authority.ETCD_SERVER), *pair(CLIENT, etcd_client("flannel-etcd-client", host)))
@@ -92,7 +88,7 @@ def service(cluster: Cluster, host: HostSpec) -> Service:
             HostFile(path="/etc/sysctl.d/80-triplane-flannel.conf", content="net.ipv4.ip_forward = 1\n", mode="644"),
         ),
         files=(
-            HostFile(path=MEMBERS, content=members(cluster.topology)),
+            HostFile(path=MEMBERS, content=etcd.members(cluster.topology)),
             unit(
                 UNIT,
                 UNIT,

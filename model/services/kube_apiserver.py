@@ -25,8 +25,8 @@ from model.flags import TLS_CIPHER_SUITES, FlagRules, arguments
 from model.roles import Role
 from model.secrets import EncryptionConfiguration, SecretFile, ServiceAccountKey, authority, pair
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
-from model.services.flannel import members
-from model.steps import unit
+from model.services import etcd
+from model.steps import control_plane_unit
 from model.topology import INTERNAL, HostSpec, api_service_address
 
 NAME = UNIT = "kube-apiserver"
@@ -371,16 +371,14 @@ def service(cluster: Cluster, host: HostSpec) -> Service:
         name=NAME,
         binaries=(Binaries(component="kubernetes", file=NAME, step=NAME),),
         files=(
-            HostFile(path=MEMBERS, content=members(cluster.topology)),
+            HostFile(path=MEMBERS, content=etcd.members(cluster.topology)),
             HostFile(path=AUTHENTICATION, content=authentication_configuration()),
             HostFile(path=ADMISSION, content=admission_configuration()),
             HostFile(path=EVENT_RATE_LIMIT, content=event_rate_limit()),
             HostFile(path=AUDIT_POLICY, content=audit_policy()),
             *abac,
-            unit(
-                "control-plane",
+            control_plane_unit(
                 UNIT,
-                name=NAME,
                 description="kube-apiserver, the front of the Kubernetes control plane",
                 type="notify",
                 environment_files=(paths.HOST_ENVIRONMENT, MEMBERS),

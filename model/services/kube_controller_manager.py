@@ -9,7 +9,7 @@ from model.flags import TLS_CIPHER_SUITES, FlagRules, arguments
 from model.roles import Role
 from model.secrets import AuthorityKey, Kubeconfig, SecretFile, ServiceAccountKey, authority
 from model.service import Binaries, Health, Service, define
-from model.steps import unit
+from model.steps import control_plane_unit
 from model.topology import HostSpec
 
 NAME = UNIT = "kube-controller-manager"
@@ -91,18 +91,11 @@ def service(cluster: Cluster, host: HostSpec) -> Service:
         name=NAME,
         binaries=(Binaries(component="kubernetes", file=NAME, step=NAME),),
         files=(
-            unit(
-                "control-plane",
+            control_plane_unit(
                 UNIT,
-                name=NAME,
                 description="kube-controller-manager, the control loops of Kubernetes",
-                type="exec",
-                environment_files=(),
                 installed=cluster.installed("kubernetes"),
                 arguments=arguments(own_flags(cluster), cluster.flags(NAME)),
-                stop_seconds=None,
-                logs=None,
-                capabilities="",
             ),
         ),
         secrets=secrets(cluster, host),

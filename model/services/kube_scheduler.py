@@ -11,7 +11,7 @@ from model.flags import TLS_CIPHER_SUITES, FlagRules, arguments
 from model.roles import Role
 from model.secrets import Kubeconfig, SecretFile
 from model.service import Binaries, Health, Service, define
-from model.steps import unit
+from model.steps import control_plane_unit
 from model.topology import HostSpec
 
 NAME = UNIT = "kube-scheduler"
@@ -76,18 +76,11 @@ def service(cluster: Cluster, host: HostSpec) -> Service:
         binaries=(Binaries(component="kubernetes", file=NAME, step=NAME),),
         files=(
             HostFile(path=CONFIGURATION, content=configuration()),
-            unit(
-                "control-plane",
+            control_plane_unit(
                 UNIT,
-                name=NAME,
                 description="kube-scheduler, which finds a node for every pod",
-                type="exec",
-                environment_files=(),
                 installed=cluster.installed("kubernetes"),
                 arguments=arguments(own_flags(), cluster.flags(NAME)),
-                stop_seconds=None,
-                logs=None,
-                capabilities="",
             ),
         ),
         secrets=secrets(cluster, host),

@@ -87,8 +87,6 @@ FLAG_RULES = FlagRules(
     },
 )
 
-_DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
-
 
 def client(host: HostSpec) -> Leaf:
     """The user and the group that the Node authorizer and NodeRestriction limit to this one node and its pods."""
