@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from launcher import files
+from launcher.context import become
 from launcher.errors import LauncherError
 from launcher.report import Report
 from launcher.workspace import Workspace
@@ -111,8 +112,7 @@ class Engine:
 
     def become(self, arguments: Sequence[str]) -> NoReturn:
         """Replace this process with the engine: it gets the terminal and its keys, and gives the exit code."""
-        command = self.command(arguments)
-        os.execvpe(command[0], command, self.environment())  # noqa: S606 - no shell is wanted
+        become(self.command(arguments), self.environment())
 
 
 @dataclass(slots=True)

@@ -51,7 +51,7 @@ class Service:
 class Host:
     """A droplet, with data from the cloud and from the host itself."""
 
-    node: HostOutput
+    output: HostOutput
     power: str
     services: tuple[Service, ...] = ()
     trouble: str = ""
@@ -118,32 +118,32 @@ def parse_probe(output: str) -> tuple[Service, ...]:
     return tuple(services)
 
 
-def probe(workspace: Workspace, outputs: Mapping[str, Any], node: HostOutput, power: str, api_port: int) -> Host:
+def probe(workspace: Workspace, outputs: Mapping[str, Any], host: HostOutput, power: str, api_port: int) -> Host:
     """Ask one host."""
     if power != "active":
-        return Host(node=node, power=power, trouble=f"powered {power}")
-    command = ssh_command(workspace, outputs, node, [probe_script(node["roles"], api_port)], batch=True)
+        return Host(output=host, power=power, trouble=f"powered {power}")
+    command = ssh_command(workspace, outputs, host, [probe_script(host["roles"], api_port)], batch=True)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        return Host(node=node, power=power, trouble=f"no answer over SSH within {SECONDS} s")
+        return Host(output=host, power=power, trouble=f"no answer over SSH within {SECONDS} s")
     if done.returncode != 0:
         return Host(
-            node=node,
+            output=host,
             power=power,
             trouble=done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "SSH failed",
         )
-    return Host(node=node, power=power, services=parse_probe(done.stdout), dns=nodes.parse_dns(done.stdout))
+    return Host(output=host, power=power, services=parse_probe(done.stdout), dns=nodes.parse_dns(done.stdout))
 
 
 def readiness(kubectl: Sequence[str], hosts: Sequence[HostOutput], api_port: int) -> dict[str, str]:
     """Ask each API server, by its own address, as the administrator."""
 
-    def ask(node: HostOutput) -> str:
-        server = f"--server=https://{node['publicAddress']}:{api_port}"
-        name = f"--tls-server-name={node['fqdn']}"
+    def ask(master: HostOutput) -> str:
+        server = f"--server=https://{master['publicAddress']}:{api_port}"
+        name = f"--tls-server-name={master['fqdn']}"
         done = subprocess.run(
             [*kubectl, server, name, "--request-timeout=10s", "get", "--raw", "/readyz"],
             capture_output=True,
@@ -153,9 +153,9 @@ def readiness(kubectl: Sequence[str], hosts: Sequence[HostOutput], api_port: int
         )
         return done.stdout.strip() if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no answer"])[-1]
 
-    masters = [node for node in hosts if "kube-master" in node["roles"]]
+    masters = [host for host in hosts if "kube-master" in host["roles"]]
     with ThreadPoolExecutor(max_workers=max(1, len(masters))) as pool:
-        return dict(zip((node["name"] for node in masters), pool.map(ask, masters), strict=True))
+        return dict(zip((master["name"] for master in masters), pool.map(ask, masters), strict=True))
 
 
 def probe_all(
@@ -165,7 +165,7 @@ def probe_all(
     hosts = outputs["hosts"]
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
         return tuple(
-            pool.map(lambda node: probe(workspace, outputs, node, power.get(node["droplet"], "gone"), api_port), hosts)
+            pool.map(lambda host: probe(workspace, outputs, host, power.get(host["droplet"], "gone"), api_port), hosts)
         )
 
 
@@ -181,12 +181,12 @@ def render(snapshot: Snapshot, now: datetime | None = None) -> RenderableType:
         table.add_column(heading, overflow="fold")
     for host in snapshot.hosts:
         services = Text("\n").join(_service(service) for service in host.services)
-        node = host.node
+        output = host.output
         table.add_row(
-            node["name"],
-            ", ".join(node["roles"]),
-            node["publicAddress"],
-            node["privateAddress"],
+            output["name"],
+            ", ".join(output["roles"]),
+            output["publicAddress"],
+            output["privateAddress"],
             host.power,
             services if not host.trouble else Text(host.trouble, style="red"),
         )
@@ -234,7 +234,7 @@ def _resolution(asked: Sequence[Host]) -> list[Text]:
     if asked and not failed:
         return [Text(f"names of the cluster resolve on {len(asked)} of {len(asked)} nodes", style="green")]
     return [
-        Text(f"{host.node['name']}: names of the cluster do not resolve: {host.dns}", style="red") for host in failed
+        Text(f"{host.output['name']}: names of the cluster do not resolve: {host.dns}", style="red") for host in failed
     ]
 
 
@@ -275,7 +275,7 @@ def as_json(snapshot: Snapshot) -> str:
             },
             "hosts": [
                 {
-                    "name": host.node["name"],
+                    "name": host.output["name"],
                     "power": host.power,
                     "trouble": host.trouble,
                     "clusterDns": host.dns,

@@ -207,6 +207,11 @@ class Preparation:
             store = oci.Stores.of(self.workspace.lab.mirror).built
             oci.publish(store, kubernetes=builds["kubernetes-images"], dns=builds["coredns"], tools=tools_made.result())
 
+    def kubernetes(self) -> str:
+        """Return the version of Kubernetes in the lab's stack."""
+        settings = stacks.settings(self.workspace, self.workspace.stack)
+        return releases(settings.get("triplane:versions"))["kubernetes"]
+
     def built(self, program: str, version: str) -> toolchain.Build:
         """Return one program; make it if it is missing."""
         with self._building() as progress:

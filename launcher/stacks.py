@@ -139,30 +139,37 @@ def planned(workspace: Workspace, stack: str, machine: Machine) -> Config:
 
     Raises MistakeError if the checkout has no such stack.
     """
+    return _with_changes(workspace, stack, machine.settings(stack, _tracked(workspace, stack).get("config") or {}))
+
+
+def write_files(workspace: Workspace, stack: str, machine: Machine) -> None:
+    """Bring the folder's Pulumi.yaml and Pulumi.<stack>.yaml up to date with the tracked ones. Raises as `planned`."""
+    tracked = _tracked(workspace, stack)
+    project = workspace.checkout / "Pulumi.yaml"
+    files.write(workspace.directory / project.name, _dump(project_file(_load(project), workspace), source=project))
+
+    new = machine.settings(stack, tracked.get("config") or {})
+    content = {key: value for key, value in tracked.items() if key not in {"config", SALT}}
+    content["config"] = _with_changes(workspace, stack, new)
+    target = workspace.directory / f"Pulumi.{stack}.yaml"
+    if salt := _load(target).get(SALT) or _salt_in_state(workspace, stack):
+        content[SALT] = salt
+    files.write(target, _dump(content, source=workspace.checkout / target.name))
+    files.write(_record(workspace, stack), yaml.safe_dump(new, sort_keys=False))
+
+
+def _tracked(workspace: Workspace, stack: str) -> Config:
     source = workspace.checkout / f"Pulumi.{stack}.yaml"
     if not source.exists():
         raise MistakeError(
             f"there is no {source.name} in {workspace.checkout}; stacks: {', '.join(tracked_stacks(workspace))}"
         )
-    new = machine.settings(stack, _load(source).get("config") or {})
+    return _load(source)
+
+
+def _with_changes(workspace: Workspace, stack: str, new: Config) -> Config:
     record = _record(workspace, stack)
     return merged(last=_load(record), current=settings(workspace, stack), new=new) if record.exists() else new
-
-
-def write_files(workspace: Workspace, stack: str, machine: Machine) -> None:
-    """Bring the folder's Pulumi.yaml and Pulumi.<stack>.yaml up to date with the tracked ones. Raises as `planned`."""
-    config = planned(workspace, stack, machine)
-    project = workspace.checkout / "Pulumi.yaml"
-    files.write(workspace.directory / project.name, _dump(project_file(_load(project), workspace), source=project))
-
-    source, target = (folder / f"Pulumi.{stack}.yaml" for folder in (workspace.checkout, workspace.directory))
-    tracked = _load(source)
-    content = {key: value for key, value in tracked.items() if key not in {"config", SALT}} | {"config": config}
-    if salt := _load(target).get(SALT) or _salt_in_state(workspace, stack):
-        content[SALT] = salt
-    files.write(target, _dump(content, source=source))
-    new = machine.settings(stack, tracked.get("config") or {})
-    files.write(_record(workspace, stack), yaml.safe_dump(new, sort_keys=False))
 
 
 def _record(workspace: Workspace, stack: str) -> Path:

@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from launcher import stacks
-from launcher.context import Context
 from launcher.engine import Engine, backend
 from launcher.errors import LauncherError
 
@@ -60,13 +59,12 @@ class Pair:
         return median(self.program) / median(self.trivial)
 
 
-def pairs(context: Context) -> list[Pair]:
-    """Measure an `up` with nothing to do and a preview of prod; the lab's stack must be up.
+def pairs(engine: Engine) -> list[Pair]:
+    """Measure an `up` with nothing to do and a preview of prod; the lab's stack must be up, and prod's must exist.
 
     Raises LauncherError if a run fails.
     """
-    engine, workspace = context.preparation.engine(resolving=True), context.workspace
-    context.preparation.stack(engine, PROD)
+    workspace = engine.workspace
     count = len(stacks.checkpoint(workspace, workspace.stack).get("resources") or [])
     planned = json.loads(engine.capture("preview", "--json", "--stack", PROD))["changeSummary"]["create"]
     nothing, preview = (
@@ -85,11 +83,9 @@ def pairs(context: Context) -> list[Pair]:
     return [nothing, preview]
 
 
-def previews(context: Context) -> dict[int, float]:
+def previews(engine: Engine) -> dict[int, float]:
     """Measure previews of prod with more and more nodes: hosts → CPU time in seconds."""
-    engine = context.preparation.engine(resolving=True)
-    context.preparation.stack(engine, PROD)
-    file = context.workspace.directory / f"Pulumi.{PROD}.yaml"
+    file = engine.workspace.directory / f"Pulumi.{PROD}.yaml"
     content = yaml.safe_load(file.read_text())
     *others, nodes = content["config"]["triplane:pools"]
     taken = {}
@@ -130,8 +126,7 @@ class Trivial:
 
     def run(self, stack: str, arguments: Sequence[str]) -> float:
         """Run the engine on it; return the CPU time in seconds."""
-        ours = self.engine.workspace.directory
-        command = [str(self.folder) if word == str(ours) else word for word in self.engine.command(arguments)]
+        command = self.engine.command(["--cwd", str(self.folder), *arguments])  # the last --cwd counts
         own = {"PULUMI_BACKEND_URL": backend(self.folder)}
         return cpu_seconds(command, self.engine.environment(stack) | own)
 

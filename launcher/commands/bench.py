@@ -91,7 +91,9 @@ def cpu_times(context: Context) -> int:
     """
     live.cluster(context)
     context.report.say("measuring the CPU time of runs that change nothing")
-    show_cpu(cpu.pairs(context), cpu.previews(context), console())
+    engine = context.preparation.engine(resolving=True)
+    context.preparation.stack(engine, cpu.PROD)
+    show_cpu(cpu.pairs(engine), cpu.previews(engine), console())
     return 0
 
 

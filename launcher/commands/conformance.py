@@ -13,14 +13,12 @@ from lab import oci
 from lab.hosts import operator
 from lab.interfaces import MachineError
 from lab.oci.testing import Workshop
-from launcher import stacks
 from launcher.conformance import specs, suite
 from launcher.conformance.specs import Selection, State
 from launcher.conformance.suite import Suite
 from launcher.context import Context
 from launcher.errors import InterruptedByUserError, LauncherError, MistakeError
 from launcher.live import cluster, kubectl_command
-from launcher.preparation import releases
 from launcher.report import Progress, console
 
 _TASK = "conformance"
@@ -56,15 +54,10 @@ def conformance(context: Context, *, focus: str, parallel: int, listing: bool) -
 
 def _built(context: Context) -> toolchain.Build:
     """Provide the test program of the cluster's Kubernetes version."""
-    version = _version(context)
+    version = context.preparation.kubernetes()
     if toolchain.cached("kubernetes-e2e", version) is None:
         context.report.say(f"making upstream's test program {version}: a quarter of an hour, once")
     return context.preparation.built("kubernetes-e2e", version)
-
-
-def _version(context: Context) -> str:
-    settings = stacks.settings(context.workspace, context.workspace.stack)
-    return releases(settings.get("triplane:versions"))["kubernetes"]
 
 
 def _directory(context: Context) -> Path:
@@ -89,7 +82,7 @@ def _publish(context: Context, tests: Suite) -> None:
     workshop = Workshop(
         folder=context.workspace.lab.rootfs_dir,
         say=lambda line: progress.update("images", line),
-        programs=context.preparation.built("kubernetes-images", _version(context)),
+        programs=context.preparation.built("kubernetes-images", context.preparation.kubernetes()),
         tests=tests.build,
     )
     store = oci.Stores.of(context.workspace.lab.mirror).built

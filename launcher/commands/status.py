@@ -37,13 +37,14 @@ def look(context: Context) -> health.Snapshot:
     api_port = int(outputs["apiEndpoint"].rpartition(":")[2])
     certify(workspace)
     hosts = health.probe_all(workspace, outputs, droplets(context), api_port)
-    up_masters = [host.node for host in hosts if host.power == "active"]
+    running = [host.output for host in hosts if host.power == "active"]
+    kubectl = kubectl_command(context)
     return health.Snapshot(
         lab=told,
         memory=used,
         hosts=hosts,
         endpoint=outputs["apiEndpoint"],
-        ready=health.readiness(kubectl_command(context), up_masters, api_port),
-        cluster=nodes.ask(kubectl_command(context), outputs["hosts"]),
+        ready=health.readiness(kubectl, running, api_port),
+        cluster=nodes.ask(kubectl, outputs["hosts"]),
         certificates=outputs.get("certificates") or {},
     )

@@ -13,7 +13,6 @@ from launcher import plugin_choice, stacks
 from launcher.apply import ready
 from launcher.context import Context
 from launcher.errors import InterruptedByUserError
-from launcher.preparation import releases
 from launcher.report import console
 
 
@@ -34,10 +33,7 @@ def up(context: Context, *, preview: bool, refresh: bool) -> int:
 
 def _image_for_pods(context: Context) -> str | None:
     """Name the only image that the lab's registry has besides the cluster's own: no other registry can be reached."""
-    version = releases(stacks.settings(context.workspace, context.workspace.stack).get("triplane:versions"))[
-        "kubernetes"
-    ]
-    made = toolchain.cached("kubernetes-images", version)
+    made = toolchain.cached("kubernetes-images", context.preparation.kubernetes())
     return f"{AGNHOST}:{made.path('VERSION').read_text().strip()}" if made else None
 
 
@@ -47,8 +43,8 @@ def show_next(outputs: Mapping[str, Any], image: str | None) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("HOST", "ROLES", "PUBLIC", "PRIVATE"):
         table.add_column(heading)
-    for node in outputs["hosts"]:
-        table.add_row(node["name"], ", ".join(node["roles"]), node["publicAddress"], node["privateAddress"])
+    for host in outputs["hosts"]:
+        table.add_row(host["name"], ", ".join(host["roles"]), host["publicAddress"], host["privateAddress"])
     out.print(table)
     out.print(f"\nThe API answers at {outputs['apiEndpoint']}. Next:", highlight=False)
     first = outputs["hosts"][0]["name"].split(".")[0]

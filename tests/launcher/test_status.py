@@ -41,9 +41,9 @@ CLUSTER = Cluster(nodes=(kubernetes_node("k8s-node-0"),), dns_ready=2, dns_wante
 
 def snapshot(**changes: Any) -> Snapshot:
     hosts = (
-        Host(node=ETCD, power="active", services=(service("etcd"),)),
-        Host(node=MASTER, power="active", services=(service("kube-apiserver"), service("kube-scheduler"))),
-        Host(node=NODE, power="active", services=(service("kubelet"),), dns=""),
+        Host(output=ETCD, power="active", services=(service("etcd"),)),
+        Host(output=MASTER, power="active", services=(service("kube-apiserver"), service("kube-scheduler"))),
+        Host(output=NODE, power="active", services=(service("kubelet"),), dns=""),
     )
     whole: dict[str, Any] = {
         "lab": "lab runs",
@@ -77,7 +77,7 @@ def test_the_first_certificate_to_expire_is_named_with_days_left() -> None:
 
 def test_an_unhealthy_service_is_shown_and_spoils_the_verdict() -> None:
     sample = snapshot(
-        hosts=(Host(node=ETCD, power="active", services=(service("etcd", healthy=False, active="failed"),)),)
+        hosts=(Host(output=ETCD, power="active", services=(service("etcd", healthy=False, active="failed"),)),)
     )
     assert "etcd 1.2.3: failed, not healthy" in shown(sample)
     assert "Not all is well." in shown(sample)
@@ -85,12 +85,12 @@ def test_an_unhealthy_service_is_shown_and_spoils_the_verdict() -> None:
 
 
 def test_a_unit_that_is_restarting_is_not_called_healthy() -> None:
-    sample = snapshot(hosts=(Host(node=ETCD, power="active", services=(service("etcd", active="activating"),)),))
+    sample = snapshot(hosts=(Host(output=ETCD, power="active", services=(service("etcd", active="activating"),)),))
     assert "activating, not healthy" in shown(sample)
 
 
 def test_a_host_that_is_off_is_shown_as_off() -> None:
-    sample = snapshot(hosts=(Host(node=ETCD, power="off", trouble="powered off"),))
+    sample = snapshot(hosts=(Host(output=ETCD, power="off", trouble="powered off"),))
     assert "powered off" in shown(sample)
     assert not sample.well
 
@@ -117,7 +117,7 @@ def test_a_node_that_is_not_ready_spoils_the_verdict() -> None:
 
 
 def test_a_host_on_which_names_do_not_resolve_spoils_the_verdict() -> None:
-    sample = snapshot(hosts=(Host(node=NODE, power="active", services=(service("kubelet"),), dns="no answer"),))
+    sample = snapshot(hosts=(Host(output=NODE, power="active", services=(service("kubelet"),), dns="no answer"),))
     assert "k8s-node-0: names of the cluster do not resolve: no answer" in shown(sample)
     assert not sample.well
 
