@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,24 +13,15 @@ from model.taints import Taint
 from model.topology import HostSpec, Topology
 from settings.labels import taint
 from tests.apiserver.server import ApiServer, Outcome
+from tests.unit.rendered import Pool
 
 pytestmark = pytest.mark.engine
 
 DROPLET = "1"
 
 
-@dataclass(frozen=True)
-class Pool:
-    name: str
-    roles: tuple[Role, ...]
-    count: int = 1
-    size: str = "s-1vcpu-2gb"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: tuple[Taint, ...] = ()
-
-
 def node_of(name: str, role: Role = Role.KUBE_NODE, *, taints: tuple[str, ...] = (), **labels: str) -> HostSpec:
-    pool = Pool(name, (role,), labels=labels, taints=tuple(map(taint, taints)))
+    pool = Pool(name, (role,), count=1, labels=labels, taints=tuple(map(taint, taints)))
     return Topology.of(cluster="lab", domain="example.com", pools=[pool]).hosts[0]
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -12,13 +11,17 @@ from doctor import cloudflare, digitalocean
 from doctor.reading import Reader
 from doctor.stack import Stack
 from lab.cloud import ZONE_ID, ZONE_NAME
+from lab.tests.cloud.fixtures import in_memory, server, service
 from lab.tests.cloud.service import Account as Customer
-from lab.tests.cloud.service import Server, Service
+from lab.tests.cloud.service import Service
 from settings.accounts import CLOUDFLARE, DIGITALOCEAN, Account
 from settings.load import parse
 from tests.doctor.altered import Altered
 from tests.doctor.pulumi import FakePulumi
 from tests.doctor.world import World
+
+__all__ = ["in_memory", "server", "service"]
+"""Fixtures of elsewhere that pytest finds here."""
 
 SETTINGS: dict[str, Any] = {
     "cluster": "prod",
@@ -35,27 +38,6 @@ SETTINGS: dict[str, Any] = {
 }
 
 MakeStack = Callable[..., Stack]
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Give each test a directory in memory, where there is such: a store per test is a wait for the disk per test."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
-        yield Path(directory)
-
-
-@pytest.fixture
-def service(server: Server, tmp_path: Path) -> Iterator[Service]:
-    with server.serving(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

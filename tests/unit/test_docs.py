@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -18,10 +18,9 @@ from model.firewalls import ANYWHERE, Allow, firewalls
 from model.ports import ICMP, Port
 from model.roles import Role
 from model.services.registry import leaves
-from model.taints import Taint
 from model.topology import Topology
 from tests.documents import ROOT, read, table
-from tests.unit.rendered import CLUSTER
+from tests.unit.rendered import CLUSTER, Pool
 
 SECURITY = "docs/security.md"
 SSH_ALLOWED, API_ALLOWED = IPv4Network("192.0.2.0/24"), IPv4Network("198.51.100.0/24")
@@ -47,20 +46,14 @@ PORT_NAMES = {
 } | {Port(number=API_PORT): "api"}
 
 
-@dataclass(frozen=True)
-class Pool:
-    name: str
-    roles: tuple[Role, ...]
-    count: int = 1
-    size: str = "s-1vcpu-2gb"
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: tuple[Taint, ...] = ()
-
-
 TOPOLOGY = Topology.of(
     cluster="C",
     domain="DOMAIN",
-    pools=[Pool("etcd", (Role.ETCD,)), Pool("k8s-master", (Role.KUBE_MASTER,)), Pool("k8s-node", (Role.KUBE_NODE,))],
+    pools=[
+        Pool("etcd", (Role.ETCD,), count=1),
+        Pool("k8s-master", (Role.KUBE_MASTER,), count=1),
+        Pool("k8s-node", (Role.KUBE_NODE,), count=1),
+    ],
 )
 
 

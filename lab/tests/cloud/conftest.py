@@ -1,36 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from lab.tests.cloud.service import Account, Server, Service
+from lab.tests.cloud.fixtures import in_memory, server, service
+from lab.tests.cloud.service import Account, Service
 
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """Give each test a directory in memory, where there is such: a store per test is a wait for the disk per test."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
-        yield Path(directory)
-
-
-@pytest.fixture
-def service(server: Server, tmp_path: Path) -> Iterator[Service]:
-    with server.serving(tmp_path) as running:
-        yield running
+__all__ = ["in_memory", "server", "service"]
+"""Fixtures of elsewhere that pytest finds here."""
 
 
 @pytest.fixture

@@ -1,31 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from lab.plugins import cloudflare, digitalocean
 from lab.plugins.cloudflare import CloudflarePlugin
 from lab.plugins.digitalocean import DigitalOceanPlugin
 from lab.plugins.digitalocean.client import Pace
-from lab.tests.cloud.service import Server, Service
+from lab.tests.cloud.fixtures import server, service
+from lab.tests.cloud.service import Service
 from lab.tests.plugins.recording import Recorder
 
+__all__ = ["server", "service"]
+"""Fixtures of elsewhere that pytest finds here."""
+
 QUICK = Pace(first=0.005, then=0.005, retry=0.005, busy=0.005)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def service(server: Server, tmp_path: Path) -> Iterator[Service]:
-    with server.serving(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
