@@ -42,12 +42,12 @@ FLAG_RULES = FlagRules(
         "config-file": "the environment file, which etcd would then not read",
     },
     removed={
-        **dict.fromkeys(("enable-v2", "enable-v2v3"), "was etcd's v2 API, which 3.6 has no more"),
-        "proxy": "was etcd's v2 proxy, which 3.6 has no more",
+        **dict.fromkeys(("enable-v2", "enable-v2v3"), "was for etcd's v2 API, which etcd 3.6 removed"),
+        "proxy": "was for etcd's v2 proxy, which etcd 3.6 removed",
     },
     removed_prefixes={
         "experimental-": "is on its way out of etcd. Write it without experimental-, or as a feature-gates entry",
-        "proxy-": "was etcd's v2 proxy, which 3.6 has no more",
+        "proxy-": "was for etcd's v2 proxy, which etcd 3.6 removed",
     },
 )
 

@@ -53,7 +53,7 @@ _FOR_EVERY_NODE = (100, 256)
 RESERVED = {Role.ETCD: (100, 256), Role.KUBE_MASTER: (300, 768), Role.KUBE_NODE: (0, 0)}
 """Role → thousandths of a CPU and MiB of memory that its services take."""
 
-_ACCESS = "the rule that a kubelet answers those alone for whom the API server vouches"
+_ACCESS = "the kubelet's authentication and authorization, which the API server decides"
 _DOCKERSHIM = "was part of dockershim, which went in Kubernetes 1.24"
 FLAG_RULES = FlagRules(
     owned={
