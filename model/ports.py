@@ -58,6 +58,8 @@ ETCD_CLIENT = Port(number=2379)
 ETCD_PEER = Port(number=2380)
 ETCD_METRICS = Port(number=2381)
 """On 127.0.0.1 only, plain HTTP."""
+ETCD_HTTP = Port(number=2382)
+"""On 127.0.0.1 only, for certificates of etcd's clients: /version and /health. Clients of etcd speak gRPC."""
 VXLAN = Port(number=8472, protocol="udp")
 """The Linux kernel's default for VXLAN, which flannel keeps (flannel, Documentation/backends.md)."""
 CONTROLLER_MANAGER = Port(number=10257)

@@ -33,7 +33,8 @@ CTL = (paths.certificate(PKI, "etcdctl"), paths.key(PKI, "etcdctl"))
 FLAG_RULES = FlagRules(
     owned={
         **dict.fromkeys(("name", "initial-cluster", "initial-cluster-state", "initial-cluster-token"), flags.NAMES),
-        **dict.fromkeys(("listen-client-urls", "listen-peer-urls", "listen-metrics-urls"), flags.ADDRESSES),
+        **dict.fromkeys(("listen-client-urls", "listen-client-http-urls"), flags.ADDRESSES),
+        **dict.fromkeys(("listen-peer-urls", "listen-metrics-urls"), flags.ADDRESSES),
         **dict.fromkeys(("advertise-client-urls", "initial-advertise-peer-urls"), flags.ADDRESSES),
         **dict.fromkeys(("cert-file", "key-file", "trusted-ca-file", "client-cert-auth"), flags.CERTIFICATES),
         **dict.fromkeys(("peer-cert-file", "peer-key-file", "peer-trusted-ca-file"), flags.CERTIFICATES),
@@ -113,6 +114,9 @@ def environment(cluster: Cluster, host: HostSpec) -> str:
         # The gateway calls etcd with the serving certificate, which is not a client's; nothing needs the gateway.
         "enable-grpc-gateway": "false",
         "listen-metrics-urls": f"http://127.0.0.1:{ports.ETCD_METRICS.number}",
+        # Takes HTTP off the client port. A member that serves both there ends its clients' calls halfway as it stops,
+        # with errors that no client tries again (docs/decisions/the-leader-leaves-by-itself.md).
+        "listen-client-http-urls": f"https://127.0.0.1:{ports.ETCD_HTTP.number}",
         **cluster.flags(NAME),
     }
     return "".join(f"ETCD_{name.upper().replace('-', '_')}={_quoted(value)}\n" for name, value in settings.items())

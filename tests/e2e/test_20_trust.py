@@ -15,8 +15,9 @@ from cryptography.x509.oid import NameOID
 from model.services import kube_proxy, kubelet
 from tests.e2e.cluster import Cluster, decoded, lines_with
 
-CLIENT = "https://etcd-0.internal.lab.triplane.test:2379"
-PEER = "https://etcd-0.internal.lab.triplane.test:2380"
+CLIENT = "https://etcd-0.internal.lab.triplane.test:2379/etcdserverpb.Maintenance/Status"
+PEER = "https://etcd-0.internal.lab.triplane.test:2380/members"
+GRPC = "--http2 --header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary @-"
 PKI = "/etc/etcd/pki"
 REFUSED = "alert"
 """What curl says of a handshake that the other side broke off."""
@@ -28,7 +29,10 @@ def curl(url: str, certificate: str | None) -> str:
     With TLS 1.2 the refusal is part of the handshake, and curl always gets to see it.
     """
     identity = f"--cert {certificate}.crt --key {certificate}.key" if certificate else ""
-    return f"curl --silent --show-error --http1.1 --insecure --tls-max 1.2 --max-time 5 {identity} {url}"
+    protocol = GRPC if url == CLIENT else "--http1.1"
+    options = f"--silent --show-error {protocol} --insecure --tls-max 1.2 --max-time 5 {identity}"
+    # An empty message of gRPC: a flag and a length.
+    return f"printf '\\0\\0\\0\\0\\0' | curl {options} {url}"
 
 
 @pytest.fixture(scope="module")
@@ -58,28 +62,28 @@ def stranger(cluster: Cluster) -> Iterator[str]:
 
 
 def test_etcd_lets_its_clients_in(cluster: Cluster) -> None:
-    assert "etcdserver" in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", f"{PKI}/etcdctl"))
+    assert "3.6.14" in cluster.ssh("etcd-1", curl(CLIENT, f"{PKI}/etcdctl"))
 
 
 def test_etcd_refuses_a_client_without_certificate(cluster: Cluster) -> None:
-    assert REFUSED in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", None), fails=True)
+    assert REFUSED in cluster.ssh("etcd-1", curl(CLIENT, None), fails=True)
 
 
 def test_etcd_refuses_a_client_of_another_authority(cluster: Cluster, stranger: str) -> None:
-    assert REFUSED in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", stranger), fails=True)
+    assert REFUSED in cluster.ssh("etcd-1", curl(CLIENT, stranger), fails=True)
 
 
 def test_etcd_refuses_a_servers_certificate_as_a_clients(cluster: Cluster) -> None:
-    assert REFUSED in cluster.ssh("etcd-1", curl(f"{CLIENT}/version", f"{PKI}/server"), fails=True)
+    assert REFUSED in cluster.ssh("etcd-1", curl(CLIENT, f"{PKI}/server"), fails=True)
 
 
 def test_etcd_peers_let_each_other_in(cluster: Cluster) -> None:
-    assert "etcd-1" in cluster.ssh("etcd-1", curl(f"{PEER}/members", f"{PKI}/peer"))
+    assert "etcd-1" in cluster.ssh("etcd-1", curl(PEER, f"{PKI}/peer"))
 
 
 @pytest.mark.parametrize("certificate", ["etcdctl", "server"])
 def test_etcd_refuses_a_client_or_server_certificate_as_a_peers(cluster: Cluster, certificate: str) -> None:
-    assert REFUSED in cluster.ssh("etcd-1", curl(f"{PEER}/members", f"{PKI}/{certificate}"), fails=True)
+    assert REFUSED in cluster.ssh("etcd-1", curl(PEER, f"{PKI}/{certificate}"), fails=True)
 
 
 def test_etcd_keeps_its_data_and_keys_to_itself(cluster: Cluster) -> None:
@@ -113,7 +117,7 @@ OPEN = {
 }
 # 2222 is the door of the first connection: behind it is nothing but what this test put there.
 OPEN_TO_OPERATOR = {"etcd": {22, 2222}, "master": {22, 2222, 6443, 31234}, "node": {22, 2222, 31234}}
-ASKED = (22, 2222, 2379, 2380, 2381, 6443, 8471, 10248, 10249, 10250, 10255, 10256, 10257, 10259, 31234)
+ASKED = (22, 2222, 2379, 2380, 2381, 2382, 6443, 8471, 10248, 10249, 10250, 10255, 10256, 10257, 10259, 31234)
 # All at once, for each that is closed keeps silent.
 PROBE = """python3 - <<'EOF'
 import itertools, socket

@@ -124,7 +124,7 @@ WRONG = [
         "etcd's peer port in a range that is open to the office",
         resource("firewall", **inbound("2000-3000", sourceAddresses=["203.0.113.0/24"], sourceTags=["lab-etcd"])),
         "cluster-ports-by-tag",
-        "opens 2379, 2380, 2381 to 203.0.113.0/24",
+        "opens 2379, 2380, 2381, 2382 to 203.0.113.0/24",
     ),
     (
         "etcd open to nobody named",
