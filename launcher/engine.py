@@ -158,13 +158,18 @@ def run_stoppable(command: Sequence[str], *, env: Mapping[str, str], report: Rep
     """Run a command that needs time to stop well.
 
     At a terminal, the kernel sends Ctrl-C to the command and to the launcher. Elsewhere the command has a session of
-    its own: signals to the launcher's process group do not reach it, and the launcher forwards those that it needs.
+    its own: signals to the launcher's process group do not reach it, and the launcher forwards those that it needs. If
+    the launcher is killed, the kernel sends the command a SIGINT (prctl(2), PR_SET_PDEATHSIG): nobody would see what it
+    does after that.
     """
     outcome = Outcome()
     terminal = at_terminal()
     with (
         subprocess.Popen(
-            command, env=dict(env), stdin=None if terminal else subprocess.DEVNULL, start_new_session=not terminal
+            ["setpriv", "--pdeathsig=INT", *command],
+            env=dict(env),
+            stdin=None if terminal else subprocess.DEVNULL,
+            start_new_session=not terminal,
         ) as process,
         forwarding(process, outcome, report, heard={signal.SIGINT} if terminal else ()),
     ):

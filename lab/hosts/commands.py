@@ -34,10 +34,11 @@ PACKAGES = {
     "nft": "nftables",
     "systemd-nspawn": "systemd-container",
     "mmdebstrap": "mmdebstrap",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "mount": "mount",
 }
-"""Debian packages of the programs that hosts need."""
+"""Debian packages of the programs that hosts and the engine's runs need."""
 
 
 def remedy(program: str) -> str:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 from collections.abc import Callable
 
+import psutil
+
 from tests.e2e.cluster import Cluster
 from tests.waiting import wait_for
 
@@ -54,7 +56,10 @@ def test_the_next_up_finishes_an_interrupted_or_killed_first_up(
 
     process = cluster.start("up")
     wait_for("more droplets", lambda: droplets(cluster) >= 4, every=1)
-    os.killpg(process.pid, signal.SIGKILL)
+    (engine,) = psutil.Process(process.pid).children()
+    assert engine.name() == "pulumi"
+    for killed in (engine, process):
+        killed.kill()
     process.communicate(timeout=120)
 
     cluster.up()

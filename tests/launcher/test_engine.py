@@ -18,6 +18,7 @@ from launcher import engine
 from launcher.errors import LauncherError
 from launcher.report import Report
 from launcher.workspace import Workspace
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,7 +120,7 @@ def test_each_ctrl_c_reaches_the_engine_once_and_not_its_plugins(tmp_path: Path,
     assert (outcome.code, outcome.stopped) == (40 + times, True)
 
 
-IN_FRONT_OF_A_TERMINAL = """
+LAUNCHER = """
     import os, sys
     from launcher.engine import run_stoppable
     from launcher.report import Report
@@ -143,7 +144,7 @@ COUNTING = """
 
 
 def test_ctrl_c_at_a_terminal_reaches_the_engine_exactly_once() -> None:
-    outer, inner = textwrap.dedent(IN_FRONT_OF_A_TERMINAL), textwrap.dedent(COUNTING)
+    outer, inner = textwrap.dedent(LAUNCHER), textwrap.dedent(COUNTING)
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
@@ -159,6 +160,17 @@ def test_ctrl_c_at_a_terminal_reaches_the_engine_exactly_once() -> None:
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 41
+
+
+def test_a_killed_launcher_stops_the_engine_as_ctrl_c_does(tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    waiting = f"""sleep 60 & trap 'kill $!; echo > "{heard}"' INT; echo ready; wait"""
+    command = [sys.executable, "-c", textwrap.dedent(LAUNCHER), "sh", "-c", waiting]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout
+        assert launcher.stdout.readline() == "ready\n"
+        launcher.kill()
+    wait_for("SIGINT", heard.exists)
 
 
 def test_a_run_that_nobody_stops_is_not_taken_for_stopped() -> None:
