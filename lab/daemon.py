@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import uvicorn
@@ -22,6 +21,7 @@ from lab.config import API_PORT, DNS_PORT, MIRROR_PORT, PACKAGES_PORT, LabConfig
 from lab.hosts import cleanup, commands, inotify, metadata, name_server, network, operator, packages, requirements
 from lab.hosts.nspawn import LocalMachines
 from lab.interfaces import Machine, MachineError, Power
+from lab.signals import asked_to_stop
 
 _log = logging.getLogger("lab")
 
@@ -34,16 +34,10 @@ def serve(config: LabConfig, say: Say, ready: Callable[[], None]) -> None:
 
     Errors: `instances.LabError` and `MachineError`, before anything listens.
     """
-    done = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        done.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    wait = asked_to_stop()
     with instances.as_daemon(config), running(config, say):
         ready()
-        done.wait()
+        wait()
         _log.info("asked to stop")
 
 

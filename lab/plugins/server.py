@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +24,7 @@ from lab.plugins.plugin import Autonaming, Plugin
 from lab.plugins.resource import Call, PartialError, PluginError
 from lab.plugins.schema import Failure
 from lab.plugins.values import decode, encode
+from lab.signals import asked_to_stop
 
 THREADS: Final = 256
 """More than the engine ever runs at once; a droplet holds one for as long as it takes to boot."""
@@ -236,13 +235,11 @@ def start(plugin: Plugin, log: EngineLog) -> tuple[grpc.Server, int]:
 
 def run(plugin: Plugin, engine: str | None) -> None:
     """Serve a plugin until the engine says stop: print the port, as the engine expects, and wait for a signal."""
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    wait = asked_to_stop()
     server, port = start(plugin, EngineLog(engine))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    stopped.wait()
+    wait()
     plugin.close()
     server.stop(grace=0.5).wait()
     os._exit(0)  # the engine waits for the end of this process: skip the interpreter's cleanup
