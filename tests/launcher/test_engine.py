@@ -165,7 +165,9 @@ def test_ctrl_c_at_a_terminal_reaches_the_engine_exactly_once() -> None:
 def test_a_killed_launcher_stops_the_engine_as_ctrl_c_does(tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     waiting = f"""sleep 60 & trap 'kill $!; echo > "{heard}"' INT; echo ready; wait"""
-    command = [sys.executable, "-c", textwrap.dedent(LAUNCHER), "sh", "-c", waiting]
+    # A run in the background has SIGINT ignored, and a shell cannot trap what is ignored from its beginning.
+    waits = ["env", "--default-signal=INT", "sh", "-c", waiting]
+    command = [sys.executable, "-c", textwrap.dedent(LAUNCHER), *waits]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as launcher:
         assert launcher.stdout
         assert launcher.stdout.readline() == "ready\n"
