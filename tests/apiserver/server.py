@@ -9,7 +9,7 @@ import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,17 +112,18 @@ class ApiServer:
         return Outcome(process.returncode, out, err)
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Find ports of 127.0.0.1 that nobody listens on, each another one."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(sock.getsockname()[1]) for sock in sockets]
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[ApiServer]:
     """Start both, on loopback; end both."""
     kubernetes, etcd = (build(PROGRAMS[name]) for name in ("kubernetes", "etcd"))
-    client, peer, port = _free_port(), _free_port(), _free_port()
+    client, peer, port = free_ports(3)
     key = ec.generate_private_key(ec.SECP256R1())
     (folder / "service-account.key").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import grpc
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from model import ports
 from model.services import etcd
+from tests.apiserver.server import free_ports
+from tests.certificates import self_signed
 from tests.unit.rendered import CLUSTER, TOPOLOGY
 from tests.waiting import wait_for
 from toolchain import PROGRAMS, build
@@ -93,37 +89,13 @@ class Clients:
 
 def certificate(folder: Path) -> tuple[bytes, bytes]:
     """One certificate, with its key, for all that a member needs: it signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "etcd")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())
-        .public_bytes(Encoding.PEM)
-    )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made, key = self_signed("etcd", [x509.BasicConstraints(ca=True, path_length=None), names])
     for path in (etcd.PEER_CA, etcd.CLIENT_CA, etcd.PEER[0], etcd.SERVER[0]):
         (folder / Path(path).name).write_bytes(made)
     for path in (etcd.PEER[1], etcd.SERVER[1]):
-        (folder / Path(path).name).write_bytes(pem)
-    return made, pem
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(sock.getsockname()[1]) for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
+        (folder / Path(path).name).write_bytes(key)
+    return made, key
 
 
 @pytest.fixture

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from model.services import kube_proxy, kubelet
+from tests.certificates import self_signed
 from tests.e2e.cluster import Cluster, decoded, lines_with
 
 CLIENT = "https://etcd-0.internal.lab.triplane.test:2379/etcdserverpb.Maintenance/Status"
@@ -38,22 +34,7 @@ def curl(url: str, certificate: str | None) -> str:
 @pytest.fixture(scope="module")
 def stranger(cluster: Cluster) -> Iterator[str]:
     """A certificate of an authority that nobody knows, with all the right names, on etcd-1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "etcdctl-etcd-1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
-    public = certificate.public_bytes(pem)
+    public, private = self_signed("etcdctl-etcd-1")
     cluster.ssh(
         "etcd-1", f"echo '{private.decode()}' >/root/stranger.key; echo '{public.decode()}' >/root/stranger.crt"
     )
