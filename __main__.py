@@ -44,7 +44,9 @@ from model.services import (
 )
 from model.steps.objects import Rollout
 from settings import cloud_offers
+from settings.changes import remembered
 from settings.cluster import cluster_of
+from settings.last_up import past_of
 from settings.load import load
 
 # If a step fails, the engine interrupts the program, which then ends without a traceback.
@@ -52,9 +54,10 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 preflight.check(os.environ)
 settings = load()
-cluster = cluster_of(settings)
+past = past_of(settings)
+cluster = cluster_of(settings, past)
 topology = cluster.topology
-cloud_offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image)
+cloud_offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image, past=past)
 
 # The private network, and firewalls, which exist before the first host.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
@@ -153,4 +156,4 @@ Objects(
     after=registrations.ready.values(),
 )
 
-outputs.export(cluster, pki, droplets)
+outputs.export(cluster, pki, droplets, settings=remembered(settings))

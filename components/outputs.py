@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+
 import pulumi
 
 from components.droplets import Droplets
@@ -10,15 +13,17 @@ from components.secret import secret
 from model import paths
 from model.certificates import admin
 from model.cluster import Cluster
+from model.roles import Role
 from model.secrets import Kubeconfig
+from model.services import etcd
 
 SSH = "ssh -i deploy_key -o IdentitiesOnly=yes -o UserKnownHostsFile=known_hosts"
 ETCDCTL = f"set -a; . {paths.ETCD_CTL_ENVIRONMENT}; etcdctl"
 KUBECTL = "kubectl --kubeconfig kubeconfig"
 
 
-def export(cluster: Cluster, pki: Pki, droplets: Droplets) -> None:
-    """Export them all from the stack."""
+def export(cluster: Cluster, pki: Pki, droplets: Droplets, *, settings: Mapping[str, object]) -> None:
+    """Export them all from the stack; `settings` are those that the next `up` compares with its own (model/past.py)."""
     topology = cluster.topology
     pulumi.export("apiEndpoint", cluster.public_api_url)
     pulumi.export("kubeconfig", pki.kubeconfig(Kubeconfig(admin(), cluster.public_api_url), cluster))
@@ -33,10 +38,15 @@ def export(cluster: Cluster, pki: Pki, droplets: Droplets) -> None:
                 "roles": sorted(host.spec.roles),
                 "publicAddress": host.public_address,
                 "privateAddress": host.private_address,
+                "image": host.droplet.image,
+                "size": host.droplet.size,
+                "disk": host.droplet.disk,
+                **({"etcd": asdict(etcd.origin(cluster, host.spec))} if Role.ETCD in host.spec.roles else {}),
             }
             for host in droplets.hosts.values()
         ],
     )
+    pulumi.export("settings", settings)
     pulumi.export("certificates", pki.expiries())
     pulumi.export("knownHosts", droplets.known_hosts())
     pulumi.export("deployKey", secret(droplets.deploy_key.private_key_openssh))

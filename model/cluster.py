@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from model.past import NOTHING, Past
 from model.releases import Releases
 from model.topology import HostSpec, Topology
 
@@ -29,6 +30,8 @@ class Cluster:
     """Image of the container that holds a pod's namespaces, with its digest."""
     registry: str | None = None
     """URL of the registry that all images come from; None for each image's own."""
+    past: Past = NOTHING
+    """The cluster as the last `up` left it."""
 
     @property
     def name(self) -> str:

@@ -79,7 +79,7 @@ class HostSpec:
     @property
     def etcd_client_url(self) -> str:
         """etcd's URL for clients."""
-        return f"https://{self.private_name}:{ETCD_CLIENT.number}"
+        return etcd_client_url(self.private_name)
 
     @property
     def etcd_peer_url(self) -> str:
@@ -158,6 +158,11 @@ class Topology:
     def scoped_tag(self, role: Role) -> str:
         """The role's tag of this cluster alone: tags are account-wide, so firewalls select by this one."""
         return f"{self.cluster}-{role}"
+
+
+def etcd_client_url(private_name: str) -> str:
+    """URL of a member of etcd for clients."""
+    return f"https://{private_name}:{ETCD_CLIENT.number}"
 
 
 def api_service_address(services: IPv4Network) -> IPv4Address:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pulumi
 import pulumi_digitalocean as digitalocean
 
+from model.past import Past
 from model.topology import Topology
 from settings.mistakes import SettingsError
 from settings.offers import TABLE, Droplet, Host, Offers, PoolLike, judge
 
 
-def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: str) -> None:
+def check(*, topology: Topology, pools: Sequence[PoolLike], region: str, image: str, past: Past) -> None:
     """Warn about doubtful settings, and refuse those that DigitalOcean does not offer.
 
     Raises pulumi.RunError, which the engine shows as a message without a traceback.
     """
     offers = _offers()
     hosts = Host.all_of(topology)
-    verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts)
+    judged = partial(
+        judge,
+        offers=offers,
+        region=region,
+        image=image,
+        pools=pools,
+        hosts=hosts,
+        disks={host.private_name: host.disk_gib for host in past.hosts},
+    )
+    verdict = judged()
     if verdict.mistakes:  # only then is the call for the existing droplets needed
-        verdict = judge(offers=offers, region=region, image=image, pools=pools, hosts=hosts, existing=_droplets())
+        verdict = judged(existing=_droplets())
     for warning in verdict.warnings:
         pulumi.log.warn(str(warning))
     if verdict.mistakes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from model.cluster import Cluster
+from model.past import NOTHING, Past
 from model.releases import Releases, load
 from settings.schema import Settings
 
 
-def cluster_of(settings: Settings) -> Cluster:
+def cluster_of(settings: Settings, past: Past = NOTHING) -> Cluster:
     """Make the cluster that its services are made from."""
     mirror = settings.mirror
     releases = Releases(
@@ -27,4 +28,5 @@ def cluster_of(settings: Settings) -> Cluster:
         cloud_controller=settings.cloud_controller,
         pause=settings.images.pause,
         registry=mirror.registry if mirror else None,
+        past=past,
     )

@@ -145,8 +145,9 @@ def judge(
     pools: Sequence[PoolLike],
     hosts: Sequence[Host],
     existing: Collection[Droplet] = (),
+    disks: Mapping[str, int] | None = None,
 ) -> Verdict:
-    """Check a stack against the offer.
+    """Check a stack against the offer, and against the disks of its hosts: droplet → GiB.
 
     A droplet that exists needs no offer: if its size is sold out, or its region is closed, it stays and only cannot be
     made again. `existing` may have other droplets of the account too.
@@ -174,6 +175,8 @@ def judge(
             tell(where, pool.size, problem, new=new)
         elif wanted and offers.from_api and (problem := too_small(pool, offers.sizes)):
             tell(where, pool.size, problem, new=True)
+        elif problem := _disk_problem(pool.size, wanted, disks or {}, offers):
+            mistakes.append(Mistake(setting=where, value=pool.size, problem=problem))
     return Verdict(mistakes=tuple(mistakes), warnings=tuple(warnings))
 
 
@@ -210,6 +213,18 @@ def _size_problem(size: str, region: str, offers: Offers) -> str | None:
     advice = ", or ".join(ways) or "Write another size"
     when = "is not offered in {} now" if offers.from_api else "was not offered in {} when Triplane's table was written"
     return f"{when.format(region)}. {advice[0].upper()}{advice[1:]}."
+
+
+def _disk_problem(size: str, hosts: Iterable[Host], disks: Mapping[str, int], offers: Offers) -> str | None:
+    """DigitalOcean refuses to shrink a disk after it has powered the droplet off (POST /v2/droplets/ID/actions)."""
+    disk = offers.sizes[size].disk_gib if size in offers.sizes else None
+    largest = max(((disks[name], name) for host in hosts for name in host.names if name in disks), default=None)
+    if disk is None or largest is None or disk >= largest[0]:
+        return None
+    return (
+        f"has a disk of {disk} GiB, but {largest[1]} has one of {largest[0]} GiB, and a disk cannot shrink. "
+        f"Write a size with {largest[0]} GiB or more; or make a new pool of this size, and take this one out."
+    )
 
 
 def _meant(value: str, known: Collection[str]) -> str:

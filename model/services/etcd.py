@@ -7,6 +7,7 @@ from model.certificates import LOOPBACK, PEER_USES, SERVER_USES, Authority, Leaf
 from model.cluster import Cluster
 from model.files import HostFile
 from model.flags import TLS_CIPHER_SUITES, FlagRules, arguments
+from model.past import Origin
 from model.roles import Role
 from model.secrets import SecretFile, authority, pair
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
@@ -143,10 +144,16 @@ def members(topology: Topology) -> str:
     return f'ETCD_MEMBERS="{",".join(topology.etcd_client_urls)}"\n'
 
 
+def origin(cluster: Cluster, host: HostSpec) -> Origin:
+    """Say whether a member may found the cluster, and which former members it asks too."""
+    return cluster.past.origin_of(host, cluster.topology.etcd)
+
+
 def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
     """Configure the member, which creates or joins the cluster; `first` is false if it must not create one."""
     topology = cluster.topology
-    others = [other for other in topology.etcd if other != host]
+    others = [other.etcd_client_url for other in topology.etcd if other != host]
+    begins = origin(cluster, host)
     installed = cluster.installed(NAME)
     listen = {
         "listen-peer-urls": f"https://${{PRIVATE_ADDRESS}}:{ports.ETCD_PEER.number}",
@@ -179,8 +186,9 @@ def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
         peer_url=host.etcd_peer_url,
         client_url=host.etcd_client_url,
         expected=",".join(f"{member.name}={member.etcd_peer_url}" for member in topology.etcd),
-        others=",".join(other.etcd_client_url for other in others),
-        first="yes" if first else "no",
+        others=",".join(others),
+        asked=",".join([*others, *begins.former]),
+        first="yes" if first and begins.founds else "no",
         started=topology.etcd.index(host) + 1,
         quorum=len(topology.etcd) // 2 + 1,
         last=host == topology.etcd[-1],

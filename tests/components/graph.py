@@ -138,16 +138,28 @@ class Refused(grpc.RpcError):
 
 
 class Engine(mocks.Mocks):
-    def __init__(self, offers: Mapping[str, Any] = MappingProxyType(OFFERS)) -> None:
+    def __init__(
+        self,
+        offers: Mapping[str, Any] = MappingProxyType(OFFERS),
+        outputs: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self.offers = offers
+        self.outputs = outputs
+        """Outputs of the stack's last `up`; empty before the first."""
         self.registered: list[str] = []
+        self.stack = ""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         self.registered.append(args.name)
-        computed = COMPUTED.get(args.typ)
-        return f"id-of-{args.name}", {**args.inputs, **(computed(args.name) if computed else {})}
+        computed = dict(COMPUTED[args.typ](args.name)) if args.typ in COMPUTED else {}
+        if args.typ.endswith(":Droplet"):
+            computed["disk"] = SIZES[args.inputs["size"]].disk_gib
+        return f"id-of-{args.name}", {**args.inputs, **computed}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        if args.token == "pulumi:pulumi:readStackOutputs":
+            assert args.args == {"name": f"{pulumi.get_organization()}/triplane/{self.stack}"}
+            return {"outputs": dict(self.outputs)}, []
         if args.token not in OFFERS:
             msg = f"the program calls {args.token}: it should take everything else from its settings"
             raise AssertionError(msg)
@@ -229,6 +241,7 @@ def graph_of(stack: str, **changes: str) -> Graph:
 def run_program(stack: str, engine: Engine, **changes: str) -> Graph:
     """The same, with an engine of one's own; raises what the program raises."""
     graph = Graph()
+    engine.stack = stack
     asyncio.set_event_loop(asyncio.new_event_loop())
     reset_options()
     set_root_resource(None)  # type: ignore[arg-type]  # the SDK's way to forget the last one

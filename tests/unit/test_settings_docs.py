@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from model.digitalocean import ANCHORS, IMAGES, REGIONS, SIZES, VPC_RESERVED, Size
 from model.roles import Role
 from settings.accounts import CLOUDFLARE, DIGITALOCEAN, Provider
+from settings.changes import EFFECTS
 from settings.load import parse
 from settings.schema import Settings
 from settings.wording import section_in
@@ -35,7 +36,7 @@ def table(first_heading: str) -> list[list[str]]:
             for row in lines:
                 if not row.startswith("|"):
                     return rows
-                rows.append([cell.strip() for cell in row.strip("|").split(" | ")])
+                rows.append([cell.strip() for cell in re.split(r" ?\| ", row.strip("|"))])
     return rows
 
 
@@ -72,6 +73,14 @@ def value_of(cell: str) -> object:
 def test_the_table_lists_exactly_the_settings_in_code_order() -> None:
     documented = [(name.strip("`"), value_of(default)) for name, _, default, *_ in table("Setting")]
     assert documented == list(settings_in(Settings))
+
+
+def test_the_table_says_what_a_change_of_each_setting_does() -> None:
+    documented = {row[0].strip("`"): row[-1] for row in table("Setting")}
+    assert {name: effect for name, effect in documented.items() if effect} == EFFECTS
+    assert {name for name, effect in documented.items() if not effect} == {
+        name for name in documented if any(other.startswith((f"{name}.", f"{name}[].")) for other in documented)
+    }
 
 
 def test_every_setting_has_an_example_for_its_errors() -> None:

@@ -6,6 +6,7 @@ PEER_URL=https://etcd-2.internal.k8s.example.com:2380
 CLIENT_URL=https://etcd-2.internal.k8s.example.com:2379
 EXPECTED=etcd-0=https://etcd-0.internal.k8s.example.com:2380,etcd-1=https://etcd-1.internal.k8s.example.com:2380,etcd-2=https://etcd-2.internal.k8s.example.com:2380
 OTHERS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
+ASKED=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
 FIRST=no
 HEALTHY_ONCE=/var/lib/triplane/etcd-was-healthy
 STARTED=3
@@ -110,10 +111,10 @@ initial_cluster() {
   local id status name url rest
   while IFS=, read -r id status name url rest; do
     printf '%s=%s,' "$(name_of "${url# }" | grep . || printf '%s' "${name# }")" "${url# }"
-  done < <(ctl "$OTHERS" member list) | sed 's/,$//'
+  done < <(ctl "$ASKED" member list) | sed 's/,$//'
 }
 
-cluster_answers() { [ -n "$OTHERS" ] && ETCDCTL_ENDPOINTS=$OTHERS etcdctl --dial-timeout=1s --command-timeout=2s member list >/dev/null 2>&1; }
+cluster_answers() { [ -n "$ASKED" ] && ETCDCTL_ENDPOINTS=$ASKED etcdctl --dial-timeout=1s --command-timeout=2s member list >/dev/null 2>&1; }
 
 bootstrap() {
   printf 'ETCD_INITIAL_CLUSTER=%s\nETCD_INITIAL_CLUSTER_STATE=%s\nETCD_INITIAL_CLUSTER_TOKEN=lab-etcd\n' "$1" "$2" |
@@ -125,18 +126,18 @@ join_or_found() {
   local old
   if cluster_answers; then
     # A member that has started lists a client URL; one that is only announced does not.
-    old=$(ctl "$OTHERS" member list | awk -F ', ' -v url="$PEER_URL" '$4 == url && $5 != "" { print $1 }')
+    old=$(ctl "$ASKED" member list | awk -F ', ' -v url="$PEER_URL" '$4 == url && $5 != "" { print $1 }')
     if [ -n "$old" ]; then
-      ctl "$OTHERS" member remove "$old"
+      ctl "$ASKED" member remove "$old"
     fi
-    if [[ $(ctl "$OTHERS" member list) != *", $PEER_URL, "* ]]; then
-      wait_until 60 "the cluster to take $MEMBER in" ctl "$OTHERS" member add "$MEMBER" --peer-urls="$PEER_URL"
+    if [[ $(ctl "$ASKED" member list) != *", $PEER_URL, "* ]]; then
+      wait_until 60 "the cluster to take $MEMBER in" ctl "$ASKED" member add "$MEMBER" --peer-urls="$PEER_URL"
     fi
     bootstrap "$(initial_cluster)" existing
   elif [ "$FIRST" = yes ]; then
     bootstrap "$EXPECTED" new
   else
-    fail "$MEMBER has no data and no other member answers${OTHERS:+ at $OTHERS}: founding a second cluster would lose the first; bring the others back or restore a snapshot, or, to begin with an empty cluster on purpose, replace this step (pulumi up --replace URN)"
+    fail "$MEMBER has no data and no other member answers${ASKED:+ at $ASKED}: founding a second cluster would lose the first; bring the others back or restore a snapshot, or, to begin with an empty cluster on purpose, replace this step (pulumi up --replace URN)"
   fi
 }
 
