@@ -186,7 +186,6 @@ def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
         peer_url=host.etcd_peer_url,
         client_url=host.etcd_client_url,
         expected=",".join(f"{member.name}={member.etcd_peer_url}" for member in topology.etcd),
-        others=",".join(others),
         asked=",".join([*others, *begins.former]),
         first="yes" if first and begins.founds else "no",
         started=topology.etcd.index(host) + 1,

@@ -5,7 +5,6 @@ MEMBER=etcd-2
 PEER_URL=https://etcd-2.internal.k8s.example.com:2380
 CLIENT_URL=https://etcd-2.internal.k8s.example.com:2379
 EXPECTED=etcd-0=https://etcd-0.internal.k8s.example.com:2380,etcd-1=https://etcd-1.internal.k8s.example.com:2380,etcd-2=https://etcd-2.internal.k8s.example.com:2380
-OTHERS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
 ASKED=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
 FIRST=no
 HEALTHY_ONCE=/var/lib/triplane/etcd-was-healthy
@@ -106,13 +105,11 @@ ctl() { ETCDCTL_ENDPOINTS=$1 etcdctl --dial-timeout=2s --command-timeout=5s "${@
 # How a member of PEER_URL is called, by the graph.
 name_of() { tr , '\n' <<<"$EXPECTED" | sed -n "s|=$1\$||p"; }
 
-# The members as `name=url,…`; one that has not started yet has no name of its own.
-initial_cluster() {
-  local id status name url rest
-  while IFS=, read -r id status name url rest; do
-    printf '%s=%s,' "$(name_of "${url# }" | grep . || printf '%s' "${name# }")" "${url# }"
-  done < <(ctl "$ASKED" member list) | sed 's/,$//'
-}
+# members ENDPOINTS: a line for each: ID,STATUS,NAME,PEER URL,CLIENT URL,LEARNER.
+members() { ctl "$1" member list | sed 's/, /,/g'; }
+
+# A directory without a write-ahead log is what a start leaves that found no peer: it has none of the cluster's data.
+has_data() { compgen -G '/var/lib/etcd/member/wal/*.wal' >/dev/null; }
 
 cluster_answers() { [ -n "$ASKED" ] && ETCDCTL_ENDPOINTS=$ASKED etcdctl --dial-timeout=1s --command-timeout=2s member list >/dev/null 2>&1; }
 
@@ -121,19 +118,45 @@ bootstrap() {
     put /etc/etcd/bootstrap.env root:root 600
 }
 
+# <MEMBERS: as `name=url,…`; one that has not started yet has no name of its own.
+initial_cluster() {
+  local id status name url rest
+  while IFS=, read -r id status name url rest; do
+    printf '%s=%s,' "$(name_of "$url" | grep . || printf '%s' "$name")" "$url"
+  done | sed 's/,$//'
+}
+
+announce() {
+  local list
+  list=$(members "$ASKED") || return
+  grep -qF ",$PEER_URL," <<<"$list" || ctl "$ASKED" member add "$MEMBER" --learner --peer-urls="$PEER_URL"
+}
+
+# The members are listed before anything changes: a cluster in which one of two has not started answers no more.
+join() {
+  local list own
+  list=$(members "$ASKED") || fail "$MEMBER cannot join: the members at $ASKED do not say who is in the cluster; bring them back first"
+  own=$(grep -F ",$PEER_URL," <<<"$list") || true
+  # A member that has started lists a client URL; one that is only announced does not.
+  if [ -n "$own" ] && [ -n "$(cut -d, -f5 <<<"$own")" ]; then
+    wait_until 60 "the cluster to let the $MEMBER go whose data is lost" ctl "$ASKED" member remove "${own%%,*}"
+    list=$(grep -vF ",$PEER_URL," <<<"$list") || true
+    own=''
+  fi
+  # A learner has no vote: the cluster keeps its quorum whatever becomes of it.
+  [ -n "$own" ] || list+=$'\n'"new,unstarted,$MEMBER,$PEER_URL,,true"
+  wait_until 60 "the cluster to take $MEMBER in" announce
+  bootstrap "$(initial_cluster <<<"$list")" existing
+}
+
 # A member without data either founds the cluster with the others or joins it: only one of the two is ever right.
 join_or_found() {
-  local old
+  if [ -d /var/lib/etcd/member ]; then
+    mv /var/lib/etcd/member "/var/lib/etcd/member.without-data.$(date +%s)"
+    say "moved /var/lib/etcd/member away: it has no data"
+  fi
   if cluster_answers; then
-    # A member that has started lists a client URL; one that is only announced does not.
-    old=$(ctl "$ASKED" member list | awk -F ', ' -v url="$PEER_URL" '$4 == url && $5 != "" { print $1 }')
-    if [ -n "$old" ]; then
-      ctl "$ASKED" member remove "$old"
-    fi
-    if [[ $(ctl "$ASKED" member list) != *", $PEER_URL, "* ]]; then
-      wait_until 60 "the cluster to take $MEMBER in" ctl "$ASKED" member add "$MEMBER" --peer-urls="$PEER_URL"
-    fi
-    bootstrap "$(initial_cluster)" existing
+    join
   elif [ "$FIRST" = yes ]; then
     bootstrap "$EXPECTED" new
   else
@@ -141,16 +164,28 @@ join_or_found() {
   fi
 }
 
-# With this member down, the others must still be a quorum.
+promote() {
+  local list id
+  list=$(members "$ASKED") || return 0
+  id=$(awk -F, -v url="$PEER_URL" '$4 == url && $6 == "true" { print $1 }' <<<"$list")
+  [ -z "$id" ] || ctl "$ASKED" member promote "$id"
+}
+
+# With this member down, the others must still be a quorum of the cluster's voters.
 others_are_quorum() {
-  local healthy
-  healthy=$(ctl "$OTHERS" endpoint health 2>&1 | grep --count ' is healthy') || true
-  say "$healthy other members are healthy, $QUORUM must be"
-  ((healthy >= QUORUM))
+  local voters others healthy count
+  voters=$(members "$CLIENT_URL" | awk -F, '$6 != "true"') || return
+  count=$(wc -l <<<"$voters")
+  # One or two have no member to spare: the API waits for this one, and nothing is gained by waiting before.
+  ((count > 2)) || return 0
+  others=$(awk -F, -v url="$PEER_URL" '$4 != url && $5 != "" { print $5 }' <<<"$voters" | paste -sd,)
+  healthy=$(ctl "$others" endpoint health 2>&1 | grep --count ' is healthy') || true
+  say "$healthy of the $count members are healthy beside this one, $((count / 2 + 1)) must be"
+  ((healthy >= count / 2 + 1))
 }
 
 wait_until 60 'the names of all members' resolvable etcd-0.internal.k8s.example.com etcd-1.internal.k8s.example.com etcd-2.internal.k8s.example.com
-if [ ! -d /var/lib/etcd/member ]; then
+if ! has_data; then
   join_or_found
 elif [ ! -f /etc/etcd/bootstrap.env ]; then
   bootstrap "$EXPECTED" existing
@@ -158,7 +193,7 @@ fi
 
 if needs_restart etcd "${DEPENDS_ON[@]}"; then
   if systemctl is-active --quiet etcd && ctl "$CLIENT_URL" endpoint health >/dev/null 2>&1; then
-    [ -z "$OTHERS" ] || wait_until 60 'a quorum without this member, before it is restarted' others_are_quorum
+    wait_until 60 'a quorum without this member, before it is restarted' others_are_quorum
   else
     free_port etcd 2379
     free_port etcd 2380
@@ -171,17 +206,28 @@ if [ ! -e "$HEALTHY_ONCE" ] && ((STARTED < QUORUM)) && ! cluster_answers; then
   wait_until 60 'etcd to listen for its peers' bash -c "ss --no-header --listening --tcp --numeric 'sport = :2380' | grep ."
   say "$MEMBER waits for its peers"
 else
+  [ -z "$ASKED" ] || wait_until 300 "$MEMBER to have the cluster's data, and a vote" promote
   wait_until 120 "$MEMBER to be healthy" ctl "$CLIENT_URL" endpoint health
   touch "$HEALTHY_ONCE"
 fi
 passed etcd "${DEPENDS_ON[@]}"
 
-wait_until 120 'every member to be healthy' ctl "$ETCDCTL_ENDPOINTS" endpoint health --cluster
-# Members that the graph no longer has: their hosts are on their way out, and a dead member counts against the quorum.
-ctl "$ETCDCTL_ENDPOINTS" member list | while IFS=, read -r id _ name url _; do
-  if [ -z "$(name_of "${url# }")" ]; then
-    ctl "$ETCDCTL_ENDPOINTS" member remove "$id"
-    say "removed member${name}"
-  fi
-done
+# leave CONDITION: remove the members that the graph no longer has and for which the condition holds.
+leave() {
+  local list id status name url client rest
+  list=$(members "$ETCDCTL_ENDPOINTS")
+  while IFS=, read -r id status name url client rest; do
+    if [ -z "$(name_of "$url")" ] && "$1" "$client"; then
+      ctl "$ETCDCTL_ENDPOINTS" member remove "$id"
+      say "removed member $name"
+    fi
+  done <<<"$list"
+}
+
+is_dead() { [ -z "$1" ] || ! ctl "$1" endpoint health >/dev/null 2>&1; }
+
+# Their hosts are on their way out. A dead one counts against the quorum, so it goes before anything is waited for.
+leave is_dead
+wait_until 120 'every member to be healthy' ctl "$ETCDCTL_ENDPOINTS" endpoint health
+leave true
 ctl "$ETCDCTL_ENDPOINTS" member list --write-out=table
