@@ -212,13 +212,20 @@ else
 fi
 passed etcd "${DEPENDS_ON[@]}"
 
+# take_out ID: the cluster may look for a new leader meanwhile, and answers late.
+take_out() {
+  local list
+  list=$(members "$ETCDCTL_ENDPOINTS") || return
+  ! grep -q "^$1," <<<"$list" || ctl "$ETCDCTL_ENDPOINTS" member remove "$1"
+}
+
 # leave CONDITION: remove the members that the graph no longer has and for which the condition holds.
 leave() {
   local list id status name url client rest
   list=$(members "$ETCDCTL_ENDPOINTS")
   while IFS=, read -r id status name url client rest; do
     if [ -z "$(name_of "$url")" ] && "$1" "$client"; then
-      ctl "$ETCDCTL_ENDPOINTS" member remove "$id"
+      wait_until 60 "the cluster to let member $name go" take_out "$id"
       say "removed member $name"
     fi
   done <<<"$list"
