@@ -23,7 +23,7 @@ from components import outputs
 from components.api_names import api_records
 from components.dns import DnsRecords
 from components.droplets import Droplets
-from components.etcd import Etcd
+from components.etcd import Etcd, FormerMembers
 from components.firewall import Firewalls
 from components.flannel import Flannel
 from components.kubectl import Kubectl
@@ -104,10 +104,16 @@ for name, service, kind in (
     ("schedulers", kube_scheduler.service, "kubernetes:Schedulers"),
 ):
     Services(name, service, cluster, pki, kind=kind, hosts=masters, on_same_host=[apiservers.ready])
+FormerMembers(
+    "former-members",
+    cluster,
+    host=droplets.hosts[topology.etcd[0].name],
+    clients=[*flannel.ready.values(), *apiservers.ready.values()],
+)
 api = DnsRecords("api", zone_id=settings.zone.id, records=api_records(cluster, masters, apiservers.ready))
 
-# kubectl on the first master, and the steps that remove Node objects of earlier droplets.
-kubectl = Kubectl("kubectl", cluster, pki, host=masters[0], apiserver=apiservers.ready[masters[0].spec.name])
+# kubectl on masters, and the steps that remove Node objects of earlier droplets.
+kubectl = Kubectl("kubectl", cluster, pki, masters=masters, apiservers=apiservers.ready)
 removals = Removals("removals", hosts=nodes, kubectl=kubectl, vpc=network.vpc)
 
 # The services that run pods, on masters and nodes. Pools change in parallel.

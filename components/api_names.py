@@ -13,14 +13,16 @@ from model.cluster import Cluster
 def api_records(cluster: Cluster, masters: Sequence[Host], apiservers: Gates) -> Iterable[Record]:
     """DNS records of the API: one for each master, made when its API server is ready.
 
-    The first master's records do not wait for its API server: a resolver that asks for a name before it exists may
-    cache "no such name" for half an hour.
+    On a first `up`, the first master's records do not wait for its API server: a resolver that asks for a name before
+    it exists may cache "no such name" for half an hour.
     """
     topology = cluster.topology
     for host in masters:
-        after = [apiservers[host.name]] if host is not masters[0] else []
+        after = [apiservers[host.name]] if host is not masters[0] or cluster.past.exists else []
         for resource, fqdn, address in (
             ("api", topology.api_name, host.public_address),
             ("api-internal", topology.api_private_name, host.private_address),
         ):
-            yield Record(resource=f"{resource}-{host.name}", fqdn=fqdn, address=address, after=after)
+            yield Record(
+                resource=f"{resource}-{host.name}", fqdn=fqdn, address=address, after=after, goes_before=host.droplet
+            )

@@ -20,6 +20,8 @@ class Record:
     fqdn: str
     address: pulumi.Input[str]
     after: Iterable[pulumi.Resource] = field(default_factory=tuple)
+    goes_before: pulumi.Resource | None = None
+    """Droplet before whose replacement it is taken away; it is there again after `after`."""
 
 
 class DnsRecords(pulumi.ComponentResource):
@@ -41,7 +43,12 @@ class DnsRecords(pulumi.ComponentResource):
                 ttl=TTL_SECONDS,
                 proxied=False,
                 # A changed type or zone replaces the record, and two records of one name are refused.
-                opts=pulumi.ResourceOptions(parent=self, depends_on=list(record.after), delete_before_replace=True),
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=list(record.after),
+                    delete_before_replace=True,
+                    replace_with=[record.goes_before] if record.goes_before else None,
+                ),
             )
             for record in records
         ]

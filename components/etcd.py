@@ -34,9 +34,49 @@ class Etcd(pulumi.ComponentResource):
 
         def step(host: Host, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
             new, existing = (etcd.service(cluster, host.spec, first=first) for first in (True, False))
-            # A member resolves its peers' names, so all names exist before the first member starts.
-            first = before or [member.ready for member in members]
-            return run(host, new, cluster, pki, update=existing.script, parent=self, depends_on=first)
+            # Founders resolve their peers' names, so all names exist before the first one starts. Later a member waits
+            # for no other host: one that is replaced comes back before the next one goes.
+            hosts = [host] if cluster.past.exists else members
+            return run(
+                host,
+                new,
+                cluster,
+                pki,
+                update=existing.script,
+                parent=self,
+                depends_on=[*before, *(each.ready for each in hosts)],
+            )
 
         self.ready = rolling(members, step, lanes=one_lane)[-1]
+        for host, neighbour in zip(members, (*members[1:], members[0]), strict=True):
+            host.farewell(
+                etcd.LEAVE,
+                on=neighbour,
+                delete=etcd.leave_script(cluster, host.spec),
+                parent=self,
+                depends_on=[host.droplet],
+                # Of a host that goes for good, the member has been taken out before (FormerMembers).
+                deleted_with=host.droplet,
+            )
+        self.register_outputs({})
+
+
+class FormerMembers(pulumi.ComponentResource):
+    """The removal of members that the settings no longer have, once their clients know the new list."""
+
+    ready: pulumi.Resource
+
+    def __init__(
+        self,
+        name: str,
+        cluster: Cluster,
+        *,
+        host: Host,
+        clients: Iterable[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("triplane:etcd:FormerMembers", name, None, opts)
+        self.ready = host.step(
+            "etcd-members", create=etcd.members_script(cluster, host.spec), parent=self, depends_on=clients
+        )
         self.register_outputs({})

@@ -71,15 +71,17 @@ class Host(pulumi.ComponentResource):
             tags=list(tags),
             ssh_keys=[ssh_key_fingerprint],
             user_data=secret(bootstrap_key.private_key_openssh).apply(first_steps.user_data),
+            # It gets SIGTERM first: services tell their clients, and finish what they were asked.
+            graceful_shutdown=True,
             # A new deploy key must not rebuild the host: people log in through the SSH CA.
-            # By default the plugin deletes a replaced droplet before the new one exists: data that only the old one has
-            # must not be lost.
+            # Its name is the host's identity, so two of one name never run side by side. The plugin would choose the
+            # same; what must leave first stands beside it (`farewell`).
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(after),
                 ignore_changes=["sshKeys"],
                 custom_timeouts=DROPLET_TIMEOUT,
-                delete_before_replace=False,
+                delete_before_replace=True,
             ),
         )
         names = DnsRecords(
@@ -96,7 +98,8 @@ class Host(pulumi.ComponentResource):
             connection=self._connection(bootstrap_key.public_key_openssh, port=ports.SSH_BOOTSTRAP.number),
             create=first_steps.identity(),
             stdin=secret(host_key.private_key_openssh),
-            # The bootstrap port is closed by then, so only a new droplet (another address) may run this step again.
+            # The bootstrap port is closed by then, so only a new droplet may run this step again.
+            triggers=[self.droplet.id],
             opts=pulumi.ResourceOptions(
                 parent=self,
                 custom_timeouts=STEP_TIMEOUT,
@@ -133,23 +136,47 @@ class Host(pulumi.ComponentResource):
         parent: pulumi.Resource,
         create: str | None = None,
         update: str | None = None,
-        delete: str | None = None,
         depends_on: Iterable[pulumi.Resource] = (),
-        deleted_with: pulumi.Resource | None = None,
         secrets: Iterable[FilledFile] = (),
         about: HostSpec | None = None,
     ) -> command.remote.Command:
-        """Run a script on this host as root, with secret files on its stdin; `about` is the node that names the step.
+        """Run a script on this host as root, with secret files on its stdin; `about` is the host that names the step.
 
-        A `delete` script is for things that outlive the host; it is skipped if `deleted_with` is deleted too. Files on
-        the host need none: they disappear with the host, and a dead host could not run it.
+        It runs again on another droplet, which may have the address of the last one: the droplet's id is on its stdin.
         """
-        files = list(secrets)
         return command.remote.Command(
             f"{(about or self.spec).name}-{name}",
             connection=self._connection(self.host_key),
             create=create,
             update=update,
+            stdin=_bundle(secrets, droplet=self.droplet.id),
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on), custom_timeouts=STEP_TIMEOUT),
+        )
+
+    def farewell(
+        self,
+        name: str,
+        *,
+        on: Host,
+        delete: str,
+        parent: pulumi.Resource,
+        create: str | None = None,
+        depends_on: Iterable[pulumi.Resource] = (),
+        deleted_with: pulumi.Resource | None = None,
+        secrets: Iterable[FilledFile] = (),
+    ) -> command.remote.Command:
+        """Run a `delete` script on another host, before this host's droplet is deleted or replaced.
+
+        It is for what outlives the host, and is skipped if `deleted_with` is deleted too. Files on the host need none:
+        they disappear with it, and a dead host could not run it. The state keeps the script, and the name of the host
+        that runs it, but no address: that host may have another droplet by then.
+        """
+        files = list(secrets)
+        return command.remote.Command(
+            f"{self.name}-{name}",
+            connection=on._connection(on.host_key, host=on.spec.fqdn),
+            create=create,
             delete=delete,
             stdin=_bundle(files) if files else None,
             add_previous_output_in_env=False,
@@ -157,6 +184,8 @@ class Host(pulumi.ComponentResource):
                 parent=parent,
                 depends_on=list(depends_on),
                 deleted_with=deleted_with,
+                replace_with=[self.droplet],
+                delete_before_replace=True,
                 custom_timeouts=STEP_TIMEOUT,
             ),
         )
@@ -178,9 +207,11 @@ class Host(pulumi.ComponentResource):
             depends_on=[self.ready],
         )
 
-    def _connection(self, host_key: pulumi.Output[str], *, port: int | None = None) -> command.remote.ConnectionArgs:
+    def _connection(
+        self, host_key: pulumi.Output[str], *, host: pulumi.Input[str] | None = None, port: int | None = None
+    ) -> command.remote.ConnectionArgs:
         return command.remote.ConnectionArgs(
-            host=self.public_address,
+            host=host or self.public_address,
             port=port,
             user="root",
             private_key=secret(self._deploy_key.private_key_openssh),
@@ -189,17 +220,22 @@ class Host(pulumi.ComponentResource):
         )
 
 
-def _bundle(files: list[FilledFile]) -> pulumi.Output[str]:
-    def write(contents: list[str]) -> str:
-        return as_stdin(
+def _bundle(files: Iterable[FilledFile], *, droplet: pulumi.Input[str] | None = None) -> pulumi.Output[str]:
+    """Write files as `put_bundle` reads them, below a line with the droplet's id."""
+    files = list(files)
+
+    def write(texts: list[str]) -> str:
+        first, *contents = texts
+        written = as_stdin(
             tuple(
                 HostFile(path=file.path, content=_terminated(content), owner=file.owner)
                 for file, content in zip(files, contents, strict=True)
             )
         )
+        return f"# droplet {first}\n{written}" if droplet is not None else written
 
-    contents: pulumi.Output[list[str]] = pulumi.Output.all(*(file.content for file in files))
-    return secret(contents).apply(write)
+    texts: pulumi.Output[list[str]] = pulumi.Output.all(droplet or "", *(file.content for file in files))
+    return (secret(texts) if files else texts).apply(write)
 
 
 def _terminated(content: str) -> str:

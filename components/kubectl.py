@@ -1,8 +1,8 @@
-"""kubectl on a master, for the objects that the graph keeps in the API."""
+"""kubectl on masters, for the objects that the graph keeps in the API."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pulumi
 import pulumi_command as command
@@ -10,21 +10,19 @@ import pulumi_command as command
 from components.host import Host
 from components.pki import Pki
 from components.secret import FilledFile
+from components.services import Gates
 from model import paths
 from model.certificates import admin
 from model.cluster import Cluster
 from model.secrets import Kubeconfig
-from model.topology import HostSpec
 
 
 class Kubectl(pulumi.ComponentResource):
-    """kubectl on one master, which calls that master's own API server as the administrator.
+    """kubectl on the first master, which calls that master's own API server as the administrator.
 
-    It leaves no credential there: each step receives it on stdin and deletes it at the end.
+    It leaves no credential there: each step receives it on stdin and deletes it at the end. The second master has it
+    too, since a master cannot say goodbye to itself.
     """
-
-    host: Host
-    ready: pulumi.Resource
 
     def __init__(
         self,
@@ -32,50 +30,81 @@ class Kubectl(pulumi.ComponentResource):
         cluster: Cluster,
         pki: Pki,
         *,
-        host: Host,
-        apiserver: pulumi.Resource,
+        masters: Sequence[Host],
+        apiservers: Gates,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:kubernetes:Kubectl", name, None, opts)
-        self.host = host
-        self._apiserver = apiserver
-        self._kubeconfig = pki.kubeconfig(Kubeconfig(admin(), cluster.api_url_of(host.spec)), cluster)
-        self.ready = host.install(
-            "kubectl",
-            directory=cluster.installed("kubernetes"),
-            downloads=[cluster.releases.download("kubernetes", "kubectl")],
-            links=["kubectl"],
-            parent=self,
-        )
+        self._masters = masters[:2]
+        self._kubeconfigs = {
+            host.name: pki.kubeconfig(Kubeconfig(admin(), cluster.api_url_of(host.spec)), cluster)
+            for host in self._masters
+        }
+        self._ready = {
+            host.name: [
+                apiservers[host.name],
+                host.install(
+                    "kubectl",
+                    directory=cluster.installed("kubernetes"),
+                    downloads=[cluster.releases.download("kubernetes", "kubectl")],
+                    links=["kubectl"],
+                    parent=self,
+                ),
+            ]
+            for host in self._masters
+        }
         self.register_outputs({})
 
     def step(
         self,
         name: str,
         *,
+        create: str,
         parent: pulumi.Resource,
-        create: str | None = None,
-        delete: str | None = None,
         depends_on: Iterable[pulumi.Resource] = (),
-        deleted_with: pulumi.Resource | None = None,
-        about: HostSpec | None = None,
-        droplet: pulumi.Input[str] | None = None,
+        about: Host | None = None,
     ) -> command.remote.Command:
-        """Run a script of `model.steps.kubectl`; `about` is the node that the step changes and is named after.
-
-        `droplet` is the id of that node's droplet, for a script that needs it.
-        """
-        full = f"{about.name}-{name}" if about else name
-        brought = [FilledFile(paths.passing_kubeconfig(full), self._kubeconfig)]
-        if droplet is not None:
-            brought.append(FilledFile(paths.passing_droplet(full), droplet))
-        return self.host.step(
+        """Run a script of `model.steps.kubectl`; `about` is the node that the step changes and is named after."""
+        host = self._masters[0]
+        return host.step(
             name,
             create=create,
-            delete=delete,
-            secrets=brought,
+            secrets=self._brought(name, about, on=host),
             parent=parent,
-            depends_on=[self.ready, self._apiserver, *depends_on],
-            deleted_with=deleted_with,
-            about=about,
+            depends_on=[*self._ready[host.name], *depends_on],
+            about=about.spec if about else None,
         )
+
+    def farewell(
+        self,
+        name: str,
+        *,
+        about: Host,
+        create: str,
+        delete: str,
+        parent: pulumi.Resource,
+        depends_on: Iterable[pulumi.Resource] = (),
+        deleted_with: pulumi.Resource | None = None,
+    ) -> command.remote.Command:
+        """Run a `delete` script of `model.steps.kubectl` before the droplet of a node goes (components.host)."""
+        host = next((master for master in self._masters if master is not about), about)
+        return about.farewell(
+            name,
+            on=host,
+            create=create,
+            delete=delete,
+            secrets=self._brought(name, about, on=host),
+            parent=parent,
+            depends_on=[*self._ready[host.name], *depends_on],
+            deleted_with=deleted_with,
+        )
+
+    def _brought(self, name: str, about: Host | None, *, on: Host) -> list[FilledFile]:
+        """Return what a step needs beside its text: the kubeconfig, and the id of the droplet that it is about."""
+        if about is None:
+            return [FilledFile(paths.passing_kubeconfig(name), self._kubeconfigs[on.name])]
+        full = f"{about.name}-{name}"
+        return [
+            FilledFile(paths.passing_kubeconfig(full), self._kubeconfigs[on.name]),
+            FilledFile(paths.passing_droplet(full), about.droplet.id),
+        ]

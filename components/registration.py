@@ -33,11 +33,10 @@ class Removals(pulumi.ComponentResource):
     ) -> None:
         super().__init__("triplane:kubernetes:Removals", name, None, opts)
         self.ready = {
-            host.name: kubectl.step(
+            host.name: kubectl.farewell(
                 registration.REMOVAL,
-                about=host.spec,
+                about=host,
                 create=registration.arrival(host=host.spec),
-                droplet=host.droplet.id,
                 delete=registration.removal(host=host.spec),
                 parent=self,
                 depends_on=[host.ready],
@@ -71,9 +70,8 @@ class Registrations(pulumi.ComponentResource):
         self.ready = {
             host.name: kubectl.step(
                 registration.REGISTRATION,
-                about=host.spec,
+                about=host,
                 create=registration.script(host=host.spec),
-                droplet=host.droplet.id,
                 parent=self,
                 depends_on=[nodes[host.name]],
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from model import flags, paths, ports
 from model.certificates import LOOPBACK, PEER_USES, SERVER_USES, Authority, Leaf, etcd_client
 from model.cluster import Cluster
@@ -11,12 +13,14 @@ from model.past import Origin
 from model.roles import Role
 from model.secrets import SecretFile, authority, pair
 from model.service import HOST_ENVIRONMENT, Binaries, Health, Service, define
-from model.steps import unit
+from model.steps import step, unit
 from model.topology import HostSpec, Topology
 
 NAME = UNIT = "etcd"
 ROLES = (Role.ETCD,)
 OWNER = "etcd:etcd"
+LEAVE = "etcd-leave"
+"""Step that takes the member of a host out before its droplet is replaced."""
 
 DATA = "/var/lib/etcd"
 PKI = "/etc/etcd/pki"
@@ -182,21 +186,36 @@ def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
         ),
         environment=HOST_ENVIRONMENT,
         secrets=secrets(cluster, host),
-        member=host.name,
-        peer_url=host.etcd_peer_url,
-        client_url=host.etcd_client_url,
-        expected=",".join(f"{member.name}={member.etcd_peer_url}" for member in topology.etcd),
+        **_ctl(cluster, host),
         asked=",".join([*others, *begins.former]),
         first="yes" if first and begins.founds else "no",
         started=topology.etcd.index(host) + 1,
         quorum=len(topology.etcd) // 2 + 1,
-        last=host == topology.etcd[-1],
-        installed=installed,
         data=DATA,
-        etcdctl_environment=paths.ETCD_CTL_ENVIRONMENT,
         token=f"{topology.cluster}-etcd",
         bootstrap=BOOTSTRAP,
         names=" ".join(member.private_name for member in topology.etcd),
         client_port=ports.ETCD_CLIENT.number,
         peer_port=ports.ETCD_PEER.number,
     )
+
+
+def members_script(cluster: Cluster, host: HostSpec) -> str:
+    """Take the members out that the settings no longer have, from the host of one that they have."""
+    return step("etcd-members", name="etcd-members", **_ctl(cluster, host))
+
+
+def leave_script(cluster: Cluster, host: HostSpec) -> str:
+    """Take a host's member out before its droplet is replaced, from another member's host."""
+    return step("etcd-leave", name=f"{host.name}-{LEAVE}", **_ctl(cluster, host))
+
+
+def _ctl(cluster: Cluster, host: HostSpec) -> dict[str, Any]:
+    """Return the values of assets/steps/etcdctl.sh.j2; the member is the one that the step is about."""
+    return {
+        "member": host.name,
+        "peer_url": host.etcd_peer_url,
+        "client_url": host.etcd_client_url,
+        "expected": ",".join(f"{member.name}={member.etcd_peer_url}" for member in cluster.topology.etcd),
+        "etcdctl_environment": paths.ETCD_CTL_ENVIRONMENT,
+    }

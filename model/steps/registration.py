@@ -63,6 +63,7 @@ def removal(*, host: HostSpec) -> str:
         "removal",
         name=f"{host.name}-{REMOVAL}",
         node=host.node_name,
+        system=SYSTEM,
         drain_seconds=DRAIN_SECONDS,
         attempt_seconds=ATTEMPT_SECONDS,
     )

@@ -247,7 +247,7 @@ def test_a_removal_that_cannot_ask_says_what_to_do(api: ApiServer) -> None:
     finally:
         api.kubeconfig = kubeconfig
     assert outcome.code == 1
-    assert "cannot ask this master's API server for web-0.internal.example.com: " in outcome.err
+    assert "waiting for this master's API server, to let web-0.internal.example.com go" in outcome.err
     assert "bring it back and run the same again" in outcome.err
 
 

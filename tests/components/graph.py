@@ -67,6 +67,7 @@ class Resource:
     delete_before_replace: bool | None
     """None leaves it to the plugin."""
     deleted_with: str
+    replace_with: tuple[str, ...]
     protect: bool
     delete_timeout: str
 
@@ -192,6 +193,7 @@ class RecordingMonitor(mocks.MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
                 delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
                 deleted_with=request.deletedWith,
+                replace_with=tuple(request.replace_with),
                 protect=request.protect,
                 delete_timeout=request.customTimeouts.delete,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -26,14 +27,31 @@ def value(secret: object) -> str:
 
 
 def files(step: Resource) -> dict[str, str]:
-    """What a step brings on its stdin."""
-    lines = [line.split() for line in value(step.inputs["stdin"]).splitlines()]
-    return {path: b64decode(content).decode() for path, _, _, content in lines}
+    """The files that a step brings on its stdin."""
+    return {path: content for path, _, content in brought(step)}
+
+
+def brought(step: Resource) -> Iterator[tuple[str, str, str]]:
+    """Path, `owner mode` and content of each file; a plain text has none."""
+    stdin = step.inputs["stdin"]
+    for line in value(stdin).splitlines() if isinstance(stdin, Secret) else ():
+        if line.startswith("/"):
+            path, owner, mode, content = line.split()
+            yield path, f"{owner} {mode}", b64decode(content).decode()
+
+
+def dialled(step: Resource, graph: Graph) -> str:
+    """The host that a step runs on, by the key that it must show."""
+    connection = step.inputs["connection"]
+    key = (connection.value if isinstance(connection, Secret) else connection)["hostKey"]
+    return next(d.name for d in graph.of(":Droplet") if re.fullmatch(rf".* {d.name}-(host|bootstrap)", key))
 
 
 LAB = [f"{pool}-{i}" for pool, count in (("etcd", 3), ("k8s-master", 3), ("k8s-node", 2)) for i in range(count)]
 """The lab's hosts."""
 MASTERS, NODES = LAB[3:6], LAB[6:]
+FAREWELLS = ("-removal", "-etcd-leave")
+"""Steps that run before their host's droplet goes, on another host."""
 
 
 def test_the_lab_has_exactly_its_members_masters_and_nodes(lab: Graph) -> None:
@@ -120,14 +138,16 @@ def test_user_data_stdin_connection_and_kubeconfig_are_secrets(graph: Graph) -> 
         assert isinstance(step.inputs["connection"], Secret) or isinstance(
             step.inputs["connection"]["privateKey"], Secret
         ), step.name
-        assert "stdin" not in step.inputs or isinstance(step.inputs["stdin"], Secret), step.name
+        stdin = step.inputs.get("stdin")
+        assert stdin in (None, f"# droplet id-of-{dialled(step, graph)}\n") or isinstance(stdin, Secret), step.name
     assert isinstance(graph.outputs["kubeconfig"], Secret)
     assert isinstance(graph.outputs["deployKey"], Secret)
 
 
 def test_a_droplet_has_these_properties_and_the_lab_takes_them(lab: Graph) -> None:
     inputs = lab.named(":Droplet", "etcd-0").inputs
-    assert set(inputs) == {"name", "region", "image", "size", "vpcUuid", "tags", "sshKeys", "userData"}
+    named = {"name", "region", "image", "size", "vpcUuid", "tags", "sshKeys", "userData"}
+    assert set(inputs) == {*named, "gracefulShutdown"}
     stand_in = digitalocean.plugin().resource("digitalocean:index/droplet:Droplet")
     assert stand_in.validate({**inputs}) == []
 
@@ -144,21 +164,24 @@ def test_every_connection_is_held_to_the_hosts_own_key(graph: Graph) -> None:
         connection = step.inputs["connection"]
         connection = connection.value if isinstance(connection, Secret) else connection
         node = next(d.name for d in graph.of(":Droplet") if step.name.startswith(f"{d.name}-"))
-        if step.name.endswith(("-registration", "-removal")):  # they ask the first master's API server about the node
+        if step.name.endswith("-registration"):  # it asks the first master's API server about the node
             node = next(d.name for d in graph.of(":Droplet") if "kube-master" in d.inputs["tags"])
+        if step.name.endswith(FAREWELLS):
+            node = dialled(step, graph)
         key = "bootstrap" if step.name.endswith("-identity") else "host"
         assert connection["hostKey"] == f"ecdsa-sha2-nistp256 {node}-{key}", step.name
 
 
-def test_no_step_is_replaced_or_deletes_anything_on_its_host(graph: Graph) -> None:
+def test_only_farewells_delete_and_only_identities_are_replaced(graph: Graph) -> None:
     for step in graph.of(":Command"):
-        assert not {"triggers", "environment"} & set(step.inputs), step.name
-        assert ("delete" in step.inputs) == step.name.endswith("-removal"), step.name
+        assert "environment" not in step.inputs, step.name
+        assert ("triggers" in step.inputs) == step.name.endswith("-identity"), step.name
+        assert ("delete" in step.inputs) == step.name.endswith(FAREWELLS), step.name
 
 
 def test_all_text_that_runs_on_hosts_is_known_in_a_preview(graph: Graph) -> None:
     for step in graph.of(":Command"):
-        for text in (step.inputs["create"], step.inputs.get("delete", "")):
+        for text in (step.inputs.get("create", ""), step.inputs.get("delete", "")):
             assert isinstance(text, str), step.name
             assert "id-of-" not in text, step.name
             assert "address-of-" not in text, step.name
@@ -254,8 +277,8 @@ def test_printed_commands_log_in_with_a_key_they_say_how_to_get(graph: Graph) ->
     assert printed["deploy key"] == "(umask 077; pulumi stack output deployKey --show-secrets > deploy_key)"
 
 
-def test_droplets_and_networks_are_replaced_before_deletion(graph: Graph) -> None:
-    assert {r.delete_before_replace for r in [*graph.of(":Droplet"), *graph.of(":Vpc")]} == {False}
+def test_a_network_is_replaced_before_deletion_which_is_refused(graph: Graph) -> None:
+    assert graph.named(":Vpc", "vpc").delete_before_replace is False
 
 
 def test_every_host_has_a_public_and_a_private_name(lab: Graph) -> None:
@@ -334,6 +357,7 @@ def test_another_kubernetes_version_touches_kubernetes_alone() -> None:
     assert changed(graph_of("lab"), after) == {
         *(f"{host}-{prefix}{name}" for host, name in installed for prefix in ("", "install-")),
         "k8s-master-0-install-kubectl",
+        "k8s-master-1-install-kubectl",
     }
 
 

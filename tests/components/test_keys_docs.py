@@ -7,13 +7,13 @@ from base64 import b64decode
 from collections import defaultdict
 
 from tests.components.graph import Graph, graph_of
-from tests.components.test_graph import value
+from tests.components.test_graph import brought, value
 from tests.documents import table
 
 STATE = "in no file: the state alone"
 HOST_KEY = "`/etc/ssh/ssh_host_ecdsa_key` root:root 600"
 DOOR_KEY = "`/etc/ssh/ssh_bootstrap_key` root:root 600, until the `host` step has run"
-PASSING = "`/run/triplane/STEP.kubeconfig` root:root 600, while the step runs on the first master"
+PASSING = "`/run/triplane/STEP.kubeconfig` root:root 600, while the step runs on a master"
 ENCRYPTION = "`/etc/kubernetes/encryption.yaml` root:root 600 (what is derived from it)"
 
 
@@ -34,16 +34,15 @@ def places(graph: Graph) -> dict[str, set[str]]:
             assert f"{step.name.removesuffix('-identity')}-host" in value(step.inputs["stdin"])
             found["HOST-host"].add(HOST_KEY)
             continue
-        for line in value(step.inputs["stdin"]).splitlines():
-            path, owner, mode, encoded = line.split()
-            content = b64decode(encoded).decode()
+        for path, rights, written in brought(step):
+            content = written
             content += "".join(b64decode(key).decode() for key in re.findall(r"client-key-data: (\S+)", content))
             passing = re.fullmatch(r"/run/triplane/[^/]+\.kubeconfig", path)
             for key in re.findall(r"PRIVATE KEY-----\n(\S+)\n", content):
-                found[anywhere(key)].add(PASSING if passing else f"`{path}` {owner} {mode}")
+                found[anywhere(key)].add(PASSING if passing else f"`{path}` {rights}")
             if "EncryptionConfiguration" in content:
                 for name in re.findall(r"- name: (\S+)", content):
-                    found[f"encryption-{name}"].add(f"`{path}` {owner} {mode} (what is derived from it)")
+                    found[f"encryption-{name}"].add(f"`{path}` {rights} (what is derived from it)")
     assert all("ssh_bootstrap_key" in value(droplet.inputs["userData"]) for droplet in graph.of(":Droplet"))
     found["HOST-bootstrap"].add(DOOR_KEY)
     return found

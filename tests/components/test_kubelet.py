@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.components.graph import Graph, Resource, graph_of
-from tests.components.test_graph import value
+from tests.components.test_graph import brought
 
 KUBELET, PROXY = "kubelet", "kube-proxy"
 
@@ -23,8 +23,7 @@ def steps(graph: Graph, service: str) -> dict[str, Resource]:
 
 def bundle(step: Resource) -> dict[str, tuple[str, str]]:
     """Secret files by path: mode and content."""
-    lines = (line.split() for line in value(step.inputs["stdin"]).splitlines())
-    return {path: (mode, b64decode(content).decode()) for path, _owner, mode, content in lines}
+    return {path: (rights.split()[1], content) for path, rights, content in brought(step)}
 
 
 def nodes(graph: Graph) -> set[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from pathlib import Path
 
 import yaml
 
 from model import addons
-from tests.components.graph import Graph, Resource, Secret, graph_of
+from tests.components.graph import Graph, Resource, graph_of
+from tests.components.test_graph import brought
 
 
 def step(graph: Graph, name: str) -> Resource:
@@ -31,17 +31,15 @@ def test_every_add_on_is_applied(graph: Graph) -> None:
 
 
 def test_objects_are_applied_on_the_first_master_alone(graph: Graph) -> None:
-    names = {r.name for r in graph.of(":Command") if r.name.endswith(("-rbac", "-coredns", "-install-kubectl"))}
-    assert names == {f"{first_master(graph)}-{name}" for name in ("rbac", "coredns", "install-kubectl")}
+    names = {r.name for r in graph.of(":Command") if r.name.endswith(("-rbac", "-coredns"))}
+    assert names == {f"{first_master(graph)}-{name}" for name in ("rbac", "coredns")}
 
 
 def test_a_step_fetches_admin_kubeconfig_for_its_own_api_server(graph: Graph) -> None:
     for name in ("rbac", "coredns"):
-        secret = step(graph, name).inputs["stdin"]
-        assert isinstance(secret, Secret)
-        path, owner, mode, content = secret.value.split()
-        assert (path, owner, mode) == (f"/run/triplane/{name}.kubeconfig", "root:root", "600")
-        document = yaml.safe_load(b64decode(content))
+        ((path, rights, content),) = brought(step(graph, name))
+        assert (path, rights) == (f"/run/triplane/{name}.kubeconfig", "root:root 600")
+        document = yaml.safe_load(content)
         assert document["users"][0]["name"] == "admin"
         server = document["clusters"][0]["cluster"]["server"]
         assert server.startswith(f"https://{first_master(graph)}.internal.")

@@ -93,6 +93,8 @@ def steps() -> dict[str, str]:
         ),
         "etcd-first.sh": etcd.service(verbose, first, first=True).script,
         "etcd-last.sh": etcd.service(CLUSTER, last, first=False).script,
+        "etcd-members.sh": etcd.members_script(CLUSTER, first),
+        "etcd-leave.sh": etcd.leave_script(CLUSTER, last),
         "flannel-network.sh": flannel.network_script(CLUSTER),
         "flannel.sh": flannel.service(CLUSTER, master).script,
         "kube-apiserver.sh": kube_apiserver.service(verbose, master).script,

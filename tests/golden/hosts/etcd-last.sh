@@ -1,16 +1,84 @@
 . /usr/local/lib/triplane/step.sh
 step etcd
-UNIT=etcd
 MEMBER=etcd-2
 PEER_URL=https://etcd-2.internal.k8s.example.com:2380
 CLIENT_URL=https://etcd-2.internal.k8s.example.com:2379
 EXPECTED=etcd-0=https://etcd-0.internal.k8s.example.com:2380,etcd-1=https://etcd-1.internal.k8s.example.com:2380,etcd-2=https://etcd-2.internal.k8s.example.com:2380
+PATH=/usr/local/bin:$PATH
+
+# The members that the settings have, as this host's last step was told.
+know_the_members() {
+  [ -e /etc/etcd/etcdctl.env ] || fail "etcd is not set up on this host yet, so it cannot tell who is in the cluster; run the same again"
+  set -a
+  . /etc/etcd/etcdctl.env
+  set +a
+}
+
+# ctl ENDPOINTS ARGUMENT...; etcdctl takes them from the environment or from a flag, never from both.
+ctl() { ETCDCTL_ENDPOINTS=$1 etcdctl --dial-timeout=2s --command-timeout=5s "${@:2}"; }
+
+# How the member with a PEER_URL is called, by the graph; nothing if it has none.
+name_of() { tr , '\n' <<<"$EXPECTED" | sed -n "s|=$1\$||p"; }
+
+# members ENDPOINTS: a line for each: ID,STATUS,NAME,PEER URL,CLIENT URL,LEARNER.
+members() { ctl "$1" member list | sed 's/, /,/g'; }
+
+is_dead() { [ -z "$1" ] || ! ctl "$1" endpoint health >/dev/null 2>&1; }
+
+# With this member down, the others must still be a quorum of the cluster's voters, which may be more than the
+# settings have.
+others_are_quorum() {
+  local voters count healthy=0 id status name url client rest dead=()
+  voters=$(members "$ETCDCTL_ENDPOINTS" | awk -F, '$6 != "true"') || return
+  count=$(wc -l <<<"$voters")
+  # One or two have no member to spare: the API waits for this one, and nothing is gained by waiting before.
+  ((count > 2)) || return 0
+  while IFS=, read -r id status name url client rest; do
+    [ "$url" != "$PEER_URL" ] || continue
+    if is_dead "$client"; then dead+=("${name:-$url}"); else healthy=$((healthy + 1)); fi
+  done <<<"$voters"
+  say "$healthy of the $((count - 1)) other members are healthy, $((count / 2 + 1)) must be; bring back ${dead[*]}"
+  ((healthy >= count / 2 + 1))
+}
+
+# out_of_lead ID CLIENT_URL: a member that leads hands over to one that stays.
+out_of_lead() {
+  local status heir
+  status=$(ctl "$2" endpoint status --write-out=fields 2>&1) || return 0
+  [ "$(sed -n 's/^"MemberID" : //p' <<<"$status")" = "$(sed -n 's/^"Leader" : //p' <<<"$status")" ] || return 0
+  heir=$(members "$ETCDCTL_ENDPOINTS" | awk -F, -v id="$1" '$1 != id && $6 != "true" { print $1; exit }') || return
+  ctl "$2" move-leader "$heir"
+}
+
+# taken_out ID: the cluster may look for a new leader meanwhile, and answers late.
+taken_out() {
+  local list
+  list=$(members "$ETCDCTL_ENDPOINTS") || return
+  ! grep -q "^$1," <<<"$list" || ctl "$ETCDCTL_ENDPOINTS" member remove "$1"
+}
+
+# take_out ID NAME CLIENT_URL
+take_out() {
+  [ -z "$3" ] || wait_until 60 "$2 to give the lead to another member" out_of_lead "$1" "$3"
+  wait_until 60 "the cluster to let $2 go" taken_out "$1"
+  say "removed member $2"
+}
+
+# remove_former CONDITION: take out the members that the settings no longer have and for which the condition holds.
+remove_former() {
+  local list id status name url client rest
+  list=$(members "$ETCDCTL_ENDPOINTS")
+  while IFS=, read -r id status name url client rest; do
+    [ -n "$(name_of "$url")" ] || ! "$1" "$client" || take_out "$id" "${name:-$url}" "$client"
+  done <<<"$list"
+}
+
+UNIT=etcd
 ASKED=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
 FIRST=no
 HEALTHY_ONCE=/var/lib/triplane/etcd-was-healthy
 STARTED=3
 QUORUM=2
-PATH=/opt/triplane/etcd/3.6.14:$PATH
 
 id etcd >/dev/null 2>&1 || useradd --system --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd
 put_bundle
@@ -95,18 +163,7 @@ WantedBy=multi-user.target
 TRIPLANE_END_OF_FILE
 
 DEPENDS_ON=(/etc/etcd/etcd.env /etc/systemd/system/etcd.service /etc/triplane/host.env /etc/etcd/pki/peer-ca.crt /etc/etcd/pki/client-ca.crt /etc/etcd/pki/peer.crt /etc/etcd/pki/peer.key /etc/etcd/pki/server.crt /etc/etcd/pki/server.key)
-
-set -a
-. /etc/etcd/etcdctl.env
-set +a
-# ctl ENDPOINTS ARGUMENT...; etcdctl takes them from the environment or from a flag, never from both.
-ctl() { ETCDCTL_ENDPOINTS=$1 etcdctl --dial-timeout=2s --command-timeout=5s "${@:2}"; }
-
-# How a member of PEER_URL is called, by the graph.
-name_of() { tr , '\n' <<<"$EXPECTED" | sed -n "s|=$1\$||p"; }
-
-# members ENDPOINTS: a line for each: ID,STATUS,NAME,PEER URL,CLIENT URL,LEARNER.
-members() { ctl "$1" member list | sed 's/, /,/g'; }
+know_the_members
 
 # A directory without a write-ahead log is what a start leaves that found no peer: it has none of the cluster's data.
 has_data() { compgen -G '/var/lib/etcd/member/wal/*.wal' >/dev/null; }
@@ -171,19 +228,6 @@ promote() {
   [ -z "$id" ] || ctl "$ASKED" member promote "$id"
 }
 
-# With this member down, the others must still be a quorum of the cluster's voters.
-others_are_quorum() {
-  local voters others healthy count
-  voters=$(members "$CLIENT_URL" | awk -F, '$6 != "true"') || return
-  count=$(wc -l <<<"$voters")
-  # One or two have no member to spare: the API waits for this one, and nothing is gained by waiting before.
-  ((count > 2)) || return 0
-  others=$(awk -F, -v url="$PEER_URL" '$4 != url && $5 != "" { print $5 }' <<<"$voters" | paste -sd,)
-  healthy=$(ctl "$others" endpoint health 2>&1 | grep --count ' is healthy') || true
-  say "$healthy of the $count members are healthy beside this one, $((count / 2 + 1)) must be"
-  ((healthy >= count / 2 + 1))
-}
-
 wait_until 60 'the names of all members' resolvable etcd-0.internal.k8s.example.com etcd-1.internal.k8s.example.com etcd-2.internal.k8s.example.com
 if ! has_data; then
   join_or_found
@@ -193,6 +237,7 @@ fi
 
 if needs_restart etcd "${DEPENDS_ON[@]}"; then
   if systemctl is-active --quiet etcd && ctl "$CLIENT_URL" endpoint health >/dev/null 2>&1; then
+    remove_former is_dead
     wait_until 60 'a quorum without this member, before it is restarted' others_are_quorum
   else
     free_port etcd 2379
@@ -211,30 +256,3 @@ else
   touch "$HEALTHY_ONCE"
 fi
 passed etcd "${DEPENDS_ON[@]}"
-
-# take_out ID: the cluster may look for a new leader meanwhile, and answers late.
-take_out() {
-  local list
-  list=$(members "$ETCDCTL_ENDPOINTS") || return
-  ! grep -q "^$1," <<<"$list" || ctl "$ETCDCTL_ENDPOINTS" member remove "$1"
-}
-
-# leave CONDITION: remove the members that the graph no longer has and for which the condition holds.
-leave() {
-  local list id status name url client rest
-  list=$(members "$ETCDCTL_ENDPOINTS")
-  while IFS=, read -r id status name url client rest; do
-    if [ -z "$(name_of "$url")" ] && "$1" "$client"; then
-      wait_until 60 "the cluster to let member $name go" take_out "$id"
-      say "removed member $name"
-    fi
-  done <<<"$list"
-}
-
-is_dead() { [ -z "$1" ] || ! ctl "$1" endpoint health >/dev/null 2>&1; }
-
-# Their hosts are on their way out. A dead one counts against the quorum, so it goes before anything is waited for.
-leave is_dead
-wait_until 120 'every member to be healthy' ctl "$ETCDCTL_ENDPOINTS" endpoint health
-leave true
-ctl "$ETCDCTL_ENDPOINTS" member list --write-out=table

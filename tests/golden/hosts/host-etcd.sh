@@ -131,12 +131,12 @@ put() {
   fi
 }
 
-# put_bundle: the files that came on stdin, a line each: PATH USER:GROUP MODE BASE64.
+# put_bundle: the files that came on stdin, a line each: PATH USER:GROUP MODE BASE64. Another line tells the droplet.
 put_bundle() {
   local path owner mode content
   BUNDLE=$(cat)
   while read -r path owner mode content; do
-    [ -n "$path" ] || continue
+    [[ $path == /* ]] || continue
     base64 -d <<<"$content" | put "$path" "$owner" "$mode"
   done <<<"$BUNDLE"
   BUNDLE=''
