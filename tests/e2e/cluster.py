@@ -77,9 +77,9 @@ class Cluster:
             raise CommandError(f"{shlex.join(arguments)} ended with {process.returncode}:\n{output[-6000:]}")
         return output
 
-    def tries(self, *arguments: str) -> str:
+    def tries(self, *arguments: str, timeout: float = 120) -> str:
         """What a command prints, whether it fails or not: for the words of an error."""
-        output, _ = self.start(*arguments).communicate(timeout=120)
+        output, _ = self.start(*arguments).communicate(timeout=timeout)
         return output
 
     def up(self) -> str:
@@ -90,6 +90,13 @@ class Cluster:
 
     def unset(self, path: str) -> None:
         self.run("pulumi", "config", "rm", "--path", path)
+
+    def write(self, name: str, value: Any) -> None:
+        """Write a whole setting into the stack's file, as with an editor."""
+        file = self.directory / "Pulumi.lab.yaml"
+        document = yaml.safe_load(file.read_text())
+        document["config"][f"triplane:{name}"] = value
+        file.write_text(yaml.safe_dump(document))
 
     @contextmanager
     def faults(self, *switches: str) -> Iterator[None]:
@@ -269,7 +276,7 @@ class Api:
 
 @dataclass
 class Load:
-    """Writes and reads through the API until told to stop; what fails is kept.
+    """Writes and reads through the API until told to stop; what fails is kept, and what is lost.
 
     A write that etcd is ordering while its leader goes may never be ordered: etcd answers it with a time-out after 7 s.
     It is done again, as a controller does, and `timed_out` counts it (docs/decisions/the-leader-leaves-by-itself.md).
@@ -279,41 +286,50 @@ class Load:
     requests: int = 0
     timed_out: int = 0
     failures: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    """Writes that were acknowledged and are not there at the end."""
+    _acknowledged: set[str] = field(default_factory=set)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self) -> Iterator[Load]:
         path = "/api/v1/namespaces/default/configmaps"
         name = f"load-{time.monotonic_ns()}"
-        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"n": "0"}}
+        manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
         assert self.api.request("POST", path, manifest)[0] == 201
-        thread = threading.Thread(target=self._loop, args=(f"{path}/{name}", manifest))
+        thread = threading.Thread(target=self._loop, args=(f"{path}/{name}",))
         thread.start()
         try:
             yield self
         finally:
             self._stop.set()
             thread.join()
+            _, answer = self.api.request("GET", f"{path}/{name}")
+            self.lost = self._acknowledged - set(answer.get("data") or {})
             self.api.request("DELETE", f"{path}/{name}")
 
-    def _loop(self, path: str, manifest: dict[str, Any]) -> None:
-        for number in itertools.count(1):
+    def _loop(self, path: str) -> None:
+        for number in map(str, itertools.count(1)):
             if self._stop.is_set():
                 return
-            self._try("PUT", path, manifest | {"data": {"n": str(number)}}, number)
+            # Each write adds a key, and none repeats an earlier one: what is lost once stays lost.
+            if self._try("PATCH", path, {"data": {number: ""}}, number):
+                self._acknowledged.add(number)
             self._try("GET", path, None, number)
 
-    def _try(self, method: str, path: str, body: Any, number: int) -> None:
+    def _try(self, method: str, path: str, body: Any, number: str) -> bool:
         self.requests += 1
         try:
             status, answer = self.api.request(method, path, body)
-            if method == "PUT" and status == 500 and "etcdserver: request timed out" in str(answer):
+            if method == "PATCH" and status == 500 and "etcdserver: request timed out" in str(answer):
                 self.timed_out += 1
                 status, answer = self.api.request(method, path, body)
-            if status != 200 or answer["data"]["n"] != str(number):
-                self.failures.append(f"{method} {number}: {status} {str(answer)[:300]}")
+            if status == 200 and number in answer["data"]:
+                return True
+            self.failures.append(f"{method} {number}: {status} {str(answer)[:300]}")
         except Exception as error:  # noqa: BLE001 - whatever a client sees is a failure
             self.failures.append(f"{method} {number}: {error!r}")
+        return False
 
 
 def decoded(text: str) -> str:

@@ -26,6 +26,7 @@ def test_the_api_writes_on_with_one_member_and_one_master_dead(cluster: Cluster,
     with cluster.api() as api, Load(api).running() as load:
         wait_for("thirty writes and reads", lambda: load.requests >= 60)
     assert load.failures == []
+    assert load.lost == set()
     assert load.timed_out == 0
 
 

@@ -30,6 +30,7 @@ def test_a_member_whose_host_is_lost_is_made_again_and_rejoins(cluster: Cluster)
     with cluster.api() as api, Load(api).running() as load:
         cluster.run("up", "--refresh")
     assert load.failures == []
+    assert load.lost == set()
     assert load.timed_out == 0
     assert api.repeated <= 3
     cluster.forget_outputs()
