@@ -53,25 +53,22 @@ def public_address(db: sqlite3.Connection, network: PublicNetwork) -> IPv4Addres
     """Take a free public address."""
     taken = {int(IPv4Address(row["public"])) for row in db.execute("SELECT public FROM droplets")}
     pool = range(int(network.first), int(network.block.broadcast_address))
-    return _take(db, "public", pool, taken, f"the lab's block {network.block}")
+    return _take(pool, taken, f"the lab's block {network.block}")
 
 
 def private_address(db: sqlite3.Connection, vpc: str, network: IPv4Network) -> IPv4Address:
     """Take a free address of a VPC, from .2 up."""
     rows = db.execute("SELECT private FROM droplets WHERE vpc = ?", (vpc,))
     pool = range(int(vpc_gateway(network)) + 1, int(network.broadcast_address))
-    return _take(db, vpc, pool, {int(IPv4Address(row["private"])) for row in rows}, f"VPC {vpc} ({network})")
+    return _take(pool, {int(IPv4Address(row["private"])) for row in rows}, f"VPC {vpc} ({network})")
 
 
-def _take(db: sqlite3.Connection, name: str, pool: range, taken: Collection[int], where: str) -> IPv4Address:
-    """Return the free address that is unused for the longest time, so a new host is not mistaken for an old one."""
-    row = db.execute("SELECT last FROM address_pools WHERE name = ?", (name,)).fetchone()
-    start = row["last"] + 1 if row else pool.start
-    for candidate in (*range(max(start, pool.start), pool.stop), *range(pool.start, min(start, pool.stop))):
-        if candidate not in taken:
-            db.execute("INSERT OR REPLACE INTO address_pools VALUES (?, ?)", (name, candidate))
-            return IPv4Address(candidate)
-    raise unprocessable(f"no address is free in {where}: delete a droplet first")
+def _take(pool: Iterable[int], taken: Collection[int], where: str) -> IPv4Address:
+    """Return the lowest free address: a new droplet gets that of the last one, as it may on DigitalOcean."""
+    free = next((address for address in pool if address not in taken), None)
+    if free is None:
+        raise unprocessable(f"no address is free in {where}: delete a droplet first")
+    return IPv4Address(free)
 
 
 def reserved(region: str) -> tuple[IPv4Network, ...]:

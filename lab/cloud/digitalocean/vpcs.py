@@ -196,7 +196,6 @@ def _delete(call: ApiRequest) -> ApiResponse:
         if inventory.members(db, row["id"]):
             raise conflict("Can not delete VPC with members")
         db.execute("DELETE FROM vpcs WHERE id = ?", (row["id"],))
-        db.execute("DELETE FROM address_pools WHERE name = ?", (row["id"],))
     return ApiResponse(status=204)
 
 

@@ -146,12 +146,12 @@ def test_concurrent_droplets_get_distinct_ids_and_addresses(service: Service, ra
     assert len({machine.vpc for machine in machines}) == 1
 
 
-def test_a_freed_address_is_not_the_next_to_be_assigned(account: Account, service: Service) -> None:
+def test_a_new_droplet_gets_the_address_that_was_freed(account: Account, service: Service) -> None:
     first = account.droplet("first")
     account.client.droplets.destroy(first)
     second = account.droplet("second")
     assert second != first
-    assert str(service.machines.machines[second].public) == "198.19.0.11/24"
+    assert str(service.machines.machines[second].public) == "198.19.0.10/24"
 
 
 def test_a_full_vpc_takes_a_droplet_only_after_one_leaves(account: Account, raw: httpx.Client) -> None:
