@@ -74,7 +74,7 @@ pki = Pki(
 # The hosts, and their DNS names.
 droplets = Droplets(
     "droplets",
-    topology=topology,
+    cluster=cluster,
     network=network,
     region=settings.region,
     images={pool.name: pool.image or settings.image for pool in settings.pools},
@@ -97,7 +97,7 @@ apiservers = Services(
     pki,
     kind="kubernetes:Apiservers",
     hosts=masters,
-    after=[etcd.ready],
+    after=etcd.ready,
 )
 for name, service, kind in (
     ("controller-managers", kube_controller_manager.service, "kubernetes:ControllerManagers"),
@@ -124,7 +124,6 @@ containerds = Services(
     pki,
     kind="containerd:Runtimes",
     hosts=nodes,
-    on_same_host=[flannel.ready],
     lanes=by_pool,
 )
 kubelets = Services(
@@ -137,7 +136,7 @@ kubelets = Services(
     # A kubelet calls the API by name and may reach any API server. It must not be newer than that one, so all API
     # servers come first.
     after=api.records,
-    on_same_host=[containerds.ready, removals.ready],
+    on_same_host=[flannel.ready, containerds.ready, removals.ready],
     lanes=by_pool,
 )
 proxies = Services(

@@ -11,8 +11,9 @@ import pulumi_tls as tls
 from components.host import Host
 from components.network import Network
 from components.rolling import rolling
+from model.cluster import Cluster
 from model.roles import Role
-from model.topology import HostSpec, Topology
+from model.topology import HostSpec
 
 QUORUM_ROLES = frozenset({Role.ETCD, Role.KUBE_MASTER})
 
@@ -20,9 +21,9 @@ QUORUM_ROLES = frozenset({Role.ETCD, Role.KUBE_MASTER})
 class Droplets(pulumi.ComponentResource):
     """Every pool's hosts, and the program's own SSH key.
 
-    Hosts that share a role of the control plane form a chain: each waits until the previous one is ready, with
-    everything that runs on it. So a change of size powers off one of them at a time. `images` has slugs by the pool's
-    name.
+    Hosts that share a role of the control plane form a chain once they are there: each waits until the previous one is
+    ready, with everything that runs on it. So a change of size powers off one of them at a time. New ones are made side
+    by side. `images` has slugs by the pool's name.
     """
 
     hosts: Mapping[str, Host]
@@ -33,7 +34,7 @@ class Droplets(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        topology: Topology,
+        cluster: Cluster,
         network: Network,
         region: str,
         images: Mapping[str, str],
@@ -43,7 +44,7 @@ class Droplets(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:host:Droplets", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        topology, child = cluster.topology, pulumi.ResourceOptions(parent=self)
         self.deploy_key = tls.PrivateKey("deploy", algorithm="ED25519", opts=child)
         ssh_key = digitalocean.SshKey(
             "deploy",
@@ -67,7 +68,9 @@ class Droplets(pulumi.ComponentResource):
                 opts=child,
             )
 
-        hosts = rolling(topology.hosts, host, lanes=lambda spec: sorted(spec.roles & QUORUM_ROLES))
+        hosts = rolling(
+            topology.hosts, host, lanes=lambda spec: sorted(spec.roles & QUORUM_ROLES), may_run=cluster.past.may_run
+        )
         self.hosts = {host.name: host for host in hosts}
         self.register_outputs({})
 

@@ -15,10 +15,16 @@ from model.services import etcd
 
 
 class Etcd(pulumi.ComponentResource):
-    """One member per host, in a chain: each is healthy, and the cluster has quorum, before the next one is changed."""
+    """One member per host.
 
-    ready: pulumi.Resource
-    """The last member's step: the whole cluster is healthy."""
+    The members of a new stack found the cluster side by side. All but the last only start, for none is healthy alone,
+    and the engine may run few steps at once; the last one waits until it is healthy, and with it the cluster. After the
+    first `up` they stand in a chain, also those that join: each is healthy, and the cluster has quorum, before the next
+    one is changed.
+    """
+
+    ready: Sequence[pulumi.Resource]
+    """The members' steps: after them the whole cluster is healthy."""
 
     def __init__(
         self,
@@ -47,7 +53,12 @@ class Etcd(pulumi.ComponentResource):
                 depends_on=[*before, *(each.ready for each in hosts)],
             )
 
-        self.ready = rolling(members, step, lanes=one_lane)[-1]
+        if cluster.past.exists:
+            self.ready = rolling(members, step, lanes=one_lane, may_run=lambda _host: True)
+        else:
+            *others, last = members
+            founders = [step(host, ()) for host in others]
+            self.ready = [*founders, step(last, founders)]
         for host, neighbour in zip(members, (*members[1:], members[0]), strict=True):
             host.farewell(
                 etcd.LEAVE,

@@ -9,7 +9,7 @@ import pulumi
 from components.host import Host
 from components.pki import Pki
 from components.rolling import one_lane, rolling
-from components.services import Gates, by_host, run
+from components.services import Gates, by_host, may_run, run
 from model.cluster import Cluster
 from model.services import flannel
 
@@ -28,18 +28,18 @@ class Flannel(pulumi.ComponentResource):
         *,
         hosts: Iterable[Host],
         etcd_host: Host,
-        etcd: pulumi.Resource,
+        etcd: Iterable[pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:flannel:Network", name, None, opts)
         network = etcd_host.step(
-            "flannel-network", create=flannel.network_script(cluster), parent=self, depends_on=[etcd]
+            "flannel-network", create=flannel.network_script(cluster), parent=self, depends_on=etcd
         )
         hosts = tuple(hosts)
 
         def step(host: Host, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
             daemon = flannel.service(cluster, host.spec)
-            return run(host, daemon, cluster, pki, parent=self, depends_on=before or [network])
+            return run(host, daemon, cluster, pki, parent=self, depends_on=[network, *before])
 
-        self.ready = by_host(hosts, rolling(hosts, step, lanes=one_lane))
+        self.ready = by_host(hosts, rolling(hosts, step, lanes=one_lane, may_run=may_run(cluster)))
         self.register_outputs({})

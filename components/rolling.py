@@ -12,13 +12,20 @@ Made = TypeVar("Made")
 
 
 def rolling(
-    items: Iterable[T], make: Callable[[T, Sequence[Made]], Made], *, lanes: Callable[[T], Iterable[Hashable]]
+    items: Iterable[T],
+    make: Callable[[T, Sequence[Made]], Made],
+    *,
+    lanes: Callable[[T], Iterable[Hashable]],
+    may_run: Callable[[T], bool],
 ) -> list[Made]:
-    """Make one object for each item; `make` gets the objects to wait for: the last one in each of the item's lanes."""
+    """Make one object for each item; `make` gets the objects to wait for: the last one in each of the item's lanes.
+
+    Lanes hold what `may_run` already. What is new waits for nobody in them, and nobody waits for it.
+    """
     made: list[Made] = []
     last: dict[Hashable, Made] = {}
     for item in items:
-        own = tuple(lanes(item))
+        own = tuple(lanes(item)) if may_run(item) else ()
         made.append(make(item, list(dict.fromkeys(last[lane] for lane in own if lane in last))))
         last |= dict.fromkeys(own, made[-1])
     return made

@@ -50,7 +50,10 @@ def run(
 
 
 class Services(pulumi.ComponentResource):
-    """One service on some hosts, host by host: each is healthy before the next one of its lane is changed."""
+    """One service on some hosts. Those that may run it are changed one by one: each is healthy before the next.
+
+    New hosts come up side by side.
+    """
 
     ready: Gates
 
@@ -80,8 +83,13 @@ class Services(pulumi.ComponentResource):
             made = service(cluster, host.spec)
             return run(host, made, cluster, pki, parent=self, depends_on=[*first, *here, *before])
 
-        self.ready = by_host(hosts, rolling(hosts, step, lanes=lanes))
+        self.ready = by_host(hosts, rolling(hosts, step, lanes=lanes, may_run=may_run(cluster)))
         self.register_outputs({})
+
+
+def may_run(cluster: Cluster) -> Callable[[Host], bool]:
+    """Say of a host whether an earlier `up` may have made it."""
+    return lambda host: cluster.past.may_run(host.spec)
 
 
 def by_host(hosts: Iterable[Host], steps: Iterable[pulumi.Resource]) -> Gates:

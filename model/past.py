@@ -56,6 +56,10 @@ class Past:
         """Members of the etcd cluster."""
         return tuple(host for host in self.hosts if Role.ETCD in host.roles)
 
+    def may_run(self, host: HostSpec) -> bool:
+        """False if the host is new for certain."""
+        return bool(self.unreadable) or any(known.name == host.name for known in self.hosts)
+
     def origin_of(self, member: HostSpec, members: Iterable[HostSpec]) -> Origin:
         """Return a member's origin; `members` are all that the settings want. Only a new stack founds a cluster."""
         known = {host.name: host.origin for host in self.hosts}.get(member.name)

@@ -274,3 +274,18 @@ def run_program(stack: str, engine: Engine, **changes: str) -> Graph:
         pulumi.log.debug = debug
         gc.enable()
     return graph
+
+
+POOLS: list[dict[str, Any]] = json.loads(config_of("lab")["triplane:pools"])
+
+
+def pools(changed: str, **change: object) -> str:
+    """The lab's pools with a change in one of them."""
+    return json.dumps([pool | change if pool["name"] == changed else pool for pool in POOLS])
+
+
+def engine_after(graph: Graph) -> Engine:
+    """An engine with the outputs that this graph left."""
+    return Engine(
+        outputs={name: value.value if isinstance(value, Secret) else value for name, value in graph.outputs.items()}
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 
@@ -193,27 +192,6 @@ def test_what_a_host_needs_is_there_before_any_other_step_of_its(graph: Graph) -
         for name in ("flannel", "containerd", "etcd", "kube-apiserver"):
             for step in (r for r in graph.of(":Command") if r.name == f"{droplet.name}-{name}"):
                 assert first in graph.before(step), step.name
-
-
-def chain(graph: Graph, service: str, hosts: list[str]) -> None:
-    steps = [graph.named(":Command", f"{host}-{service}") for host in hosts]
-    for earlier, later in pairwise(steps):
-        assert earlier.urn in later.depends_on, f"{later.name} does not wait for {earlier.name}"
-
-
-@pytest.mark.parametrize("service", ["flannel", "kube-apiserver", "kube-controller-manager", "kube-scheduler"])
-def test_masters_change_one_at_a_time(lab: Graph, service: str) -> None:
-    chain(lab, service, [f"k8s-master-{i}" for i in range(3)])
-
-
-def test_members_change_one_at_a_time(lab: Graph) -> None:
-    chain(lab, "etcd", [f"etcd-{i}" for i in range(3)])
-
-
-def test_hosts_of_a_quorum_are_resized_one_at_a_time(graph: Graph) -> None:
-    for droplets in ([d for d in graph.of(":Droplet") if tag in d.inputs["tags"]] for tag in ("etcd", "kube-master")):
-        for earlier, later in pairwise(droplets):
-            assert graph.named(":Command", f"{earlier.name}-host").urn in later.depends_on
 
 
 def test_every_firewall_is_there_before_any_droplet(graph: Graph) -> None:

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pulumi
 import pytest
 
-from tests.components.graph import Engine, Graph, Secret, config_of, graph_of, run_program
-
-POOLS: list[dict[str, Any]] = json.loads(config_of("lab")["triplane:pools"])
-
-
-def pools(changed: str, **change: object) -> str:
-    """The stack's pools with a change in one of them."""
-    return json.dumps([pool | change if pool["name"] == changed else pool for pool in POOLS])
-
+from tests.components.graph import Engine, Graph, engine_after, graph_of, pools, run_program
 
 RENAMED = pools("etcd", name="db")
-
-
-def after(graph: Graph) -> Engine:
-    """An engine with the outputs that this graph left."""
-    return Engine(
-        outputs={name: value.value if isinstance(value, Secret) else value for name, value in graph.outputs.items()}
-    )
 
 
 def texts(graph: Graph, step: str) -> dict[str, Any]:
@@ -44,11 +28,11 @@ def lab() -> Graph:
 
 @pytest.fixture(scope="module")
 def renamed(lab: Graph) -> Graph:
-    return run_program("lab", after(lab), pools=RENAMED)
+    return run_program("lab", engine_after(lab), pools=RENAMED)
 
 
 def test_a_second_up_registers_exactly_the_same(lab: Graph) -> None:
-    again = run_program("lab", after(lab))
+    again = run_program("lab", engine_after(lab))
     assert {each.name: each.inputs for each in again.resources} == {each.name: each.inputs for each in lab.resources}
     assert again.outputs == lab.outputs
 
@@ -66,13 +50,13 @@ def test_members_of_a_renamed_pool_ask_those_with_the_data(renamed: Graph) -> No
 
 
 def test_the_up_after_a_rename_has_nothing_to_do(renamed: Graph) -> None:
-    again = run_program("lab", after(renamed), pools=RENAMED)
+    again = run_program("lab", engine_after(renamed), pools=RENAMED)
     assert texts(again, "etcd") == texts(renamed, "etcd")
     assert again.outputs == renamed.outputs
 
 
 def test_a_member_that_is_added_joins(lab: Graph) -> None:
-    made = texts(run_program("lab", after(lab), pools=pools("etcd", count=5)), "etcd")
+    made = texts(run_program("lab", engine_after(lab), pools=pools("etcd", count=5)), "etcd")
     assert {host: "FIRST=yes" in create for host, (create, _) in made.items()} == {
         "etcd-0": True,
         "etcd-1": True,
@@ -83,7 +67,7 @@ def test_a_member_that_is_added_joins(lab: Graph) -> None:
 
 
 def test_an_impossible_change_is_refused_at_preview(lab: Graph) -> None:
-    engine = after(lab)
+    engine = engine_after(lab)
     with pytest.raises(pulumi.RunError) as caught:
         run_program("lab", engine, domain="lab2.triplane.test")
     title, line = str(caught.value).splitlines()
@@ -93,7 +77,7 @@ def test_an_impossible_change_is_refused_at_preview(lab: Graph) -> None:
 
 
 def test_a_size_with_a_smaller_disk_is_refused_at_preview(lab: Graph) -> None:
-    engine = after(lab)
+    engine = engine_after(lab)
     with pytest.raises(pulumi.RunError) as caught:
         run_program("lab", engine, pools=pools("k8s-node", size="g-2vcpu-8gb"))
     _, line = str(caught.value).splitlines()

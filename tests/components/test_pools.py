@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.components.graph import ROOT, Graph, graph_of, texts
+from tests.components.graph import ROOT, Graph, engine_after, graph_of, run_program, texts
 
 POOLS = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]["triplane:pools"]
 NODES = next(position for position, pool in enumerate(POOLS) if pool["roles"] == ["kube-node"])
@@ -115,23 +115,24 @@ GPU = {
 
 
 def test_a_second_pool_has_a_size_labels_and_taints_of_its_own(lab: Graph) -> None:
-    after = lab_and(GPU)
-    found = difference(lab, after)
+    added = lab_and(GPU)
+    found = difference(lab, added)
     assert all("gpu-0" in name or "gpu-1" in name for name in found.made)
     assert (found.changed, found.gone) == (set(), set())
-    assert after.named(":Droplet", "gpu-0").inputs["size"] == "g-2vcpu-8gb"
-    registration = after.named(ON_HOSTS, "gpu-0-registration").inputs["create"]
+    assert added.named(":Droplet", "gpu-0").inputs["size"] == "g-2vcpu-8gb"
+    registration = added.named(ON_HOSTS, "gpu-0-registration").inputs["create"]
     assert "example.com/accelerator=a100" in registration
     assert "dedicated=gpu:NoSchedule" in registration
-    assert steps(after, "gpu-0") == steps(after, "k8s-node-0")
+    assert steps(added, "gpu-0") == steps(added, "k8s-node-0")
 
 
 def test_pools_change_in_parallel_and_their_hosts_in_sequence() -> None:
-    after = lab_and(GPU)
+    known = engine_after(lab_and(GPU))
+    again = run_program("lab", known, pools=json.dumps([*POOLS, GPU]))
     for step in ("containerd", "kubelet", "kube-proxy"):
-        first, second = (after.named(ON_HOSTS, f"gpu-{i}-{step}") for i in range(2))
+        first, second = (again.named(ON_HOSTS, f"gpu-{i}-{step}") for i in range(2))
         assert first.urn in second.depends_on, step
-        for elsewhere in (r for r in after.of(ON_HOSTS) if r.name.startswith("k8s-") and r.name.endswith(f"-{step}")):
+        for elsewhere in (r for r in again.of(ON_HOSTS) if r.name.startswith("k8s-") and r.name.endswith(f"-{step}")):
             assert elsewhere.urn not in first.depends_on, step
 
 
