@@ -62,14 +62,6 @@ cloud_offers.check(topology=topology, pools=settings.pools, region=settings.regi
 # The private network, and firewalls, which exist before the first host.
 network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
 firewalls = Firewalls("firewalls", cluster=cluster.name, firewalls=settings.firewalls, scoped_tags=network.scoped_tags)
-pki = Pki(
-    "pki",
-    cluster,
-    ca_hours=settings.certificates.ca_hours,
-    leaf_hours=settings.certificates.leaf_hours,
-    renew_hours=settings.certificates.renew_hours,
-    encryption_keys=settings.encryption_keys,
-)
 
 # The hosts, and their DNS names.
 droplets = Droplets(
@@ -81,6 +73,15 @@ droplets = Droplets(
     zone_id=settings.zone.id,
     ssh_ca_public_key=settings.ssh_ca_public_key,
     after=[firewalls],
+)
+# The engine begins what is registered first: keys and certificates are made while the hosts boot.
+pki = Pki(
+    "pki",
+    cluster,
+    ca_hours=settings.certificates.ca_hours,
+    leaf_hours=settings.certificates.leaf_hours,
+    renew_hours=settings.certificates.renew_hours,
+    encryption_keys=settings.encryption_keys,
 )
 masters = droplets.of(topology.masters)
 nodes = droplets.of(topology.nodes)

@@ -43,6 +43,8 @@ def environment(
         "no_proxy": ",".join(direct),
         # The engine writes the whole state twice for each resource: that is half of an `up`'s CPU time on this machine.
         "GOGC": inherited.get("GOGC", "400"),
+        # Steps wait for hosts and use no processor here; the engine's own limit is four times the processors.
+        "PULUMI_PARALLEL": inherited.get("PULUMI_PARALLEL", "64"),
         "PULUMI_BACKEND_URL": backend(workspace.state),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(workspace.passphrase),
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false" if official_plugins else "true",

@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from tests.components.graph import Graph, Resource, Secret, graph_of, run_program
+from tests.components.graph import Graph, Resource, Secret, engine_after, graph_of, pools, run_program
 from tests.components.test_graph import LAB, MASTERS, NODES, dialled
-from tests.components.test_past import after, pools
 
 MEMBERS = LAB[:3]
 
@@ -41,7 +40,7 @@ def test_names_of_the_api_go_before_a_masters_droplet(lab: Graph) -> None:
 
 
 def test_a_host_that_came_back_is_named_once_its_api_answers(lab: Graph) -> None:
-    again = run_program("lab", after(lab))
+    again = run_program("lab", engine_after(lab))
     for kind in ("api", "api-internal"):
         for host in MASTERS:
             record = again.named(":DnsRecord", f"{kind}-{host}")
@@ -83,7 +82,7 @@ def test_the_only_master_removes_nodes_and_itself() -> None:
 
 
 def test_a_member_waits_for_no_host_but_its_own_once_etcd_runs(lab: Graph) -> None:
-    again = run_program("lab", after(lab))
+    again = run_program("lab", engine_after(lab))
     assert again.named(":Command", "etcd-2-host").urn not in again.before(again.named(":Command", "etcd-0-etcd"))
     assert lab.named(":Command", "etcd-2-host").urn in lab.before(lab.named(":Command", "etcd-0-etcd"))
 

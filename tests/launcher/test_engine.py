@@ -32,6 +32,11 @@ def test_the_operators_garbage_collection_is_kept(workspace: Workspace) -> None:
     assert environment(workspace, GOGC="50")["GOGC"] == "50"
 
 
+def test_the_engine_runs_as_many_steps_as_wait_for_hosts(workspace: Workspace) -> None:
+    assert environment(workspace)["PULUMI_PARALLEL"] == "64"
+    assert environment(workspace, PULUMI_PARALLEL="2")["PULUMI_PARALLEL"] == "2"
+
+
 def test_a_real_accounts_tokens_do_not_reach_the_lab(workspace: Workspace) -> None:
     made = environment(workspace, DIGITALOCEAN_TOKEN="dop_v1_77", CLOUDFLARE_API_TOKEN="v1_77", SPACES_SECRET="v1_77")
     assert "v1_77" not in " ".join(made.values())

@@ -77,8 +77,7 @@ UNIT=etcd
 ASKED=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379
 FIRST=no
 HEALTHY_ONCE=/var/lib/triplane/etcd-was-healthy
-STARTED=3
-QUORUM=2
+LAST=yes
 
 id etcd >/dev/null 2>&1 || useradd --system --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd
 put_bundle
@@ -247,7 +246,8 @@ if needs_restart etcd "${DEPENDS_ON[@]}"; then
   restart etcd --no-block
 fi
 
-if [ ! -e "$HEALTHY_ONCE" ] && ((STARTED < QUORUM)) && ! cluster_answers; then
+# On the first day none is healthy before a quorum has started. The last one's step comes after the others', and waits.
+if [ ! -e "$HEALTHY_ONCE" ] && [ "$LAST" = no ] && ! cluster_answers; then
   wait_until 60 'etcd to listen for its peers' bash -c "ss --no-header --listening --tcp --numeric 'sport = :2380' | grep ."
   say "$MEMBER waits for its peers"
 else
