@@ -21,9 +21,9 @@ QUORUM_ROLES = frozenset({Role.ETCD, Role.KUBE_MASTER})
 class Droplets(pulumi.ComponentResource):
     """Every pool's hosts, and the program's own SSH key.
 
-    Hosts that share a role of the control plane form a chain once they are there: each waits until the previous one is
-    ready, with everything that runs on it. So a change of size powers off one of them at a time. New ones are made side
-    by side. `images` has slugs by the pool's name.
+    Hosts that share a role of the control plane form a chain once they are there, and so do the nodes of a pool: each
+    waits until the previous one is ready, with everything that runs on it. So a change of size powers off one of them at
+    a time. New ones are made side by side. `images` has slugs by the pool's name.
     """
 
     hosts: Mapping[str, Host]
@@ -68,9 +68,7 @@ class Droplets(pulumi.ComponentResource):
                 opts=child,
             )
 
-        hosts = rolling(
-            topology.hosts, host, lanes=lambda spec: sorted(spec.roles & QUORUM_ROLES), may_run=cluster.past.may_run
-        )
+        hosts = rolling(topology.hosts, host, lanes=_lanes, may_run=cluster.past.may_run)
         self.hosts = {host.name: host for host in hosts}
         self.register_outputs({})
 
@@ -87,6 +85,10 @@ class Droplets(pulumi.ComponentResource):
 
         keys: pulumi.Output[list[str]] = pulumi.Output.all(*(host.host_key for host in self.hosts.values()))
         return keys.apply(lines)
+
+
+def _lanes(spec: HostSpec) -> Iterable[str]:
+    return sorted(spec.roles & QUORUM_ROLES) or [f"pool {spec.pool}"]
 
 
 def _tags(spec: HostSpec, network: Network) -> list[pulumi.Output[str]]:

@@ -31,6 +31,12 @@ def grown(lab: Graph) -> Graph:
     return run_program("lab", engine_after(lab), pools=json.dumps(changed))
 
 
+@pytest.mark.parametrize("hosts", [MEMBERS, MASTERS, NODES], ids=["members", "masters", "nodes of a pool"])
+def test_droplets_of_a_kind_change_one_after_another(known: Graph, hosts: list[str]) -> None:
+    for earlier, later in pairwise(hosts):
+        assert step(known, earlier, "host").urn in known.before(known.named(":Droplet", later)), later
+
+
 def step(graph: Graph, host: str, name: str) -> Resource:
     return graph.named(":Command", f"{host}-{name}")
 
