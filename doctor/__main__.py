@@ -97,7 +97,7 @@ def _end(examination: Examination) -> dict[str, Any]:
     stack = examination.stack
     if stack is None:
         return {"stack": None}
-    cost, (least, most) = estimate.cost(stack, examination.cloud), estimate.minutes(stack)
+    cost, (least, most) = estimate.cost(stack, examination.cloud), estimate.MINUTES
     return {
         "stack": stack.name,
         "cost": {

@@ -9,16 +9,14 @@ from typing import Any
 from doctor.reading import Reader, ReadError
 from doctor.stack import Stack
 from model.digitalocean import SIZES
-from model.roles import Role
 
 BILLED_HOURS = 672
 """Hours of a month after which a droplet costs its monthly price, and no more (DigitalOcean, "Droplet Pricing")."""
 
-MINUTES_A_HOST = (2.0, 2.5)
-"""From a droplet's creation until the next one in its chain may begin: creation, boot, and two steps. Estimated from
-reports about real droplets (components/droplets.py has the chain); no test has run on a real account."""
-MINUTES_AFTER = (4.0, 8.0)
-"""From the last host to the last node: 0.5 GB of downloads on each master, and the services, one host at a time."""
+MINUTES = (6, 11)
+"""A first `up`, least and most. All hosts are made side by side: 2 to 2.5 minutes for creation, boot and two steps; then
+0.5 GB of downloads on each master, and the services. Estimated from reports about real droplets; no test has run on a
+real account."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,11 +61,3 @@ def _todays(cloud: Reader | None) -> Mapping[str, tuple[float, float]] | None:
 
 def _known() -> Mapping[str, tuple[float, float]]:
     return {slug: (float(size.usd_a_month), size.usd_a_month / BILLED_HOURS) for slug, size in SIZES.items()}
-
-
-def minutes(stack: Stack) -> tuple[int, int]:
-    """Estimate a first `up`, least and most: hosts that share a control-plane role are made one after another."""
-    topology = stack.topology
-    longest = max(len(topology.having(role)) for role in (Role.ETCD, Role.KUBE_MASTER))
-    least, most = (longest * host + after for host, after in zip(MINUTES_A_HOST, MINUTES_AFTER, strict=True))
-    return round(least), round(most)

@@ -71,7 +71,7 @@ def test_a_stack_with_nothing_wrong_is_well(
     assert {line.split()[0] for line in checks} == {"ok", "note"}
     assert [" ".join(line.split()[:3]) for line in checks if line.startswith("note")] == ["note ports outbound"]
     assert end[0] == "Cost: 42.00 US dollars a month, 0.062 an hour."
-    assert end[2].startswith("Time: about 10 to 16 minutes")
+    assert end[2].startswith("Time: about 6 to 11 minutes")
     assert end[-1] == f"{len(checks)} checks: 0 wrong, 1 to note. Nothing was changed."
 
 
@@ -135,7 +135,7 @@ def test_what_is_wrong_makes_the_exit_code_1(
         "source": f"today's prices of 127.0.0.1:{urlsplit(service.url).port}",
         "unpriced": [],
     }
-    assert told["minutes"] == {"least": 10, "most": 16}
+    assert told["minutes"] == {"least": 6, "most": 11}
 
 
 def test_setting_mistakes_are_listed_by_line_and_stop_the_run(

@@ -46,7 +46,6 @@ def test_the_costs_that_are_told_are_the_tables() -> None:
 
 
 def test_the_time_that_is_told_is_the_estimate() -> None:
-    least, most = estimate.minutes(stack_of("dev"))
+    least, most = estimate.MINUTES
     assert f"Expect {least} to {most} minutes." in read(FIRST_RUN)
-    least, most = estimate.minutes(stack_of("prod"))
     assert f"{least} to {most} minutes for `prod`" in read(README)
