@@ -14,9 +14,9 @@ BILLED_HOURS = 672
 """Hours of a month after which a droplet costs its monthly price, and no more (DigitalOcean, "Droplet Pricing")."""
 
 MINUTES = (6, 11)
-"""A first `up`, least and most. All hosts are made side by side: 2 to 2.5 minutes for creation, boot and two steps; then
-0.5 GB of downloads on each master, and the services. Estimated from reports about real droplets; no test has run on a
-real account."""
+"""A first `up`, least and most. All hosts are made side by side: 2 to 2.5 minutes for creation, boot and two steps.
+Then 0.5 GB are downloaded on each master, and the services start. Estimated from reports about real droplets; no test
+has run on a real account."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,7 +79,7 @@ def running(config: LabConfig, say: Say) -> Iterator[None]:
             )
             names.close()
             inner = network.listener(config.router_namespace, network.METADATA, 80)
-            services.enter_context(name_server.NameServer(resolver, config.services, DNS_PORT))
+            services.enter_context(name_server.NameServer(resolver, config.services, DNS_PORT, account.records.version))
             services.enter_context(WebServer(metadata.app(config, machines.known), inner, "metadata"))
             services.enter_context(WebServer(mirror.app(config.mirror, registries), releases, "mirror"))
             services.enter_context(WebServer(packages.app(config.rootfs_dir), archive, "package archive"))

@@ -93,5 +93,8 @@ class Records(Protocol):
     def addresses(self, name: str) -> tuple[IPv4Address, ...] | None:
         """The A records of a lower-case name without trailing dot; None where no lab zone knows the name."""
 
+    def version(self) -> int | None:
+        """A number that changes when an answer may have changed; None while answers also depend on the time."""
+
     def zones(self) -> tuple[str, ...]:
         """Names this server is authoritative for; all else is forwarded to the machine's own resolvers."""

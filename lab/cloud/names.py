@@ -27,6 +27,11 @@ class ZoneRecords:
         with self._store.transaction() as db:
             return tuple(row["name"] for row in db.execute("SELECT name FROM zones ORDER BY name"))
 
+    def version(self) -> int | None:
+        """Return a number that changes when an answer may have changed; None while answers also depend on the time."""
+        faults = self._switches.now()
+        return None if faults.record_seconds or faults.nxdomain_seconds else self._store.changes()
+
     def addresses(self, name: str) -> tuple[IPv4Address, ...] | None:
         """Find a name's A records, following CNAMEs; empty if the name exists without any, None if it does not."""
         late = timedelta(seconds=self._switches.now().record_seconds)

@@ -141,6 +141,10 @@ class Store:
                 raise
             self._db.execute("COMMIT")
 
+    def changes(self) -> int:
+        """Count the rows that were written since the start: the same number, the same content."""
+        return self._db.total_changes
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

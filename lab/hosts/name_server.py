@@ -11,7 +11,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import dns.exception
 import dns.flags
@@ -33,6 +33,8 @@ _FORWARDS_AT_ONCE = 32
 _IDLE_SECONDS = 30.0
 """Seconds after which a TCP connection without a query is closed."""
 _LONGEST = 65535
+_REMEMBERED = 4096
+"""Answers that are remembered at most."""
 _log = logging.getLogger(__name__)
 
 
@@ -143,11 +145,46 @@ def _failure(query: dns.message.Message) -> dns.message.Message:
     return reply
 
 
+class _Answers:
+    """Answers to the same queries, as long as the records are the same: hosts ask a few names thousands of times."""
+
+    def __init__(self, version: Callable[[], int | None]) -> None:
+        self._version = version
+        self._made: int | None = None
+        self._replies: dict[bytes, bytes] = {}
+        self._lock = threading.Lock()
+
+    def known(self, query: bytes) -> bytes | None:
+        """Find the answer to a query in wire format; only the first two bytes, its ID, are the query's own."""
+        version = self._version()
+        with self._lock:
+            reply = self._replies.get(query[2:]) if version is not None and version == self._made else None
+        return None if reply is None else query[:2] + reply
+
+    def make(self, resolver: Answering, query: bytes) -> bytes:
+        """Answer a query in wire format; remember what this server knows itself. DNSException if it is no query."""
+        version = self._version()  # before the answer: a change meanwhile makes it count as old
+        reply = resolver.answer(dns.message.from_wire(query), tcp=False)
+        made = reply.to_wire(max_size=_LONGEST)
+        if version is not None and reply.flags & dns.flags.AA:
+            with self._lock:
+                if version != self._made or len(self._replies) >= _REMEMBERED:
+                    self._made, self._replies = version, {}
+                self._replies[query[2:]] = made[2:]
+        return made
+
+
 class NameServer:
     """Context manager that serves the resolver on UDP and TCP while inside."""
 
-    def __init__(self, resolver: Answering, address: IPv4Address, port: int) -> None:
-        """Take the port; OSError if another process has it."""
+    def __init__(
+        self, resolver: Answering, address: IPv4Address, port: int, version: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """Take the port; OSError if another process has it.
+
+        `version` changes when an answer may have changed; it is None while answers also depend on the time.
+        """
+        answers = _Answers(version)
 
         class Datagrams(socketserver.BaseRequestHandler):
             """One query, and its answer."""
@@ -155,8 +192,7 @@ class NameServer:
             def handle(self) -> None:
                 message, sock = self.request
                 with suppress(dns.exception.DNSException):  # only a query gets an answer
-                    reply = resolver.answer(dns.message.from_wire(message), tcp=False)
-                    sock.sendto(reply.to_wire(max_size=_LONGEST), self.client_address)
+                    sock.sendto(answers.make(resolver, message), self.client_address)
 
         class Streams(socketserver.BaseRequestHandler):
             """Queries one after the other, until the client closes the connection."""
@@ -168,7 +204,7 @@ class NameServer:
                         query, _ = dns.query.receive_tcp(self.request)
                         dns.query.send_tcp(self.request, resolver.answer(query, tcp=True))
 
-        self._servers: list[socketserver.BaseServer] = [_Udp((str(address), port), Datagrams)]
+        self._servers: list[socketserver.BaseServer] = [_Udp((str(address), port), Datagrams, answers)]
         try:
             self._servers.append(_Tcp((str(address), port), Streams))
         except OSError:
@@ -192,6 +228,20 @@ class NameServer:
 class _Udp(socketserver.ThreadingUDPServer):
     daemon_threads = True
     max_packet_size = _LONGEST
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[socketserver.BaseRequestHandler], answers: _Answers
+    ) -> None:
+        super().__init__(address, handler)
+        self._answers = answers
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the base class's types
+        """Send a known answer at once; anything else gets a thread."""
+        query, sock = request
+        if reply := self._answers.known(query):
+            sock.sendto(reply, client_address)
+        else:
+            super().process_request(request, client_address)
 
 
 class _Tcp(socketserver.ThreadingTCPServer):

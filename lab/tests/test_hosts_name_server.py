@@ -27,11 +27,17 @@ class Book:
             "api.triplane.test": (IPv4Address("198.19.0.13"), IPv4Address("198.19.0.14")),
             "text.triplane.test": (),
         }
+        self.asked: list[str] = []
+        self.changes: int | None = None
+
+    def version(self) -> int | None:
+        return self.changes
 
     def zones(self) -> tuple[str, ...]:
         return ("triplane.test",)
 
     def addresses(self, name: str) -> tuple[IPv4Address, ...] | None:
+        self.asked.append(name)
         if name == "broken.triplane.test":
             raise RuntimeError(name)
         return self.names.get(name)
@@ -183,6 +189,36 @@ def test_a_resolver_that_hangs_up_in_mid_answer_is_a_servfail(
 def test_a_failing_record_store_is_a_servfail_but_no_crash(port: int) -> None:
     assert ask(port, "broken.triplane.test").rcode() == rcode.SERVFAIL
     assert ask(port, "etcd-0.triplane.test").rcode() == rcode.NOERROR
+
+
+def test_an_answer_is_remembered_until_the_records_change(book: Book, upstream: list[str]) -> None:
+    port, name = free_port(), "etcd-0.triplane.test"
+    resolver = name_server.Resolver(book, lambda: tuple(upstream))
+    with name_server.NameServer(resolver, LOOPBACK, port, book.version):
+        for _ in range(2):
+            assert addresses(ask(port, name)) == ["198.19.0.10"]
+        assert book.asked == [name] * 2, "answers that depend on the time are not remembered"
+        book.changes = 1
+        for _ in range(3):
+            assert addresses(ask(port, name)) == ["198.19.0.10"]
+            assert ask(port, "new.triplane.test").rcode() == rcode.NXDOMAIN
+        assert book.asked[2:] == [name, "new.triplane.test"]
+        book.names |= {name: (IPv4Address("198.19.0.20"),), "new.triplane.test": (IPv4Address("198.19.0.21"),)}
+        book.changes = 2
+        assert addresses(ask(port, name)) == ["198.19.0.20"]
+        assert addresses(ask(port, "new.triplane.test")) == ["198.19.0.21"]
+
+
+def test_what_other_servers_or_nobody_answered_is_not_remembered(book: Book, upstream: list[str]) -> None:
+    port, book.changes = free_port(), 1
+    resolver = name_server.Resolver(book, lambda: tuple(upstream))
+    with name_server.NameServer(resolver, LOOPBACK, port, book.version):
+        assert addresses(ask(port, "far.example")) == ["203.0.113.9"]
+        for _ in range(2):
+            assert ask(port, "broken.triplane.test").rcode() == rcode.SERVFAIL
+        assert book.asked == ["broken.triplane.test"] * 2
+        upstream.clear()
+        assert ask(port, "far.example").rcode() == rcode.SERVFAIL
 
 
 def test_a_port_in_use_is_an_error_and_not_shared(port: int, book: Book) -> None:

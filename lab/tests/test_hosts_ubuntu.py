@@ -32,6 +32,9 @@ DOOR = ports.SSH_BOOTSTRAP.number
 class Zone:
     """One name."""
 
+    def version(self) -> None:
+        return None
+
     def zones(self) -> tuple[str, ...]:
         return ("lab.triplane.test",)
 

@@ -169,6 +169,26 @@ def test_a_new_record_is_served_late(service: Service) -> None:
     assert service.cloud.records.addresses(name) is not None
 
 
+def test_a_record_changes_the_version_that_answers_are_kept_for(service: Service) -> None:
+    records = service.cloud.records
+    before = records.version()
+    assert before is not None
+    assert records.addresses("new.triplane.test") is None
+    assert records.version() == before
+    with service.cloudflare() as client:
+        body = {"name": "new.triplane.test", "type": "A", "content": "198.19.0.10", "ttl": 60}
+        record = client.post(f"/zones/{ZONE_ID}/dns_records", json=body).json()["result"]["id"]
+        made = records.version()
+        assert client.delete(f"/zones/{ZONE_ID}/dns_records/{record}").status_code == 200
+    assert len({before, made, records.version()}) == 3
+
+
+@pytest.mark.parametrize("switch", ["record_seconds", "nxdomain_seconds"])
+def test_answers_that_depend_on_the_time_are_not_kept(service: Service, switch: str) -> None:
+    service.switch(**{switch: 3600})
+    assert service.cloud.records.version() is None
+
+
 def test_both_apis_refuse_calls_in_bursts(service: Service, raw: httpx.Client) -> None:
     service.switch(throttled_every=2, throttled_calls=1)
     answers = [raw.get("/v2/account") for _ in range(5)]
