@@ -21,7 +21,7 @@ VENV_PYTHON = """\
 #!/bin/sh
 case "$*" in
     *"-m pip"*) echo "pip $*" >>"$LOG"; exit "${PIP_FAILS:-0}" ;;
-    *"-m launcher"*) echo "launcher: $* in $PWD with $PYTHONPATH"; exit "${LAUNCHER_CODE:-0}" ;;
+    *"-m launcher"*) echo "launcher: $* in $PWD with $PYTHONPATH"; env | grep BYTECODE; exit "${LAUNCHER_CODE:-0}" ;;
 esac
 """
 PYTHON = """\
@@ -107,6 +107,10 @@ def test_paths_in_arguments_stay_the_callers(machine: Machine, tmp_path: Path) -
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
     assert f"in {elsewhere} " in machine.run("kubectl", "apply", "-f", "x.yaml", cwd=elsewhere).stdout
+
+
+def test_what_it_starts_keeps_its_compiled_modules(machine: Machine) -> None:
+    assert "BYTECODE" not in machine.run("status", PYTHONDONTWRITEBYTECODE="1").stdout
 
 
 def test_the_second_call_installs_nothing(machine: Machine) -> None:
