@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 
-from tests.components.graph import Graph, Resource, graph_of
+from tests.components.graph import SMALL, Graph, Resource, graph_of
 
 DIGEST = f"sha256:{'1' * 64}"
 
 
 def steps(graph: Graph) -> list[Resource]:
     return [r for r in graph.of(":Command") if r.name.endswith("-containerd") and "-install-" not in r.name]
+
+
+def small(**changes: str) -> Graph:
+    return graph_of("lab", pools=SMALL, **changes)
 
 
 def changed(before: Graph, after: Graph) -> set[str]:
@@ -44,10 +48,8 @@ def test_hosts_change_one_at_a_time_within_a_pool() -> None:
 
 def test_an_image_or_a_registry_changes_one_step_of_each_host() -> None:
     url = '"url": "https://mirror.example.com"'
-    before = graph_of("prod", mirror=f"{{{url}}}")
+    before = small(mirror=f"{{{url}}}")
     expected = {step.name for step in steps(before)}
-    assert (
-        changed(before, graph_of("prod", mirror=f'{{{url}, "registry": "https://registry.example.com"}}')) == expected
-    )
+    assert changed(before, small(mirror=f'{{{url}, "registry": "https://registry.example.com"}}')) == expected
     pause = f'{{"pause": "registry.example.com/pause@{DIGEST}"}}'
-    assert changed(before, graph_of("prod", mirror=f"{{{url}}}", images=pause)) == expected
+    assert changed(before, small(mirror=f"{{{url}}}", images=pause)) == expected

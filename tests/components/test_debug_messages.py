@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.components.graph import Engine, run_program
+from tests.components.graph import SMALL, Engine, run_program
 
 
 @pytest.mark.parametrize(("option", "shown"), [("", False), ("true", True)])
@@ -15,5 +15,5 @@ def test_debug_messages_are_sent_only_on_request(
 ) -> None:
     monkeypatch.setenv("PULUMI_OPTION_DEBUG", option)
     with caplog.at_level(logging.DEBUG):
-        run_program("lab", Engine())
+        run_program("lab", Engine(), pools=SMALL)
     assert any("registration successful" in record.getMessage() for record in caplog.records) is shown

@@ -6,7 +6,7 @@ import re
 from base64 import b64decode
 from collections import defaultdict
 
-from tests.components.graph import Graph, graph_of
+from tests.components.graph import SMALL, Graph, graph_of
 from tests.components.test_graph import brought, value
 from tests.documents import table
 
@@ -54,5 +54,5 @@ def test_the_table_of_keys_is_the_graphs(lab: Graph) -> None:
 
 
 def test_a_second_encryption_key_stands_where_the_first_does() -> None:
-    graph = graph_of("lab", encryptionKeys='["key2", "key1"]')
+    graph = graph_of("lab", pools=SMALL, encryptionKeys='["key2", "key1"]')
     assert places(graph)["encryption-key1"] == places(graph)["encryption-key2"] == {ENCRYPTION}

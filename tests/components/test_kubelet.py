@@ -8,7 +8,7 @@ from base64 import b64decode
 import pytest
 import yaml
 
-from tests.components.graph import Graph, Resource, graph_of
+from tests.components.graph import SMALL, Graph, Resource, graph_of
 from tests.components.test_graph import brought
 
 KUBELET, PROXY = "kubelet", "kube-proxy"
@@ -24,6 +24,10 @@ def steps(graph: Graph, service: str) -> dict[str, Resource]:
 def bundle(step: Resource) -> dict[str, tuple[str, str]]:
     """Secret files by path: mode and content."""
     return {path: (rights.split()[1], content) for path, rights, content in brought(step)}
+
+
+def small(**changes: str) -> Graph:
+    return graph_of("lab", pools=SMALL, **changes)
 
 
 def nodes(graph: Graph) -> set[str]:
@@ -115,13 +119,13 @@ def test_nodes_talk_to_all_masters_by_the_apis_private_name(lab: Graph, service:
 
 @pytest.mark.parametrize("service", [KUBELET, PROXY])
 def test_a_flag_of_one_touches_its_steps_alone(service: str) -> None:
-    before, after = graph_of("lab"), graph_of("lab", extraFlags=f'{{"{service}": {{"v": "4"}}}}')
+    before, after = small(), small(extraFlags=f'{{"{service}": {{"v": "4"}}}}')
     assert changed(before, after) == {f"{host}-{service}" for host in nodes(before)}
 
 
 def test_who_may_come_to_node_ports_is_the_firewalls_alone() -> None:
-    before = graph_of("prod", nodePortsAllowed="[]")
-    after = graph_of("prod", nodePortsAllowed='["203.0.113.0/24"]')
+    before = small(nodePortsAllowed="[]")
+    after = small(nodePortsAllowed='["203.0.113.0/24"]')
     assert changed(before, after) == {"firewall-nodes"}
     rules = after.named(":Firewall", "firewall-nodes").inputs["inboundRules"]
     assert {
@@ -146,12 +150,12 @@ def test_kubelets_are_called_by_masters_alone(graph: Graph) -> None:
 
 def test_a_registrys_port_is_open_outbound() -> None:
     mirror = '{"url": "https://mirror.example.com", "registry": "https://registry.example.com:5000"}'
-    rules = graph_of("prod", mirror=mirror).named(":Firewall", "firewall-hosts").inputs["outboundRules"]
+    rules = small(mirror=mirror).named(":Firewall", "firewall-hosts").inputs["outboundRules"]
     assert "5000" in {rule["portRange"] for rule in rules}
 
 
 def test_with_abac_nodes_and_their_callers_may_do_what_they_do() -> None:
-    step = steps(graph_of("lab", authorizationMode='"ABAC"'), "kube-apiserver")["k8s-master-0"]
+    step = steps(small(authorizationMode='"ABAC"'), "kube-apiserver")["k8s-master-0"]
     for subject in (
         '"group": "system:nodes"',
         '"user": "system:kube-proxy"',
@@ -167,7 +171,7 @@ def test_every_kubelet_says_which_droplet_it_is(graph: Graph) -> None:
 
 
 def test_a_cloud_controller_finds_droplets_by_node_name() -> None:
-    after = graph_of("lab", cloudController="true")
+    after = small(cloudController="true")
     for host, step in steps(after, KUBELET).items():
         assert "--cloud-provider=external" in step.inputs["create"]
         # The controller writes the droplet's name as the node's Hostname, and by that the API server calls the kubelet.
@@ -178,7 +182,7 @@ def test_a_cloud_controller_finds_droplets_by_node_name() -> None:
 @pytest.mark.parametrize(("ranges", "expected"), [('["10.240.0.0/20"]', [["10.240.0.0/20"]]), ("[]", [])])
 def test_cloud_load_balancers_can_check_kube_proxy_health(ranges: str, expected: list[object]) -> None:
     # What such a load balancer asks each node (digitalocean-cloud-controller-manager, do/loadbalancers.go).
-    after = graph_of("lab", cloudController="true", nodePortsAllowed=ranges)
+    after = small(cloudController="true", nodePortsAllowed=ranges)
     for host, step in steps(after, PROXY).items():
         assert "\nhealthzBindAddress: 0.0.0.0:10256\n" in step.inputs["create"], host
     rules = after.named(":Firewall", "firewall-nodes").inputs["inboundRules"]

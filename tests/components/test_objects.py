@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from model import addons
-from tests.components.graph import Graph, Resource, graph_of
+from tests.components.graph import SMALL, Graph, Resource, graph_of
 from tests.components.test_graph import brought
 
 
@@ -59,6 +59,7 @@ def test_dns_comes_when_every_node_is_there_to_spread_it_over(graph: Graph) -> N
 
 def test_another_dns_image_changes_one_step() -> None:
     image = f"registry.example.com/coredns@sha256:{'1' * 64}"
-    before, after = graph_of("prod"), graph_of("prod", images=json.dumps({"coredns": image}))
+    before = graph_of("lab", pools=SMALL)
+    after = graph_of("lab", pools=SMALL, images=json.dumps({"coredns": image}))
     assert changed(before, after) == {f"{first_master(before)}-coredns"}
     assert f"image: {image}\n" in step(after, "coredns").inputs["create"]

@@ -7,23 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.components.graph import ROOT, Graph, engine_after, graph_of, run_program, texts
+from tests.components.graph import SMALL, Graph, config_of, engine_after, graph_of, run_program, texts
 
-POOLS = yaml.safe_load((ROOT / "Pulumi.lab.yaml").read_text())["config"]["triplane:pools"]
+POOLS: list[dict[str, Any]] = json.loads(SMALL)
 NODES = next(position for position, pool in enumerate(POOLS) if pool["roles"] == ["kube-node"])
 ON_HOSTS = ":Command"
 
 
-def lab_with(position: int = NODES, **changes: Any) -> Graph:
-    """The lab's graph with a pool changed."""
-    pools = [pool | changes if at == position else pool for at, pool in enumerate(POOLS)]
+@pytest.fixture(scope="module")
+def small() -> Graph:
+    return graph_of("lab", pools=SMALL)
+
+
+def small_with(**changes: Any) -> Graph:
+    """Its graph with the nodes' pool changed."""
+    pools = [pool | changes if at == NODES else pool for at, pool in enumerate(POOLS)]
     return graph_of("lab", pools=json.dumps(pools))
 
 
-def lab_and(pool: dict[str, Any]) -> Graph:
-    """The lab's graph with one pool more."""
+def small_and(pool: dict[str, Any]) -> Graph:
+    """Its graph with one pool more."""
     return graph_of("lab", pools=json.dumps([*POOLS, pool]))
 
 
@@ -49,26 +53,26 @@ def steps(graph: Graph, host: str) -> set[str]:
     return {r.name.removeprefix(f"{host}-") for r in graph.of(ON_HOSTS) if r.name.startswith(f"{host}-")}
 
 
-def test_one_node_more_is_made_and_no_other_resource_hears_of_it(lab: Graph) -> None:
-    after = lab_with(count=3)
-    found = difference(lab, after)
+def test_one_node_more_is_made_and_no_other_resource_hears_of_it(small: Graph) -> None:
+    after = small_with(count=3)
+    found = difference(small, after)
     assert found.made
     assert all("k8s-node-2" in name for name in found.made)
     assert (found.changed, found.gone) == (set(), set())
-    assert steps(after, "k8s-node-2") == steps(lab, "k8s-node-0")
+    assert steps(after, "k8s-node-2") == steps(small, "k8s-node-0")
 
 
-def test_one_node_less_goes_and_no_other_resource_hears_of_it(lab: Graph) -> None:
-    found = difference(lab, lab_with(count=1))
+def test_one_node_less_goes_and_no_other_resource_hears_of_it(small: Graph) -> None:
+    found = difference(small, small_with(count=1))
     assert found.gone
     assert all("k8s-node-1" in name for name in found.gone)
     assert (found.changed, found.made) == (set(), set())
 
 
 @pytest.mark.parametrize("pools", [[*POOLS[:NODES], POOLS[NODES] | {"count": 0}], POOLS[:NODES]], ids=["empty", "gone"])
-def test_the_last_nodes_go_while_firewalls_still_allow_draining(lab: Graph, pools: list[Any]) -> None:
+def test_the_last_nodes_go_while_firewalls_still_allow_draining(small: Graph, pools: list[Any]) -> None:
     after = graph_of("lab", pools=json.dumps(pools))
-    found = difference(lab, after)
+    found = difference(small, after)
     assert all("k8s-node-" in name for name in found.gone)
     assert (found.changed, found.made) == (set(), set())
     assert not [r.name for r in after.resources if "k8s-node" in r.name]
@@ -82,25 +86,26 @@ def test_a_node_is_drained_before_anything_of_its_host_goes(lab: Graph) -> None:
 
 
 def test_one_more_master_adds_only_its_own_resources(lab: Graph) -> None:
-    masters = next(position for position, pool in enumerate(POOLS) if pool["roles"] == ["kube-master"])
-    found = difference(lab, lab_with(masters, count=4))
+    pools = json.loads(config_of("lab")["triplane:pools"])
+    more = [pool | {"count": 4} if pool["roles"] == ["kube-master"] else pool for pool in pools]
+    found = difference(lab, graph_of("lab", pools=json.dumps(more)))
     assert all("k8s-master-3" in name for name in found.made)
     assert (found.changed, found.gone) == (set(), set())
 
 
-def test_labels_touch_registrations_alone(lab: Graph) -> None:
-    found = difference(lab, lab_with(labels={"example.com/disk": "nvme"}))
+def test_labels_touch_registrations_alone(small: Graph) -> None:
+    found = difference(small, small_with(labels={"example.com/disk": "nvme"}))
     assert found.changed == {"k8s-node-0-registration", "k8s-node-1-registration"}
     assert (found.made, found.gone) == (set(), set())
 
 
-def test_taints_change_only_registrations_and_kubelet_options(lab: Graph) -> None:
-    found = difference(lab, lab_with(taints=["dedicated=ci:NoSchedule"]))
+def test_taints_change_only_registrations_and_kubelet_options(small: Graph) -> None:
+    found = difference(small, small_with(taints=["dedicated=ci:NoSchedule"]))
     assert found.changed == {f"k8s-node-{i}-{step}" for i in range(2) for step in ("kubelet", "registration")}
 
 
-def test_a_size_change_touches_only_droplets_and_their_steps(lab: Graph) -> None:
-    found = difference(lab, lab_with(size="s-2vcpu-4gb"))
+def test_a_size_change_touches_only_droplets_and_their_steps(small: Graph) -> None:
+    found = difference(small, small_with(size="s-2vcpu-4gb"))
     assert found.changed == {f"k8s-node-{i}{suffix}" for i in range(2) for suffix in ("", "-host")}
 
 
@@ -114,9 +119,9 @@ GPU = {
 }
 
 
-def test_a_second_pool_has_a_size_labels_and_taints_of_its_own(lab: Graph) -> None:
-    added = lab_and(GPU)
-    found = difference(lab, added)
+def test_a_second_pool_has_a_size_labels_and_taints_of_its_own(small: Graph) -> None:
+    added = small_and(GPU)
+    found = difference(small, added)
     assert all("gpu-0" in name or "gpu-1" in name for name in found.made)
     assert (found.changed, found.gone) == (set(), set())
     assert added.named(":Droplet", "gpu-0").inputs["size"] == "g-2vcpu-8gb"
@@ -127,7 +132,7 @@ def test_a_second_pool_has_a_size_labels_and_taints_of_its_own(lab: Graph) -> No
 
 
 def test_pools_change_in_parallel_and_their_hosts_in_sequence() -> None:
-    known = engine_after(lab_and(GPU))
+    known = engine_after(small_and(GPU))
     again = run_program("lab", known, pools=json.dumps([*POOLS, GPU]))
     for step in ("containerd", "kubelet", "kube-proxy"):
         first, second = (again.named(ON_HOSTS, f"gpu-{i}-{step}") for i in range(2))

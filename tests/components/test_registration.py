@@ -10,8 +10,8 @@ from tests.components.test_graph import value
 
 POOL = {"name": "gpu", "roles": ["kube-node"], "count": 1, "size": "s-2vcpu-4gb"}
 POOLS = [
-    {"name": "etcd", "roles": ["etcd"], "count": 3, "size": "s-1vcpu-2gb"},
-    {"name": "k8s-master", "roles": ["kube-master"], "count": 3, "size": "s-2vcpu-4gb"},
+    {"name": "etcd", "roles": ["etcd"], "count": 1, "size": "s-1vcpu-2gb"},
+    {"name": "k8s-master", "roles": ["kube-master"], "count": 1, "size": "s-2vcpu-4gb"},
 ]
 
 

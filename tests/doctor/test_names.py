@@ -22,7 +22,7 @@ def stack_of(name: str, **changes: str) -> Stack:
     return Stack(name=name, settings=settings, digitalocean=accounts[0], cloudflare=accounts[1])
 
 
-@pytest.mark.parametrize(("name", "changes"), [("dev", {}), ("prod", {}), ("prod", {"cloudController": "true"})])
+@pytest.mark.parametrize(("name", "changes"), [("dev", {}), ("prod", {}), ("dev", {"cloudController": "true"})])
 def test_the_doctor_looks_for_the_names_the_program_makes(name: str, changes: dict[str, str]) -> None:
     graph, stack = graph_of(name, **changes), stack_of(name, **changes)
     made = {kind: {each.inputs["name"] for each in graph.of(kind)} for kind in (t for _, _, t in KINDS.values())}

@@ -69,7 +69,9 @@ def test_a_rule_has_something_to_look_at_in_the_lab(rule: Rule) -> None:
 
 
 def test_ssh_open_to_the_world_breaks_the_rule_unless_declared() -> None:
-    graph = seen(recorded.graph_of("lab", sshAllowed=json.dumps(["0.0.0.0/0"]), allowWorldSsh="true"))
+    graph = seen(
+        recorded.graph_of("lab", pools=recorded.SMALL, sshAllowed=json.dumps(["0.0.0.0/0"]), allowWorldSsh="true")
+    )
     assert [line for line in violations(graph, intent("lab")) if "ssh-not-for-the-world" in line]
     assert list(violations(graph, intent("lab", allowWorldSsh="true"))) == []
 
@@ -102,10 +104,15 @@ def test_every_way_to_open_a_port_is_tried_here() -> None:
 
 
 def test_a_stack_with_more_open_ports_breaks_no_rule() -> None:
-    assert list(violations(seen(recorded.graph_of("lab", **OPENED)), intent("lab", **OPENED))) == []
+    assert (
+        list(violations(seen(recorded.graph_of("lab", pools=recorded.SMALL, **OPENED)), intent("lab", **OPENED))) == []
+    )
 
 
 @pytest.mark.parametrize("setting", OPENED)
 def test_what_is_open_without_being_asked_for_breaks_a_rule(setting: str) -> None:
     asked = intent("lab", **{name: value for name, value in OPENED.items() if name != setting})
-    assert any(f"({HEARD_BY[setting]})" in line for line in violations(seen(recorded.graph_of("lab", **OPENED)), asked))
+    assert any(
+        f"({HEARD_BY[setting]})" in line
+        for line in violations(seen(recorded.graph_of("lab", pools=recorded.SMALL, **OPENED)), asked)
+    )
