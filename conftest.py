@@ -21,17 +21,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+ONE_CLUSTER = "tests/e2e/"
+TOGETHER = (ONE_CLUSTER, "tests/components/", "tests/policy/")
+"""Folders whose tests share what takes long to make: a cluster, or graphs of whole stacks."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest: everything else is done beside the end-to-end tests."""
+    items.sort(key=lambda item: not item.nodeid.startswith(ONE_CLUSTER))
+
+
 class BesideEachOther(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Share work between processes by the file, and keep the end-to-end tests together: they share one cluster.
+    """Share work between processes by the file, and keep the tests of some folders together.
 
     pytest-xdist 3.8 has groups for this (`--dist loadgroup`), which do nothing under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "tests/e2e" if file.startswith("tests/e2e/") else file
+        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False  # by number of tests, which says little of their time
     return BesideEachOther(config, log)

@@ -39,7 +39,7 @@ def selected(arguments: Sequence[str]) -> Tests:
     both = ("-n", "2")
     match [*arguments]:
         case ["fast", *others]:
-            return Tests(arguments=("-m", "not hosts and not engine", *both, *others), needs_hosts=False)
+            return Tests(arguments=("-m", "not hosts and not engine and not slow", *both, *others), needs_hosts=False)
         case ["long", *others]:
             return Tests(arguments=(*both, *(f"--host-image={slug}" for slug in rootfs.IMAGES), *others))
         case others:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode
 from collections.abc import Iterator
@@ -310,19 +311,31 @@ def changed(before: Graph, after: Graph) -> set[str]:
     return {r.name for r in after.resources if r.inputs != old[r.urn]}
 
 
-@pytest.mark.parametrize(
-    ("component", "flag", "hosts"),
-    [
-        ("kube-apiserver", "v", MASTERS),
-        ("kube-controller-manager", "v", MASTERS),
-        ("kube-scheduler", "v", MASTERS),
-        ("flannel", "v", MASTERS + NODES),
-        ("etcd", "snapshot-count", LAB[:3]),
-    ],
-)
-def test_a_flag_of_one_component_touches_its_own_steps_alone(component: str, flag: str, hosts: list[str]) -> None:
-    after = graph_of("lab", extraFlags=f'{{"{component}": {{"{flag}": "2"}}}}')
-    assert changed(graph_of("lab"), after) == {f"{host}-{component}" for host in hosts}
+@pytest.fixture(scope="module")
+def flagged() -> Graph:
+    """The lab's graph with a flag of each component, each with a value that no other has."""
+    return graph_of("lab", extraFlags=json.dumps({name: {flag: value} for name, (flag, value, _) in FLAGS.items()}))
+
+
+FLAGS = {
+    "kube-apiserver": ("v", "5", MASTERS),
+    "kube-controller-manager": ("v", "6", MASTERS),
+    "kube-scheduler": ("v", "7", MASTERS),
+    "flannel": ("v", "8", MASTERS + NODES),
+    "etcd": ("snapshot-count", "20009", LAB[:3]),
+}
+
+
+def test_flags_touch_the_steps_of_their_components_alone(lab: Graph, flagged: Graph) -> None:
+    assert changed(lab, flagged) == {f"{host}-{name}" for name, (_, _, hosts) in FLAGS.items() for host in hosts}
+
+
+@pytest.mark.parametrize("component", FLAGS)
+def test_a_flag_of_one_component_is_in_no_step_of_another(lab: Graph, flagged: Graph, component: str) -> None:
+    _, value, hosts = FLAGS[component]
+    written = re.compile(rf"(?:v|SNAPSHOT_COUNT)=[\"']?{value}\b")
+    found = {step.name for step in flagged.of(":Command") if written.search(step.inputs.get("create", ""))}
+    assert found == {f"{host}-{component}" for host in hosts}
 
 
 def test_another_kubernetes_version_touches_kubernetes_alone() -> None:

@@ -57,6 +57,7 @@ def described(how: str) -> dict[str, object]:
     return told
 
 
+@pytest.mark.slow  # it imports the whole packages, and they change with requirements.txt
 def test_the_classes_are_those_of_the_whole_packages() -> None:
     parts = described("parts")
     assert "pulumi_cloudflare.outputs.DnsRecordData" in parts

@@ -76,8 +76,7 @@ def test_opened_ports_are_closed_before_and_open_after_one_up(
     assert "100% packet loss" in cluster.ssh("k8s-node-1", ping, fails=True)
 
     settings()
-    assert cluster.plan() == {"firewall-hosts": "update", "firewall-nodes": "update", "firewall-ingress": "create"}
-    cluster.up()
+    assert cluster.applied() == {"firewall-hosts": "update", "firewall-nodes": "update", "firewall-ingress": "create"}
 
     wait_for("the pod's host port to be open", lambda: answers_at_the_door(cluster), 30)
     # Whom it does not know, a kubelet refuses as before.

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from tests.e2e.cluster import Cluster
 from tests.waiting import wait_for
@@ -45,9 +46,8 @@ def test_destroy_leaves_nothing_in_the_cloud(cluster: Cluster, slowly: Callable[
     assert [line.split()[0] for line in hosts] == ["triplane-e2e-router"]
 
 
-def test_the_next_up_finishes_an_interrupted_or_killed_first_up(
-    cluster: Cluster,
-) -> None:
+@pytest.mark.long  # a whole cluster more; lab/tests/plugins/test_plugins_engine.py and test_40_mending.py interrupt too
+def test_the_next_up_finishes_an_interrupted_or_killed_first_up(cluster: Cluster) -> None:
     process = cluster.start("up")
     wait_for("the first droplets", lambda: droplets(cluster) >= 2, every=1)
     os.killpg(process.pid, signal.SIGINT)

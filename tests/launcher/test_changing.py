@@ -146,7 +146,7 @@ def test_the_phases_and_the_critical_path_are_of_the_median_run(table: Any) -> N
 def test_fast_tests_need_no_hosts_and_no_engine() -> None:
     chosen = tests.selected(["fast", "-k", "dns"])
     assert not chosen.needs_hosts
-    assert chosen.arguments[:2] == ("-m", "not hosts and not engine")
+    assert chosen.arguments[:2] == ("-m", "not hosts and not engine and not slow")
     assert chosen.arguments[-2:] == ("-k", "dns")
 
 

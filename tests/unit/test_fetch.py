@@ -20,9 +20,11 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "opt/triplane/etcd/3.6.14"
 
 
-def fetch(directory: Path, file: Path, sha256: str | None = None) -> subprocess.CompletedProcess[str]:
+def fetch(
+    directory: Path, file: Path, sha256: str | None = None, *, before: str = ":"
+) -> subprocess.CompletedProcess[str]:
     sha256 = sha256 or hashlib.sha256(file.read_bytes()).hexdigest()
-    script = f". {ASSETS}/steps/step.sh\nSTEP=install\nfetch {directory} file://{file} {sha256}\n"
+    script = f"{before}\n. {ASSETS}/steps/step.sh\nSTEP=install\nfetch {directory} file://{file} {sha256}\n"
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
 
 
@@ -84,6 +86,18 @@ def test_a_wrong_digest_installs_nothing_and_keeps_the_old_files(tmp_path: Path,
     assert f"step install: file://{wrong} has the digest " in result.stderr
     assert f", but {'0' * 64} is pinned: nothing was installed" in result.stderr
     assert installed(directory) == {"bridge": "right"}
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_files(tmp_path: Path, directory: Path) -> None:
+    file = tmp_path / "kubectl"
+    file.write_text("old")
+    fetch(directory, file)
+    file.write_text("new" * 10_000)
+    # A file of at most 1 KiB, as long as the disk has it: the kernel refuses what is longer.
+    result = fetch(directory, file, before="trap '' XFSZ; ulimit -f 1")
+    assert result.returncode == 1
+    assert f"step install: cannot write to {directory}: is the disk full? (df -h {directory})" in result.stderr
+    assert installed(directory) == {"kubectl": "old"}
 
 
 def test_an_archive_that_cannot_be_unpacked_installs_nothing(tmp_path: Path, directory: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -57,6 +59,16 @@ def test_output_has_a_hundred_lines_at_most(tmp_path: Path) -> None:
 
 def test_what_is_no_text_is_left_out(tmp_path: Path) -> None:
     assert run(tmp_path, r"printf 'caf\xc3\xa9 \xff\xfe%s\n' end").stdout == "café end\n"
+
+
+def test_a_port_that_another_program_has_is_named_with_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        result = run(tmp_path, f"free_port kube-scheduler {port}")
+        holder = f'users:(("{Path("/proc/self/comm").read_text().strip()}",pid={os.getpid()},'
+        assert result.returncode == 1
+        assert f"step trial: port {port}, which kube-scheduler needs, is taken: {holder}" in result.stderr
+    assert run(tmp_path, f"free_port kube-scheduler {port}").returncode == 0
 
 
 def test_exit_codes_pass(tmp_path: Path) -> None:
