@@ -22,8 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 ONE_CLUSTER = "tests/e2e/"
-TOGETHER = (ONE_CLUSTER, "tests/components/", "tests/policy/")
-"""Folders whose tests share what takes long to make: a cluster, or graphs of whole stacks."""
+TOGETHER = {
+    ONE_CLUSTER: "cluster",
+    "tests/components/": "graphs",
+    "tests/policy/": "graphs",
+    "tests/doctor/test_names.py": "graphs",
+}
+"""Beginning of a file's path → what its tests share with others, for it takes long to make."""
 
 
 @pytest.hookimpl(trylast=True)
@@ -33,14 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class BesideEachOther(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Share work between processes by the file, and keep the tests of some folders together.
+    """Share work between processes by the file, and keep tests together that share more.
 
     pytest-xdist 3.8 has groups for this (`--dist loadgroup`), which do nothing under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+        return next((shared for path, shared in TOGETHER.items() if file.startswith(path)), file)
 
 
 @pytest.hookimpl(optionalhook=True)
