@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,19 +20,26 @@ from toolchain import engine
 
 ROOT = Path(plugins.__file__).parents[2]
 
-IN_A_HURRY = f"""\
+EXECUTABLE = """\
 #!/bin/sh
-exec {sys.executable} -I -c '
+exec {python} -I -c '
 import sys
-sys.path.insert(0, "{ROOT}")
+sys.path.insert(0, "{root}")
 from lab.plugins.protocol import import_lightly
 import_lightly()
-from lab.plugins import digitalocean
-from lab.plugins.digitalocean.client import Pace
 from lab.plugins.server import run
-run(digitalocean.plugin(Pace(first=0.05, then=0.05, retry=0.05, busy=0.05)), sys.argv[1])
+from {module} import plugin
+run(plugin({arguments}), sys.argv[1])
 ' "$@"
 """
+
+
+def executable(module: str, arguments: str = "") -> str:
+    """Write a plugin's executable that calls `plugin` of a module with these arguments, as Python without quotes."""
+    return EXECUTABLE.format(python=sys.executable, root=ROOT, module=module, arguments=arguments)
+
+
+IN_A_HURRY = {"digitalocean": executable("lab.tests.plugins.hurried")}
 """The digitalocean stand-in at a pace for tests; the others are as installed."""
 
 
@@ -54,8 +61,14 @@ class Stack:
     """A program, its configuration and its state, in a folder of their own."""
 
     directory: Path
-    program: str
+    program: str | Path
+    """Its text, or the folder that it is in."""
     config: dict[str, Any] = field(default_factory=dict)
+    project: str = "tiny"
+    executables: Mapping[str, str] = field(default_factory=lambda: IN_A_HURRY)
+    """Plugin → text of its executable; the others are as installed."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """More of the environment."""
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True)
@@ -65,11 +78,15 @@ class Stack:
             folder = home / "plugins" / f"resource-{name}-v{version(f'pulumi-{name}')}"
             folder.mkdir(parents=True)
             (folder / program.name).symlink_to(program)
-            if name == "digitalocean":
-                program.write_text(IN_A_HURRY)
+            if name in self.executables:
+                program.write_text(self.executables[name])
         (self.directory / "state").mkdir()
-        (self.directory / "Pulumi.yaml").write_text("name: tiny\nruntime:\n  name: python\n")
-        (self.directory / "__main__.py").write_text(self.program)
+        project = {"name": self.project, "runtime": {"name": "python"}}
+        if isinstance(self.program, Path):
+            project["main"] = os.path.relpath(self.program, self.directory)
+        else:
+            (self.directory / "__main__.py").write_text(self.program)
+        (self.directory / "Pulumi.yaml").write_text(yaml.safe_dump(project))
         found = engine()
         folders = dict.fromkeys(str(path.parent) for path in found.values())
         self.environment = {
@@ -80,13 +97,14 @@ class Stack:
             "PULUMI_CONFIG_PASSPHRASE": "a passphrase",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true",
+            **self.variables,
         }
         assert self.pulumi("stack", "init", "test").code == 0
         self.configure()
 
     def configure(self, **changes: Any) -> None:
         """Set the program's configuration; None takes a value away."""
-        self.config |= {name if ":" in name else f"tiny:{name}": value for name, value in changes.items()}
+        self.config |= {name if ":" in name else f"{self.project}:{name}": value for name, value in changes.items()}
         file = self.directory / "Pulumi.test.yaml"
         settings = yaml.safe_load(file.read_text()) if file.is_file() else {}
         settings["config"] = {name: value for name, value in self.config.items() if value is not None}
@@ -138,7 +156,7 @@ class Stack:
         plan: dict[str, str] = {}
         for step in steps:
             name = step["urn"].rpartition("::")[2]
-            if step["op"] in ("create", "update", "delete", "replace") and not name.startswith("tiny-"):
+            if step["op"] in ("create", "update", "delete", "replace") and not name.startswith(f"{self.project}-"):
                 plan[name] = step["op"]
         return plan
 
@@ -162,8 +180,12 @@ class Stack:
         file.unlink()
         assert taken.code == 0, taken.out + taken.err
 
+    @property
+    def state_file(self) -> Path:
+        return self.directory / "state/.pulumi/stacks" / self.project / "test.json"
+
     def state(self) -> str:
-        return (self.directory / "state/.pulumi/stacks/tiny/test.json").read_text()
+        return self.state_file.read_text()
 
 
 def _counts(run: Run) -> dict[str, int]:

@@ -1,0 +1,201 @@
+"""Where plays are given: the real engine and the real program, the local cloud in memory, and the world behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.cloud import ZONE_ID, ZONE_NAME
+from lab.tests.cloud.service import TOKENS, Server, Service
+from lab.tests.plugins.stack import ROOT, Run, Stack, executable
+from launcher.stacks import Machine
+from tests.plays import scripts
+from tests.plays.wire import listening
+from tests.plays.world import Entry, Interruption, State, World
+
+CHANGES = {"create", "update", "delete", "replace", "read", "import"}
+"""Operations of a plan. The engine lists a replacement's two halves besides."""
+
+Settings = Mapping[str, Any]
+"""Settings by their names in a stack's file, without `triplane:`."""
+
+Plan = dict[str, str]
+"""Resource, as `Droplet etcd-0` → operation."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A copy of all there is: the engine's state, the cloud, and the world."""
+
+    engine: bytes
+    cloud: Path
+    world: State
+
+
+@dataclass(frozen=True)
+class Up:
+    """What came of an `up`."""
+
+    code: int
+    said: str
+    """The engine's diagnostics."""
+    plan: Plan
+    """What was done."""
+    record: tuple[Entry, ...]
+
+    @property
+    def done(self) -> bool:
+        return self.code == 0
+
+
+class Stage:
+    """One stack, and one cloud, which can be taken back to an earlier scene."""
+
+    def __init__(self, directory: Path, server: Server, *, deletes_first: bool) -> None:
+        """Prepare the stack; `deletes_first` replaces a droplet as the official plugin does it."""
+        self.world = World(scripts.run)
+        self._directory, self._server = directory, server
+        self._open = ExitStack()
+        self._scenes = 0
+        socket = directory / "world.sock"
+        self._open.enter_context(listening(socket, self.world.run))
+        self.stack = Stack(
+            directory / "stack",
+            ROOT,
+            project="triplane",
+            executables={
+                "digitalocean": executable("tests.plays.digitalocean_stand_in", str(deletes_first)),
+                "command": executable("tests.plays.command_stand_in", json.dumps(str(socket))),
+            },
+            variables={
+                "DIGITALOCEAN_TOKEN": TOKENS.digitalocean,
+                "CLOUDFLARE_API_TOKEN": TOKENS.cloudflare,
+                # A play ends an `up` at a step, and never the engine itself: one write at the end is enough.
+                "PULUMI_EXPERIMENTAL": "true",
+                "PULUMI_SKIP_CHECKPOINTS": "true",
+                "GOGC": "400",
+                "HOME": os.environ.get("HOME", str(directory)),
+            },
+        )
+        self._serve()
+
+    def close(self) -> None:
+        self._serving.close()
+        self._open.close()
+
+    # The cloud.
+
+    def _serve(self) -> None:
+        self._serving = ExitStack()
+        cloud = self._directory / "cloud"
+        cloud.mkdir(exist_ok=True)
+        self.service: Service = self._serving.enter_context(self._server.serving(cloud, self.world))
+        records = self.service.cloud.records
+        self.world.addresses = lambda name: [str(address) for address in records.addresses(name) or ()]
+
+    def delete_droplet(self, host: str) -> None:
+        """Delete a droplet behind the program's back."""
+        droplet = next(each.id for each in self.world.state.hosts.values() if each.name == host)
+        with self.service.digitalocean() as client:
+            client.delete(f"/v2/droplets/{droplet}").raise_for_status()
+        self.service.cloud.backend.actions.wait(5)
+
+    # Copies.
+
+    def scene(self) -> Scene:
+        """Copy everything."""
+        self._serving.close()
+        self._scenes += 1
+        copy = self._directory / f"scene-{self._scenes}"
+        shutil.copytree(self._directory / "cloud", copy, ignore=shutil.ignore_patterns("*.log"))
+        self._serve()
+        return Scene(self.stack.state_file.read_bytes(), copy, self.world.copy())
+
+    def return_to(self, scene: Scene) -> None:
+        """Take everything back to a copy."""
+        self._serving.close()
+        shutil.rmtree(self._directory / "cloud")
+        shutil.copytree(scene.cloud, self._directory / "cloud")
+        self.stack.state_file.write_bytes(scene.engine)
+        self.world.restore(scene.world)
+        self._serve()
+
+    # The engine.
+
+    def set(self, settings: Settings) -> None:
+        """Write the stack's file as the lab's launcher does."""
+        machine = Machine(
+            api_url=self.service.url,
+            mirror_url=f"{self.service.url}/mirror",
+            digests={},
+            images={},
+            ssh_ca_public_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS people",
+            operator="198.18.0.1/32",
+            zone={"id": ZONE_ID, "name": ZONE_NAME},
+        )
+        tracked = {f"triplane:{name}": value for name, value in settings.items()}
+        here = machine.settings("lab", tracked)
+        self.stack.config = here | tracked
+        self.stack.configure()
+
+    def preview(self, settings: Settings, *options: str) -> tuple[Run, Plan]:
+        """Preview; tell what would be done."""
+        self.set(settings)
+        run = self.stack.pulumi("preview", "--json", *options)
+        return run, _plan((step["urn"], step["op"]) for step in json.loads(run.out).get("steps", []))
+
+    def up(self, settings: Settings, *options: str, interruption: Interruption | None = None) -> Up:
+        """Bring the stack up, or to where it is interrupted."""
+        self.set(settings)
+        begin = len(self.world.record)
+        with self.world.interrupted(interruption):
+            run = self.stack.pulumi("up", "--yes", "--skip-preview", "--json", *options)
+        events = [json.loads(line) for line in run.out.splitlines() if line.startswith("{")]
+        said = "".join(
+            event["diagnosticEvent"]["message"]
+            for event in events
+            if event.get("diagnosticEvent", {}).get("severity") in ("error", "info#err", "warning")
+        )
+        done = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
+        return Up(
+            code=run.code,
+            said=said + run.err,
+            plan=_plan((each["urn"], each["op"]) for each in done),
+            record=tuple(self.world.record[begin:]),
+        )
+
+
+@contextmanager
+def stage(directory: Path, server: Server, *, deletes_first: bool = True) -> Iterator[Stage]:
+    """Open a stage, and close it."""
+    directory.mkdir(parents=True)
+    made = Stage(directory, server, deletes_first=deletes_first)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _plan(steps: Iterator[tuple[str, str]]) -> Plan:
+    """Keep the changes; components are left out, since nothing is done for them."""
+    plan: Plan = {}
+    for urn, operation in steps:
+        _, _, types, name = urn.split("::", 3)
+        kind = types.rpartition("$")[2]
+        if operation in CHANGES and not kind.startswith(("triplane:", "pulumi:")):
+            plan[f"{kind.rpartition(':')[2]} {name}"] = operation
+    return dict(sorted(plan.items()))
+
+
+def tracked(stack: str) -> dict[str, Any]:
+    """Read the settings of a stack's file in the checkout."""
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
+    return {name.removeprefix("triplane:"): value for name, value in config.items() if name.startswith("triplane:")}
