@@ -12,6 +12,7 @@ from tests.plays import etcd_scripts, texts
 from tests.plays.wire import RefusedError, Step
 from tests.plays.world import Host, Node, World
 
+
 def run(world: World, host: Host, step: Step) -> bool:
     """Run a step on a host; tell if a service restarted."""
     if step.name.endswith("-identity"):

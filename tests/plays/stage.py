@@ -101,12 +101,31 @@ class Stage:
         records = self.service.cloud.records
         self.world.addresses = lambda name: [str(address) for address in records.addresses(name) or ()]
 
-    def delete_droplet(self, host: str) -> None:
+    def lose(self, host: str) -> None:
         """Delete a droplet behind the program's back."""
-        droplet = next(each.id for each in self.world.state.hosts.values() if each.name == host)
-        with self.service.digitalocean() as client:
+        with self._accident(host) as droplet, self.service.digitalocean() as client:
             client.delete(f"/v2/droplets/{droplet}").raise_for_status()
-        self.service.cloud.backend.actions.wait(5)
+            self.service.cloud.backend.actions.wait(5)
+
+    def cut_off(self, host: str) -> None:
+        """Kill a host whose droplet is `active` as before: the cloud does not know."""
+        with self._accident(host) as droplet:
+            self.world.power_off(droplet)
+
+    def write_outputs(self, outputs: Mapping[str, Any]) -> None:
+        """Put other outputs into the state, as another version of the program would have left them."""
+        written = json.loads(self.stack.state())
+        resources = written["checkpoint"]["latest"]["resources"]
+        next(each for each in resources if each["type"] == "pulumi:pulumi:Stack")["outputs"] = outputs
+        self.stack.state_file.write_text(json.dumps(written))
+
+    @contextmanager
+    def _accident(self, host: str) -> Iterator[int]:
+        self.world.accident = True
+        try:
+            yield next(each.id for each in self.world.state.hosts.values() if each.name == host)
+        finally:
+            self.world.accident = False
 
     # Copies.
 

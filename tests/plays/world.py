@@ -112,6 +112,18 @@ class Entry:
     """Hosts whose API server answers."""
     dead_addresses: tuple[str, ...] = ()
     """Addresses of the API's name behind which no API server answers."""
+    lost: int = 0
+    """Acknowledged writes that are on no disk any more."""
+    is_member: bool = False
+    """True if the droplet's member is in the cluster."""
+    is_node: bool = False
+    """True if the API has a node of the droplet."""
+    accident: bool = False
+    """True for what the play does to a droplet, and not the program."""
+
+    @property
+    def has_quorum(self) -> bool:
+        return self.live >= len(self.voters) // 2 + 1
 
     def __str__(self) -> str:
         where = f" on {self.host}" if not self.name.startswith(self.host) else ""
@@ -138,6 +150,8 @@ class World(MemoryMachines):
         self.addresses: Callable[[str], list[str]] = lambda _name: []
         """The lab's name server."""
         self.patience = PATIENCE
+        self.accident = False
+        """True while the play does something to a droplet."""
         self._changed = threading.Condition(threading.RLock())
         self._steps = 0
         self._interruption: Interruption | None = None
@@ -231,24 +245,27 @@ class World(MemoryMachines):
         """Run a step; raises RefusedError where the real one would fail."""
         with self._changed:
             self._steps += 1
-            number, refused, restarted = self._steps, "", False
-            host = self._dial(step)
-            stop = self._interruption if self._interruption and self._interruption.step == number else None
+            host, refused, restarted = self._dial(step), "", False
             try:
-                if host is None:
-                    raise RefusedError(f"dial tcp {step.host}:22: no droplet with this address answers")
-                if stop and not stop.after:
-                    raise RefusedError(f"the play interrupts {step.name} ({step.act}) before it does anything")
-                restarted = self._meaning(self, host, step)
-                self._acknowledge_a_write()
-                if stop:
-                    raise RefusedError(f"the play interrupts {step.name} ({step.act}) after it has done all")
+                restarted = self._run(host, step)
             except RefusedError as error:
                 refused = str(error)
                 raise
             finally:
                 self._note(step.act, step.name, host, text=step.text, refused=refused, restarted=restarted)
         return ""
+
+    def _run(self, host: Host | None, step: Step) -> bool:
+        stop = self._interruption if self._interruption and self._interruption.step == self._steps else None
+        if host is None:
+            raise RefusedError(f"dial tcp {step.host}:22: no droplet with this address answers")
+        if stop and not stop.after:
+            raise RefusedError(f"the play interrupts {step.name} ({step.act}) before it does anything")
+        restarted = self._meaning(self, host, step)
+        self._acknowledge_a_write()
+        if stop:
+            raise RefusedError(f"the play interrupts {step.name} ({step.act}) after it has done all")
+        return restarted
 
     def _dial(self, step: Step) -> Host | None:
         addresses = self.addresses(step.host) or [step.host]
@@ -267,7 +284,7 @@ class World(MemoryMachines):
 
     def at(self, url: str) -> Host | None:
         """Find the running host that a URL with a private name leads to."""
-        addresses = self.addresses(url.split("//")[-1].partition(":")[0])
+        addresses = self.addresses(url.rsplit("//", maxsplit=1)[-1].partition(":")[0])
         return next((host for host in self.state.hosts.values() if host.private in addresses and host.on), None)
 
     def member_up(self, cluster: Cluster, member_id: int) -> Host | None:
@@ -317,10 +334,12 @@ class World(MemoryMachines):
     def _note(
         self, act: str, name: str, host: Host | None, *, text: str = "", refused: str = "", restarted: bool = False
     ) -> None:
-        first = next(iter(self.state.clusters.founded), None)
-        answering = [each for each in self.state.hosts.values() if self.api_on(each)]
+        state = self.state
+        first = next(iter(state.clusters.founded), None)
+        answering = [each for each in state.hosts.values() if self.api_on(each)]
         private = {each.private for each in answering}
-        api = self.addresses(self.state.api_name) if self.state.api_name else []
+        api = self.addresses(state.api_name) if state.api_name else []
+        data = host.data if host else None
         self.record.append(
             Entry(
                 number=len(self.record) + 1,
@@ -334,9 +353,18 @@ class World(MemoryMachines):
                 voters=tuple(member.name for member in first.voters) if first else (),
                 members=tuple(member.name for member in first.members) if first else (),
                 live=len(self.live(first)) if first else 0,
-                clusters=len(self.state.clusters.founded),
+                clusters=len(state.clusters.founded),
                 api_servers=tuple(each.name for each in answering),
                 dead_addresses=tuple(address for address in api if address not in private),
+                lost=sum(self._lost(cluster) for cluster in state.clusters.founded),
+                is_member=bool(data and state.clusters.founded[data.cluster].member(data.member)),
+                is_node=bool(host and any(node.droplet == str(host.id) for node in state.nodes.values())),
+                accident=self.accident,
             )
         )
         self._changed.notify_all()
+
+    def _lost(self, cluster: Cluster) -> int:
+        logs = [host.data for host in self.state.hosts.values() if host.data and host.data.cluster == cluster.number]
+        kept = [data.writes for data in logs if cluster.member(data.member)]
+        return cluster.writes - max(kept, default=0)
