@@ -44,6 +44,7 @@ class RecordedCommand(RemoteCommand):
             host=connection["host"],
             host_key=connection.get("hostKey") or "",
             files={path: sha256(content.encode()).hexdigest()[:16] for path, content in files.items()},
+            on_droplet="".join(words[2] for words in bundle if words[:2] == ["#", "droplet"]),
             droplet="".join(b64decode(files[path]).decode().strip() for path in files if path.endswith(".droplet")),
         )
         try:

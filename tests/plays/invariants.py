@@ -1,4 +1,4 @@
-"""What holds in every play, told from the record of one `up`."""
+"""Rules that hold in every play, told from the record of one `up`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def quorum_kept(record: Sequence[Entry], _wanted: frozenset[str]) -> Iterator[st
     """A cluster of three voters or more keeps its quorum."""
     for before, entry in pairwise(record):
         if len(entry.voters) >= 3 and before.has_quorum and not entry.has_quorum and not entry.accident:
-            yield f"{entry}: {entry.live} of {len(entry.voters)} voters are up"
+            yield f"{entry}: {len(entry.live)} of {len(entry.voters)} voters are up"
 
 
 def one_absent(record: Sequence[Entry], wanted: frozenset[str]) -> Iterator[str]:
     """Of three members or more that stay, no two are without their droplets at the same time."""
     absent: set[str] = set()
     for entry in record:
-        absent -= set(entry.voters)
+        absent -= set(entry.live)
         if entry.act == "gone" and entry.name in wanted:
             absent.add(entry.name)
         if len(absent) > 1 and len(wanted) >= 3:

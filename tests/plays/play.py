@@ -26,6 +26,7 @@ BASE: Settings = {
     "region": "fra1",
     "image": "debian-13-x64",
     "sshAllowed": ["198.18.0.1/32"],
+    "versions": {"kubernetes": "1.36.3", "etcd": "3.6.13"},
 }
 
 
@@ -80,7 +81,12 @@ def changed(settings: Settings, change: Mapping[str, Any]) -> Settings:
             del pools[name]
         else:
             pools[name] = {"name": name, "size": SIZE, **pools.get(name, {}), **pool}
-    merged = {**settings, **change, "pools": list(pools.values())}
+    merged = {**settings, "pools": list(pools.values())}
+    for name, value in change.items():
+        if isinstance(value, Mapping) and name != "pools":
+            merged[name] = {**settings.get(name, {}), **value}
+        elif name != "pools":
+            merged[name] = value
     return {name: value for name, value in merged.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""What each script of the program means, in the world of a play.
+"""Meaning of each script of the program, in the world of a play.
 
 The meaning is taken from the rendered text: variables, files, and the names that it waits for. A script that is not
 known here is refused, and so is one that would fail on a real host.
@@ -15,12 +15,10 @@ from tests.plays.world import Host, Node, World
 
 def run(world: World, host: Host, step: Step) -> bool:
     """Run a step on a host; tell if a service restarted."""
-    if step.name.endswith("-identity"):
-        return _identity(host)
-    if not host.identified or host.host_key not in ("", step.host_key):
-        raise RefusedError(f"ssh: host key mismatch: {host.name} (droplet {host.id}) shows another key")
-    host.host_key = step.host_key
     kind = texts.step_name(step.text)
+    if kind == "identity":
+        return _identity(host)
+    _log_in(host, step)
     if kind == "host":
         host.door, host.ready = False, True
         host.files["/etc/triplane/host.env"] = str(host.id)
@@ -29,18 +27,30 @@ def run(world: World, host: Host, step: Step) -> bool:
         raise RefusedError(f"{host.name}: the step library is not there")
     if names := texts.names(step.text):
         world.wait_until(lambda: all(map(world.addresses, names)), f"{', '.join(names)} to resolve")
-    if kind.startswith("install-"):
-        host.installed.update(texts.FETCHED.findall(step.text))
-        return False
     unit = texts.variable(step.text, "UNIT").split(" ")[0]
     if etcd_scripts.concerns(step, unit):
         return etcd_scripts.run(world, host, step, unit)
     if unit:
         return _service(world, host, step, unit)
-    if "KUBECONFIG=" in step.text:
+    _other(world, host, step, kind)
+    return False
+
+
+def _log_in(host: Host, step: Step) -> None:
+    if not host.identified or host.host_key not in ("", step.host_key):
+        raise RefusedError(f"ssh: host key mismatch: {host.name} (droplet {host.id}) shows another key")
+    host.host_key = step.host_key
+    if step.on_droplet not in ("", str(host.id)):
+        raise RefusedError(f"{step.name} is for droplet {step.on_droplet}, and {host.name} is {host.id}")
+
+
+def _other(world: World, host: Host, step: Step, kind: str) -> None:
+    if kind.startswith("install-"):
+        host.installed.update(texts.FETCHED.findall(step.text), texts.LINKED.findall(step.text))
+    elif "KUBECONFIG=" in step.text:
         _with_kubectl(world, host, step)
-        return False
-    raise RefusedError(f"the plays do not know what {step.name} means: teach it to tests/plays/scripts.py")
+    else:
+        raise RefusedError(f"the plays do not know what {step.name} means: teach it to tests/plays/scripts.py")
 
 
 def _identity(host: Host) -> bool:
@@ -95,6 +105,8 @@ def _local_api(world: World, host: Host) -> None:
 
 
 def _with_kubectl(world: World, host: Host, step: Step) -> None:
+    if "/usr/local/bin/kubectl" not in host.installed:
+        raise RefusedError(f"{host.name}: kubectl is not installed")
     _local_api(world, host)
     name, nodes = texts.variable(step.text, "NODE"), world.state.nodes
     if not name:

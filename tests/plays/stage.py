@@ -1,4 +1,4 @@
-"""Where plays are given: the real engine and the real program, the local cloud in memory, and the world behind it."""
+"""The stage of plays: the real engine and the real program, the local cloud in memory, and the world behind it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,9 @@ class Stage:
             zone={"id": ZONE_ID, "name": ZONE_NAME},
         )
         tracked = {f"triplane:{name}": value for name, value in settings.items()}
-        here = machine.settings("lab", tracked)
+        # Nothing is downloaded here: files and images come from where the settings say.
+        ours = {"triplane:images", "triplane:mirror"}
+        here = {name: value for name, value in machine.settings("lab", tracked).items() if name not in ours}
         self.stack.config = here | tracked
         self.stack.configure()
 

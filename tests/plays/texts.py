@@ -1,4 +1,4 @@
-"""What can be read from a script's text: variables, files, and the programs that its units start."""
+"""Reading of a script's text: variables, files, and the programs that its units start."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ PUT = re.compile(rf"^put (\S+) \S+ \S+ <<'{END_OF_FILE}'\n(.*?)^{END_OF_FILE}$",
 PIPED = re.compile(r"\| put (/\S+)")
 RESOLVABLE = re.compile(r"^wait_until .* resolvable (.+)$", re.MULTILINE)
 FETCHED = re.compile(r"^fetch (\S+) ", re.MULTILINE)
+LINKED = re.compile(r"^ln -sfn \S+ (\S+)$", re.MULTILINE)
 STARTED = re.compile(r"^ExecStart=(/opt/triplane/\S+)/[^/\s]+", re.MULTILINE)
 
 

@@ -28,7 +28,9 @@ class Step:
     files: Mapping[str, str] = field(default_factory=dict)
     """Path of a file on stdin → digest of its content."""
     droplet: str = ""
-    """Content of the one file on stdin that is no secret: the id of the droplet that the step is about."""
+    """Id of the droplet that the step is about, which comes on stdin."""
+    on_droplet: str = ""
+    """Id of the droplet that the step runs on, which the first line on stdin says."""
 
 
 class RefusedError(Exception):

@@ -42,8 +42,11 @@ class Host:
     files: dict[str, str] = field(default_factory=dict)
     """Path → digest of its content."""
     installed: set[str] = field(default_factory=set)
+    """Folders of programs, and links to programs."""
     applied: dict[str, str] = field(default_factory=dict)
     """Unit → digest of the files that it runs with."""
+    members: list[str] = field(default_factory=list)
+    """Members that etcdctl asks on this host."""
     etcd_urls: list[str] = field(default_factory=list)
     """Members that its API server asks."""
     api_cluster: int | None = None
@@ -104,7 +107,7 @@ class Entry:
     voters: tuple[str, ...] = ()
     """Members of the etcd cluster that have a vote, by name."""
     members: tuple[str, ...] = ()
-    live: int = 0
+    live: tuple[str, ...] = ()
     """Voters that are up."""
     clusters: int = 0
     """Number of etcd clusters that were ever founded."""
@@ -123,7 +126,7 @@ class Entry:
 
     @property
     def has_quorum(self) -> bool:
-        return self.live >= len(self.voters) // 2 + 1
+        return len(self.live) >= len(self.voters) // 2 + 1
 
     def __str__(self) -> str:
         where = f" on {self.host}" if not self.name.startswith(self.host) else ""
@@ -352,7 +355,7 @@ class World(MemoryMachines):
                 restarted=restarted,
                 voters=tuple(member.name for member in first.voters) if first else (),
                 members=tuple(member.name for member in first.members) if first else (),
-                live=len(self.live(first)) if first else 0,
+                live=tuple(self.live(first)) if first else (),
                 clusters=len(state.clusters.founded),
                 api_servers=tuple(each.name for each in answering),
                 dead_addresses=tuple(address for address in api if address not in private),

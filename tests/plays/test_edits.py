@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.plays import invariants
+from tests.plays.conftest import Raised
+from tests.plays.play import changed, members, topology
+from tests.plays.stage import Plan, Stage, Up
+
+pytestmark = pytest.mark.engine
+
+TABLE = Path(__file__).with_name("edits.yaml")
+ROWS: list[dict[str, Any]] = yaml.safe_load(TABLE.read_text())
+BEGIN = "wide"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["edit"] for row in ROWS])
+def test_an_edit(row: dict[str, Any], stage_: Stage, raised: Raised, request: pytest.FixtureRequest) -> None:
+    stage_.return_to(raised(BEGIN))
+    settings = changed(topology(BEGIN), row["change"])
+    preview, plan = stage_.preview(settings)
+    found: dict[str, Any] = {"edit": row["edit"], "change": row["change"]}
+    if preview.code:
+        found["refused"] = _refusal(preview.out)
+    else:
+        done = stage_.up(settings)
+        assert done.done, done.said
+        assert done.plan == plan, "the preview named other resources than the up changed"
+        assert not invariants.broken(done.record, members(settings))
+        found |= _effects(plan, done)
+    if request.config.getoption("--update-golden"):
+        _write(found)
+    else:
+        assert found == row
+
+
+def _effects(plan: Plan, done: Up) -> dict[str, Any]:
+    operations = sorted(set(plan.values()))
+    return {
+        "plan": {operation: [name for name, each in plan.items() if each == operation] for operation in operations},
+        "restarts": sorted(entry.name for entry in done.record if entry.restarted),
+        "droplets": [f"{entry.name} {entry.act}" for entry in done.record if entry.act in ("made", "gone", "off")],
+    }
+
+
+def _refusal(said: str) -> str:
+    """Return the first mistake that the program tells, in one line."""
+    words = " ".join(said.replace("\\n", " ").split())
+    return words.partition(" - triplane:")[2].partition('"')[0].strip()
+
+
+def _write(found: dict[str, Any]) -> None:
+    """Put one row into the table."""
+    text = TABLE.read_text()
+    rows = [found if row["edit"] == found["edit"] else row for row in yaml.safe_load(text)]
+    head = text[: text.index("- edit:")]
+    TABLE.write_text(head + yaml.safe_dump(rows, sort_keys=False, width=118, allow_unicode=True))
