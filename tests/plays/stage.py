@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,19 +179,20 @@ class Stage:
         begin = len(self.world.record)
         with self.world.interrupted(interruption):
             run = self.stack.pulumi("up", "--yes", "--skip-preview", "--json", *options)
-        events = [json.loads(line) for line in run.out.splitlines() if line.startswith("{")]
-        said = "".join(
-            event["diagnosticEvent"]["message"]
-            for event in events
-            if event.get("diagnosticEvent", {}).get("severity") in ("error", "info#err", "warning")
-        )
-        done = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
-        return Up(
-            code=run.code,
-            said=said + run.err,
-            plan=_plan((each["urn"], each["op"]) for each in done),
-            record=tuple(self.world.record[begin:]),
-        )
+        return _told(run.code, _events(run.out), run.err, self.world.record[begin:])
+
+    def previewed_up(self, settings: Settings) -> tuple[Plan, Up]:
+        """Preview and bring it up in one run of the engine; with a mistake in the settings, nothing is brought up."""
+        self.set(settings)
+        begin = len(self.world.record)
+        with self.world.interrupted(None):
+            run = self.stack.pulumi("up", "--yes", "--json")
+        # The engine writes the preview as one document, and then a line for each event of the update.
+        preview, end = json.JSONDecoder().raw_decode(run.out)
+        plan = _plan((step["urn"], step["op"]) for step in preview.get("steps", []))
+        mistakes = "".join(each["message"] for each in preview.get("diagnostics", []))
+        done = _told(run.code, _events(run.out[end:]), mistakes + run.err, self.world.record[begin:])
+        return plan, done
 
 
 @contextmanager
@@ -203,6 +204,21 @@ def stage(directory: Path, server: Server, *, deletes_first: bool = True) -> Ite
         yield made
     finally:
         made.close()
+
+
+def _events(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+
+def _told(code: int, events: Iterable[Mapping[str, Any]], stderr: str, record: Iterable[Entry]) -> Up:
+    said = [event["diagnosticEvent"]["message"] for event in events if "diagnosticEvent" in event]
+    done = [event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event]
+    return Up(
+        code=code,
+        said="".join(said) + stderr,
+        plan=_plan((each["urn"], each["op"]) for each in done),
+        record=tuple(record),
+    )
 
 
 def _plan(steps: Iterator[tuple[str, str]]) -> Plan:

@@ -22,16 +22,15 @@ BEGIN = "wide"
 def test_an_edit(row: dict[str, Any], stage_: Stage, raised: Raised, request: pytest.FixtureRequest) -> None:
     stage_.return_to(raised(BEGIN))
     settings = changed(topology(BEGIN), row["change"])
-    preview, plan = stage_.preview(settings)
     found: dict[str, Any] = {"edit": row["edit"], "change": row["change"]}
-    if preview.code:
-        found["refused"] = _refusal(preview.out)
-    else:
-        done = stage_.up(settings)
-        assert done.done, done.said
+    plan, done = stage_.previewed_up(settings)
+    if done.done:
         assert done.plan == plan, "the preview named other resources than the up changed"
         assert not invariants.broken(done.record, members(settings))
         found |= _effects(plan, done)
+    else:
+        assert not done.record, done.said
+        found["refused"] = _refusal(done.said)
     if request.config.getoption("--update-golden"):
         _write(found)
     else:
@@ -50,7 +49,7 @@ def _effects(plan: Plan, done: Up) -> dict[str, Any]:
 def _refusal(said: str) -> str:
     """Return the first mistake that the program tells, in one line."""
     words = " ".join(said.replace("\\n", " ").split())
-    return words.partition(" - triplane:")[2].partition('"')[0].strip()
+    return words.partition(" - triplane:")[2].partition("an unhandled error")[0].strip()
 
 
 def _write(found: dict[str, Any]) -> None:
@@ -58,4 +57,4 @@ def _write(found: dict[str, Any]) -> None:
     text = TABLE.read_text()
     rows = [found if row["edit"] == found["edit"] else row for row in yaml.safe_load(text)]
     head = text[: text.index("- edit:")]
-    TABLE.write_text(head + yaml.safe_dump(rows, sort_keys=False, width=118, allow_unicode=True))
+    TABLE.write_text(head + yaml.safe_dump(rows, sort_keys=False, width=118, allow_unicode=True, default_flow_style=None))
