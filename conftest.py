@@ -52,3 +52,13 @@ class BesideEachOther(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     config.option.loadscopereorder = False  # by number of tests, which says little of their time
     return BesideEachOther(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to tell beside their outcome (`record_property("told", lines)`)."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    told = [line for report in reports for name, lines in report.user_properties if name == "told" for line in lines]
+    if told:
+        terminalreporter.section("told by tests")
+        for line in told:
+            terminalreporter.write_line(line)

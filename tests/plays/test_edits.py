@@ -57,4 +57,6 @@ def _write(found: dict[str, Any]) -> None:
     text = TABLE.read_text()
     rows = [found if row["edit"] == found["edit"] else row for row in yaml.safe_load(text)]
     head = text[: text.index("- edit:")]
-    TABLE.write_text(head + yaml.safe_dump(rows, sort_keys=False, width=118, allow_unicode=True, default_flow_style=None))
+    TABLE.write_text(
+        head + yaml.safe_dump(rows, sort_keys=False, width=118, allow_unicode=True, default_flow_style=None)
+    )
