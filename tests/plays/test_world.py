@@ -184,7 +184,12 @@ def test_no_secret_reaches_the_record(tmp_path: Path) -> None:
         "stdin": "# droplet 5\n/etc/etcd/key root:root 600 c2VjcmV0\n",
         "connection": {"host": "198.19.0.1", "privateKey": "secret", "hostKey": "public"},
     }
-    with listening(tmp_path / "world.sock", lambda asked: (seen.append(asked), "")[1]):
+
+    def run(asked: Step) -> str:
+        seen.append(asked)
+        return ""
+
+    with listening(tmp_path / "world.sock", run):
         RecordedCommand(str(tmp_path / "world.sock")).create(inputs, Call(name="etcd-0-etcd"))
     [asked] = seen
     assert (asked.on_droplet, list(asked.files)) == ("5", ["/etc/etcd/key"])
