@@ -33,6 +33,7 @@ from components.pki import Pki
 from components.registration import Registrations, Removals
 from components.rolling import by_pool
 from components.services import Services
+from components.uninstalls import Uninstalls
 from model.addons import coredns, rbac
 from model.services import (
     containerd,
@@ -43,6 +44,7 @@ from model.services import (
     kubelet,
 )
 from model.steps.objects import Rollout
+from model.steps.uninstall import Job
 from settings import cloud_offers
 from settings.changes import remembered
 from settings.cluster import cluster_of
@@ -85,9 +87,11 @@ pki = Pki(
 )
 masters = droplets.of(topology.masters)
 nodes = droplets.of(topology.nodes)
+# What ends a role of a host that stays. It comes before all that must be gone by then.
+uninstalls = Uninstalls("uninstalls", hosts=droplets.hosts.values()).of
 
 # The control plane: each part starts when the parts that it depends on are healthy.
-etcd = Etcd("etcd", cluster, pki, hosts=droplets.of(topology.etcd))
+etcd = Etcd("etcd", cluster, pki, hosts=droplets.of(topology.etcd), uninstalls=uninstalls[Job.ETCD])
 flannel = Flannel(
     "flannel", cluster, pki, hosts=nodes, etcd_host=droplets.hosts[topology.etcd[0].name], etcd=etcd.ready
 )
@@ -99,6 +103,7 @@ apiservers = Services(
     kind="kubernetes:Apiservers",
     hosts=masters,
     after=etcd.ready,
+    on_same_host=[uninstalls[Job.CONTROL_PLANE]],
 )
 for name, service, kind in (
     ("controller-managers", kube_controller_manager.service, "kubernetes:ControllerManagers"),
@@ -111,11 +116,15 @@ FormerMembers(
     host=droplets.hosts[topology.etcd[0].name],
     clients=[*flannel.ready.values(), *apiservers.ready.values()],
 )
-api = DnsRecords("api", zone_id=settings.zone.id, records=api_records(cluster, masters, apiservers.ready))
+api = DnsRecords(
+    "api",
+    zone_id=settings.zone.id,
+    records=api_records(cluster, masters, apiservers.ready, uninstalls[Job.CONTROL_PLANE]),
+)
 
 # kubectl on masters, and the steps that remove Node objects of earlier droplets.
 kubectl = Kubectl("kubectl", cluster, pki, masters=masters, apiservers=apiservers.ready)
-removals = Removals("removals", hosts=nodes, kubectl=kubectl, vpc=network.vpc)
+removals = Removals("removals", hosts=nodes, kubectl=kubectl, uninstalls=uninstalls[Job.NODE], vpc=network.vpc)
 
 # The services that run pods, on masters and nodes. Pools change in parallel.
 containerds = Services(

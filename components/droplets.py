@@ -12,6 +12,7 @@ from components.host import Host
 from components.network import Network
 from components.rolling import rolling
 from model.cluster import Cluster
+from model.past import Past
 from model.roles import Role
 from model.topology import HostSpec
 
@@ -60,7 +61,7 @@ class Droplets(pulumi.ComponentResource):
                 image=images[spec.pool],
                 zone_id=zone_id,
                 vpc_id=network.vpc_id,
-                tags=_tags(spec, network),
+                tags=_tags(spec, network, cluster.past),
                 deploy_key=self.deploy_key,
                 ssh_key_fingerprint=ssh_key.fingerprint,
                 ssh_ca_public_key=ssh_ca_public_key,
@@ -91,6 +92,7 @@ def _lanes(spec: HostSpec) -> Iterable[str]:
     return sorted(spec.roles & QUORUM_ROLES) or [f"pool {spec.pool}"]
 
 
-def _tags(spec: HostSpec, network: Network) -> list[pulumi.Output[str]]:
-    roles = sorted(spec.roles)
-    return [network.role_tags[role] for role in roles] + [network.scoped_tags[role] for role in roles]
+def _tags(spec: HostSpec, network: Network, past: Past) -> list[pulumi.Output[str]]:
+    return [network.role_tags[role] for role in sorted(spec.roles)] + [
+        network.scoped_tags[role] for role in sorted(past.admitted(spec))
+    ]

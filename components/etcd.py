@@ -9,7 +9,7 @@ import pulumi
 from components.host import Host
 from components.pki import Pki
 from components.rolling import one_lane, rolling
-from components.services import run
+from components.services import Gates, run
 from model.cluster import Cluster
 from model.services import etcd
 
@@ -33,6 +33,7 @@ class Etcd(pulumi.ComponentResource):
         pki: Pki,
         *,
         hosts: Iterable[Host],
+        uninstalls: Gates,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:etcd:Cluster", name, None, opts)
@@ -66,8 +67,8 @@ class Etcd(pulumi.ComponentResource):
                 delete=etcd.leave_script(cluster, host.spec),
                 parent=self,
                 depends_on=[host.droplet],
-                # Of a host that goes for good, the member has been taken out before (FormerMembers).
-                deleted_with=host.droplet,
+                # Of a host that goes for good, or stays without etcd, the member has been taken out (FormerMembers).
+                deleted_with=uninstalls[host.name],
             )
         self.register_outputs({})
 

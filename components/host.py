@@ -190,6 +190,20 @@ class Host(pulumi.ComponentResource):
             ),
         )
 
+    def ending(self, name: str, *, delete: str, parent: pulumi.Resource) -> command.remote.Command:
+        """Run a `delete` script on this host if the settings no longer have the resource, but still the host.
+
+        It is skipped if the droplet is deleted too, and a replaced droplet does not run it: the name leads to the host
+        of the day.
+        """
+        return command.remote.Command(
+            f"{self.name}-{name}",
+            connection=self._connection(self.host_key, host=self.spec.fqdn),
+            delete=delete,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=parent, deleted_with=self.droplet, custom_timeouts=STEP_TIMEOUT),
+        )
+
     def install(
         self,
         name: str,

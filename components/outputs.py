@@ -36,6 +36,7 @@ def export(cluster: Cluster, pki: Pki, droplets: Droplets, *, settings: Mapping[
                 "droplet": host.spec.droplet_name,
                 "privateName": host.spec.private_name,
                 "roles": sorted(host.spec.roles),
+                "admitted": sorted(cluster.past.admitted(host.spec)),
                 "publicAddress": host.public_address,
                 "privateAddress": host.private_address,
                 "image": host.droplet.image,

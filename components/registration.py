@@ -28,6 +28,7 @@ class Removals(pulumi.ComponentResource):
         *,
         hosts: Iterable[Host],
         kubectl: Kubectl,
+        uninstalls: Gates,
         vpc: pulumi.Resource,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -39,7 +40,8 @@ class Removals(pulumi.ComponentResource):
                 create=registration.arrival(host=host.spec),
                 delete=registration.removal(host=host.spec),
                 parent=self,
-                depends_on=[host.ready],
+                # A node that stays as a host is drained before its kubelet is stopped.
+                depends_on=[host.ready, uninstalls[host.name]],
                 # When the whole cluster is destroyed, no node needs to be drained.
                 deleted_with=vpc,
             )

@@ -32,6 +32,8 @@ class PastHost:
     disk_gib: int
     origin: Origin | None
     """None for a host without the role `etcd`."""
+    admitted: frozenset[Role] = frozenset()
+    """Roles by which the firewalls know it: its own, and those that it had before."""
 
     @property
     def etcd_client_url(self) -> str:
@@ -59,6 +61,15 @@ class Past:
     def may_run(self, host: HostSpec) -> bool:
         """False if the host is new for certain."""
         return bool(self.unreadable) or any(known.name == host.name for known in self.hosts)
+
+    def admitted(self, host: HostSpec) -> frozenset[Role]:
+        """Return the roles by which the firewalls know a host. They never become fewer while the host exists.
+
+        A droplet loses a tag at the beginning of an `up`, when its services still run and others still call them: etcd
+        would lose members before it has others, and clients of the API would wait for a server that is cut off.
+        """
+        known = {each.name: each.admitted for each in self.hosts}.get(host.name, frozenset())
+        return host.roles | known
 
     def origin_of(self, member: HostSpec, members: Iterable[HostSpec]) -> Origin:
         """Return a member's origin; `members` are all that the settings want. Only a new stack founds a cluster."""
@@ -91,6 +102,7 @@ def read(outputs: Mapping[str, Any]) -> Past:
                 size=str(host["size"]),
                 disk_gib=int(host["disk"]),
                 origin=_origin(host["etcd"]) if Role.ETCD in host["roles"] else None,
+                admitted=frozenset(map(Role, host.get("admitted", host["roles"]))),
             )
             for host in outputs["hosts"]
         )

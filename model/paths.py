@@ -30,9 +30,24 @@ KUBERNETES_ETC = "/etc/kubernetes"
 KUBERNETES_PKI = "/etc/kubernetes/pki"
 
 
+APPLIED = "/var/lib/triplane/applied"
+"""Folder with a mark per unit that passed its gate (assets/steps/step.sh)."""
+RELEASES = "/opt/triplane"
+
+
 def installed(component: str, version: str) -> str:
     """Directory of a release's binaries: each version has its own, and a unit names the version that it runs."""
-    return f"/opt/triplane/{component}/{version}"
+    return f"{RELEASES}/{component}/{version}"
+
+
+def versions(component: str) -> str:
+    """Directory of all versions of a component that is on its host for one service alone."""
+    return f"{RELEASES}/{component}"
+
+
+def program(component: str, name: str) -> tuple[str, str]:
+    """Patterns of a program in every version of its component, and of the digest beside it (assets/steps/step.sh)."""
+    return installed(component, f"*/{name}"), installed(component, f"*/.{name}.sha256")
 
 
 def unit(name: str) -> str:

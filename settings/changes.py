@@ -104,7 +104,6 @@ def mistakes(settings: Settings, past: Past) -> Iterator[Mistake]:
     yield from _versions(now, before)
     yield from _keys(now, before)
     yield from _members(settings, past)
-    yield from _roles(settings, past)
     changed = [name for name in before if name.startswith("versions.") and before[name] != now[name]]
     yield from _images(settings, past, changed)
 
@@ -193,21 +192,6 @@ def _members(settings: Settings, past: Past) -> Iterator[Mistake]:
             problem=f"replaces {only.name}, the only etcd member, and all data with it. Write {only.image} again; "
             "or have 3 members first, and `up`.",
         )
-
-
-def _roles(settings: Settings, past: Past) -> Iterator[Mistake]:
-    """Refuse to take a role from a host that stays: its services would run on."""
-    hosts = {host.name: host for host in settings.topology.hosts}
-    for position, pool in enumerate(settings.pools):
-        stays = [host for host in past.hosts if host.name in hosts and hosts[host.name].pool == pool.name]
-        lost = sorted({role for host in stays for role in host.roles - set(pool.roles)})
-        if lost:
-            yield Mistake(
-                setting=f"triplane:pools[{position}].roles",
-                value=list(pool.roles),
-                problem=f"has no {one_of(lost)} any more, but {stays[0].name} would go on running it. Write "
-                f"[{', '.join(sorted(stays[0].roles))}] again; or make a new pool, and take this one out.",
-            )
 
 
 def _images(settings: Settings, past: Past, versions: list[str]) -> Iterator[Mistake]:

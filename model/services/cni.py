@@ -12,6 +12,13 @@ from model.steps import unit
 UNIT = "pod-network"
 NETWORK = "flannel"
 BRIDGE = "cni0"
+OWN_PATHS = (
+    paths.CNI_CONFIGURATION,
+    paths.POD_NETWORK,
+    paths.POD_NETWORK_TEMPLATE,
+    paths.unit(UNIT),
+    paths.path_unit(UNIT),
+)
 
 
 def configuration() -> str:

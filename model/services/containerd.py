@@ -33,6 +33,17 @@ DROP_INS = "/etc/containerd/conf.d/*.toml"
 REGISTRIES = "/etc/containerd/certs.d"
 REGISTRY = f"{REGISTRIES}/_default/hosts.toml"
 """File for the images of every registry that has no file of its own."""
+SYSCTLS = "/etc/sysctl.d/80-triplane-containers.conf"
+OWN_PATHS = (
+    "/var/lib/containerd",
+    "/var/lib/cni",
+    CONFIGURATION,
+    REGISTRY,
+    SYSCTLS,
+    *cni.OWN_PATHS,
+    *(paths.versions(each.component) for each in BINARIES),
+    paths.unit(UNIT),
+)
 RUNC = "runc.amd64"
 """Upstream's file name."""
 
@@ -100,7 +111,7 @@ def service(cluster: Cluster, _host: HostSpec) -> Service:
     registries = [] if cluster.registry is None else [registry_hosts(cluster.registry)]
     mirror = tuple(HostFile(path=REGISTRY, content=content) for content in registries)
     sysctls = HostFile(
-        path="/etc/sysctl.d/80-triplane-containers.conf",
+        path=SYSCTLS,
         # Pods of one host talk over a bridge: without these, kube-proxy's rules do not see that traffic.
         content="net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\n",
         mode="644",

@@ -28,6 +28,11 @@ ENVIRONMENT = "/etc/etcd/etcd.env"
 BOOTSTRAP = "/etc/etcd/bootstrap.env"
 """File with ETCD_INITIAL_*: only a member with an empty data directory reads it."""
 
+HEALTHY_ONCE = "/var/lib/triplane/etcd-was-healthy"
+"""Mark of a member that has been healthy since its data came."""
+OWN_PATHS = (DATA, HEALTHY_ONCE, paths.versions(NAME), "/etc/etcd", paths.unit(UNIT))
+"""What the service has on its host and nothing else there needs, its data first. The same for every service."""
+
 PEER_CA = paths.certificate(PKI, "peer-ca")
 CLIENT_CA = paths.certificate(PKI, "client-ca")
 SERVER_CA = paths.certificate(PKI, "server-ca")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import IPv4Network
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from model import flags, paths, ports
@@ -28,6 +29,14 @@ BINARY = "flanneld-amd64"
 
 PKI = "/etc/flannel/pki"
 MEMBERS = "/etc/flannel/etcd-members"
+SYSCTLS = "/etc/sysctl.d/80-triplane-flannel.conf"
+OWN_PATHS = (
+    "/etc/flannel",
+    str(PurePosixPath(paths.FLANNEL_SUBNET).parent),
+    SYSCTLS,
+    paths.versions(NAME),
+    paths.unit(UNIT),
+)
 CA = paths.certificate(PKI, "etcd-server-ca")
 CLIENT = (paths.certificate(PKI, "etcd-client"), paths.key(PKI, "etcd-client"))
 
@@ -84,9 +93,7 @@ def service(cluster: Cluster, host: HostSpec) -> Service:
         NAME,
         name=NAME,
         binaries=(Binaries(component=NAME, file="flanneld", step=NAME),),
-        settled=(
-            HostFile(path="/etc/sysctl.d/80-triplane-flannel.conf", content="net.ipv4.ip_forward = 1\n", mode="644"),
-        ),
+        settled=(HostFile(path=SYSCTLS, content="net.ipv4.ip_forward = 1\n", mode="644"),),
         files=(
             HostFile(path=MEMBERS, content=etcd.members(cluster.topology)),
             unit(

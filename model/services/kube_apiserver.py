@@ -44,6 +44,22 @@ ADMISSION = "/etc/kubernetes/admission.yaml"
 EVENT_RATE_LIMIT = "/etc/kubernetes/event-rate-limit.yaml"
 ENCRYPTION = "/etc/kubernetes/encryption.yaml"
 
+OWN_PATHS = (
+    paths.KUBERNETES_PKI,
+    ENCRYPTION,
+    MEMBERS,
+    AUDIT_POLICY,
+    AUTHENTICATION,
+    ABAC_POLICY,
+    ADMISSION,
+    EVENT_RATE_LIMIT,
+    *paths.program("kubernetes", NAME),
+    # For the steps that call the API.
+    *paths.program("kubernetes", "kubectl"),
+    paths.unit(UNIT),
+)
+"""Audit logs are not among them: they say what was done, and stay as long as the host."""
+
 CLIENT_CA = paths.certificate(paths.KUBERNETES_PKI, "client-ca")
 """Authorities of client certificates: the Kubernetes CA, and the cluster's signer."""
 CA = paths.certificate(paths.KUBERNETES_PKI, "ca")

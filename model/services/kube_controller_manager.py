@@ -18,6 +18,7 @@ HEALTH = Health(url=f"https://127.0.0.1:{ports.CONTROLLER_MANAGER.number}/health
 KUBECONFIG = "/etc/kubernetes/controller-manager.kubeconfig"
 
 DIRECTORY = "/etc/kubernetes/controller-manager"
+OWN_PATHS = (DIRECTORY, KUBECONFIG, *paths.program("kubernetes", NAME), paths.unit(UNIT))
 
 CA = paths.certificate(DIRECTORY, "ca")
 SIGNING = (paths.certificate(DIRECTORY, "cluster-signing-ca"), paths.key(DIRECTORY, "cluster-signing-ca"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from model import flags, ports
+from model import flags, paths, ports
 from model.certificates import Leaf, kubernetes_client
 from model.cluster import Cluster
 from model.documents import as_yaml
@@ -20,6 +20,7 @@ ROLES = tuple(KUBELET_ROLES)
 HEALTH = Health(url=f"http://127.0.0.1:{ports.KUBE_PROXY_HEALTH.number}/healthz")
 CONFIGURATION = "/etc/kubernetes/kube-proxy.yaml"
 KUBECONFIG = "/etc/kubernetes/kube-proxy.kubeconfig"
+OWN_PATHS = (KUBECONFIG, CONFIGURATION, *paths.program("kubernetes", NAME), paths.unit(UNIT))
 
 FLAG_RULES = FlagRules(
     owned={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import flags, ports
+from model import flags, paths, ports
 from model.certificates import Leaf, kubernetes_client
 from model.cluster import Cluster
 from model.documents import as_yaml
@@ -19,6 +19,7 @@ ROLES = (Role.KUBE_MASTER,)
 HEALTH = Health(url=f"https://127.0.0.1:{ports.SCHEDULER.number}/healthz")
 KUBECONFIG = "/etc/kubernetes/scheduler.kubeconfig"
 CONFIGURATION = "/etc/kubernetes/scheduler.yaml"
+OWN_PATHS = (KUBECONFIG, CONFIGURATION, *paths.program("kubernetes", NAME), paths.unit(UNIT))
 
 FLAG_RULES = FlagRules(
     owned={

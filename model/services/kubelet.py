@@ -35,6 +35,18 @@ RENEWED = "/var/lib/kubelet/pki"
 STATIC_PODS = "/etc/kubernetes/manifests"
 POD_RESOLV_CONF = "/etc/kubernetes/resolv.conf"
 """A link to the file with DNS servers that pods can reach too."""
+SYSCTLS = "/etc/sysctl.d/80-triplane-kubelet.conf"
+OWN_PATHS = (
+    "/var/lib/kubelet",
+    PKI,
+    KUBECONFIG,
+    CONFIGURATION,
+    POD_RESOLV_CONF,
+    SYSCTLS,
+    *paths.program("kubernetes", NAME),
+    paths.unit(UNIT),
+)
+"""Static pods and drop-ins are not among them: an operator or an image's vendor put them there."""
 
 KERNEL = {
     "vm.overcommit_memory": 1,
@@ -195,7 +207,7 @@ def _reserved(roles: Collection[Role]) -> dict[str, str]:
 def service(cluster: Cluster, host: HostSpec) -> Service:
     """Run the kubelet, and wait until its node is Ready."""
     sysctls = HostFile(
-        path="/etc/sysctl.d/80-triplane-kubelet.conf",
+        path=SYSCTLS,
         content="".join(f"{name} = {value}\n" for name, value in KERNEL.items()),
         mode="644",
     )

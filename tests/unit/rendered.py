@@ -21,8 +21,9 @@ from model.services import (
     kube_scheduler,
     kubelet,
 )
-from model.steps import first_steps, install, objects, registration
+from model.steps import first_steps, install, objects, registration, uninstall
 from model.steps.objects import Rollout
+from model.steps.uninstall import Job
 from model.taints import Taint
 from model.topology import Topology
 
@@ -115,6 +116,7 @@ def steps() -> dict[str, str]:
         "registration-master.sh": registration.script(host=master),
         "registration-node.sh": registration.script(host=worker),
         "removal.sh": registration.removal(host=worker),
+        **{f"uninstall-{job}.sh": uninstall.script(job, host=first) for job in Job},
     }
 
 

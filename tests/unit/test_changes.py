@@ -12,6 +12,7 @@ import yaml
 from model import past, releases
 from model.digitalocean import SIZES
 from model.past import NOTHING, Past
+from model.roles import Role
 from settings import changes
 from settings.load import parse
 from settings.schema import Settings
@@ -28,6 +29,10 @@ STACK: dict[str, Any] = {
         {"name": "master", "roles": ["kube-master"], "count": 3, "size": "s-2vcpu-4gb"},
         {"name": "node", "roles": ["kube-node"], "count": 2, "size": "s-2vcpu-4gb"},
     ],
+}
+
+STACKED: dict[str, Any] = {
+    "pools": [{"name": "k8s", "roles": ["etcd", "kube-master"], "count": 3, "size": "s-2vcpu-4gb"}]
 }
 
 
@@ -84,6 +89,8 @@ def test_every_setting_that_cannot_change_has_a_case() -> None:
         ({}, {"image": "debian-13-x64"}),
         ({}, {"pools": [{**STACK["pools"][0], "name": "db"}, *STACK["pools"][1:]]}),
         ({}, {"pools": [{**STACK["pools"][0], "count": 5}, *STACK["pools"][1:]]}),
+        (STACKED, {"pools": [STACK["pools"][0], {**STACKED["pools"][0], "roles": ["kube-master"]}]}),
+        ({"pools": [STACK["pools"][0], {**STACKED["pools"][0], "roles": ["kube-master"]}]}, STACKED),
         ({}, {"pools": [*STACK["pools"][:2], {**STACK["pools"][2], "image": "debian-13-x64", "size": "s-4vcpu-8gb"}]}),
     ],
 )
@@ -100,6 +107,25 @@ def test_a_skipped_minor_version_is_refused_with_the_next_one(monkeypatch: pytes
         'versions.kubernetes = "1.38.0" skips a minor version: the cluster runs 1.36.2. '
         "Write 1.36.1, 1.36.2, 1.36.3 or 1.37.1."
     )
+
+
+def test_firewalls_never_forget_a_role_while_the_host_exists() -> None:
+    stacked = parse(STACK | STACKED)
+    before = outputs_of(stacked)
+    (now,) = {
+        past.read(before).admitted(host)
+        for host in parse(
+            STACK | {"pools": [STACK["pools"][0], {**STACKED["pools"][0], "roles": ["kube-node", "kube-master"]}]}
+        ).topology.masters
+    }
+    assert now == {*Role}
+    for host in before["hosts"]:
+        host |= {"roles": ["kube-master"], "admitted": sorted(now)}
+        host.pop("etcd")
+    assert past.read(before).admitted(stacked.topology.hosts[0]) == {*Role}
+    assert NOTHING.admitted(stacked.topology.hosts[0]) == {Role.ETCD, Role.KUBE_MASTER}
+    before["hosts"].clear()
+    assert past.read(before).admitted(stacked.topology.hosts[0]) == {Role.ETCD, Role.KUBE_MASTER}
 
 
 def test_a_new_stack_may_be_anything() -> None:
