@@ -192,6 +192,8 @@ def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
         environment=HOST_ENVIRONMENT,
         secrets=secrets(cluster, host),
         **_ctl(cluster, host),
+        server_certificate=SERVER[0],
+        peer_certificate=PEER[0],
         asked=",".join([*others, *begins.former]),
         first="yes" if first and begins.founds else "no",
         last="yes" if host == topology.etcd[-1] else "no",

@@ -20,6 +20,7 @@ APT_SECONDS = 420
 PROGRAMS = {
     "curl": "curl",
     "modprobe": "kmod",
+    "openssl": "openssl",
     "ps": "procps",
     "ss": "iproute2",
     "sysctl": "procps",
