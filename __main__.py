@@ -80,9 +80,7 @@ droplets = Droplets(
 pki = Pki(
     "pki",
     cluster,
-    ca_hours=settings.certificates.ca_hours,
-    leaf_hours=settings.certificates.leaf_hours,
-    renew_hours=settings.certificates.renew_hours,
+    lifetimes=settings.certificates.lifetimes,
     encryption_keys=settings.encryption_keys,
 )
 masters = droplets.of(topology.masters)

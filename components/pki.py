@@ -12,6 +12,7 @@ from components.secret import FilledFile, ecdsa_key, secret
 from model import documents
 from model.certificates import CA_USES, Authority, Leaf
 from model.cluster import Cluster
+from model.expiry import Lifetimes
 from model.secrets import (
     AuthorityCertificates,
     AuthorityKey,
@@ -54,16 +55,14 @@ class Pki(pulumi.ComponentResource):
         name: str,
         cluster: Cluster,
         *,
-        ca_hours: int,
-        leaf_hours: int,
-        renew_hours: int,
+        lifetimes: Lifetimes,
         encryption_keys: Iterable[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:pki:Pki", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.authorities = {authority: self._authority(authority, cluster.name, ca_hours) for authority in Authority}
-        self.leaves = {leaf.name: self._leaf(leaf, leaf_hours, renew_hours) for leaf in leaves(cluster)}
+        self.authorities = {authority: self._authority(authority, cluster.name, lifetimes) for authority in Authority}
+        self.leaves = {leaf.name: self._leaf(leaf, lifetimes) for leaf in leaves(cluster)}
         self.service_account = ecdsa_key("service-account", child)
         self.encryption_keys = {key: ecdsa_key(f"encryption-{key}", child).private_key_pem for key in encryption_keys}
         self.register_outputs({})
@@ -117,17 +116,19 @@ class Pki(pulumi.ComponentResource):
         named = {**{str(authority): self.authorities[authority] for authority in Authority}, **self.leaves}
         return {name: credential.expires for name, credential in named.items()}
 
-    def _authority(self, authority: Authority, cluster: str, hours: int) -> Credential:
+    def _authority(self, authority: Authority, cluster: str, lifetimes: Lifetimes) -> Credential:
         child = pulumi.ResourceOptions(parent=self)
         key = ecdsa_key(authority, child)
-        # No early renewal: a new authority changes trust, so it is made on purpose and not on a schedule.
+        # Renewed with its key and its name, so that what trusts the old certificate trusts the leaves of the new one,
+        # and the other way round. A new key is made on purpose only.
         certificate = tls.SelfSignedCert(
             authority,
             private_key_pem=key.private_key_pem,
             subject=tls.SelfSignedCertSubjectArgs(common_name=authority, organization=cluster),
             is_ca_certificate=True,
             set_subject_key_id=True,
-            validity_period_hours=hours,
+            validity_period_hours=lifetimes.ca_hours,
+            early_renewal_hours=lifetimes.ca_renew_hours,
             allowed_uses=list(CA_USES),
             opts=child,
         )
@@ -135,7 +136,7 @@ class Pki(pulumi.ComponentResource):
             certificate=certificate.cert_pem, key=key.private_key_pem, expires=certificate.validity_end_time
         )
 
-    def _leaf(self, leaf: Leaf, hours: int, renew_hours: int) -> Credential:
+    def _leaf(self, leaf: Leaf, lifetimes: Lifetimes) -> Credential:
         child = pulumi.ResourceOptions(parent=self)
         key = ecdsa_key(leaf.name, child)
         request = tls.CertRequest(
@@ -152,8 +153,8 @@ class Pki(pulumi.ComponentResource):
             cert_request_pem=request.cert_request_pem,
             ca_cert_pem=authority.certificate,
             ca_private_key_pem=authority.key,
-            validity_period_hours=hours,
-            early_renewal_hours=renew_hours,
+            validity_period_hours=lifetimes.leaf_hours,
+            early_renewal_hours=lifetimes.renew_hours,
             allowed_uses=list(leaf.uses),
             opts=child,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from rich.text import Text
 from launcher import nodes
 from launcher.access import HostOutput, ssh_command
 from launcher.workspace import Workspace
+from model import expiry
 from model.roles import Role
 from model.services import kube_apiserver
 from model.services.registry import SERVICES
@@ -74,6 +75,10 @@ class Snapshot:
     """Master → the answer of its /readyz to the administrator."""
     cluster: nodes.Cluster = field(default_factory=nodes.Cluster)
     certificates: Mapping[str, str] = field(default_factory=dict)
+    """Certificate → its end, in RFC 3339."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Setting → value, of the last `up`."""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def well(self) -> bool:
@@ -84,7 +89,22 @@ class Snapshot:
             and all(answer == "ok" for answer in self.ready.values())
             and self.cluster.well
             and not any(host.dns for host in self.hosts)
+            and not expiry.ended(self.ends, self.now)
         )
+
+    @property
+    def ends(self) -> expiry.Ends:
+        """Certificate → its end."""
+        return {name: datetime.fromisoformat(end) for name, end in self.certificates.items()}
+
+    @property
+    def lifetimes(self) -> expiry.Lifetimes | None:
+        """Lives of certificates by the settings of the last `up`, if that has told them."""
+        names = {"ca_hours": "caHours", "leaf_hours": "leafHours", "renew_hours": "renewHours"}
+        try:
+            return expiry.Lifetimes(**{key: int(self.settings[f"certificates.{it}"]) for key, it in names.items()})
+        except KeyError:
+            return None
 
 
 def program_of(unit: str) -> str:
@@ -169,7 +189,7 @@ def probe_all(
         )
 
 
-def render(snapshot: Snapshot, now: datetime | None = None) -> RenderableType:
+def render(snapshot: Snapshot) -> RenderableType:
     """Format the snapshot for people."""
     memory = "" if snapshot.memory is None else f", {snapshot.memory / 2**20:,.0f} MiB of memory in all its processes"
     parts: list[RenderableType] = [Text(f"Lab: {snapshot.lab}{memory}")]
@@ -195,7 +215,7 @@ def render(snapshot: Snapshot, now: datetime | None = None) -> RenderableType:
         parts.append(Text(f"{master}: /readyz says {answer}", style="green" if answer == "ok" else "red"))
     parts += _cluster(snapshot.cluster, snapshot.hosts)
     if snapshot.certificates:
-        parts.append(_certificates(snapshot.certificates, now or datetime.now(UTC)))
+        parts += _certificates(snapshot)
     parts.append(Text("All is well.", style="green") if snapshot.well else Text("Not all is well.", style="red"))
     return Group(*parts)
 
@@ -238,12 +258,16 @@ def _resolution(asked: Sequence[Host]) -> list[Text]:
     ]
 
 
-def _certificates(expiries: Mapping[str, str], now: datetime) -> Text:
-    dates = sorted((datetime.fromisoformat(date), name) for name, date in expiries.items())
-    first, name = dates[0]
-    days = (first - now).days
-    text = f"{len(dates)} certificates; the first to expire is {name}, on {first:%Y-%m-%d} (in {days} days)"
-    return Text(text, style="red" if days < 30 else "")
+def _certificates(snapshot: Snapshot) -> Iterator[Text]:
+    """Name the first one to expire, and warn of those that have ended or that no `up` of today renews in time."""
+    first, name = min((end, name) for name, end in snapshot.ends.items())
+    days = (first - snapshot.now).days
+    text = f"{len(snapshot.ends)} certificates; the first to expire is {name}, on {first:%Y-%m-%d} (in {days} days)"
+    if snapshot.lifetimes and snapshot.now < first < snapshot.now + snapshot.lifetimes.window(name):
+        text += "; the next `up` renews it"
+    yield Text(text, style="red" if first - snapshot.now < expiry.NOTICE else "")
+    for warning in expiry.warnings(snapshot.ends, snapshot.lifetimes, snapshot.now):
+        yield Text(warning, style="red")
 
 
 def as_json(snapshot: Snapshot) -> str:

@@ -234,7 +234,7 @@ def outputs(workspace: Workspace) -> Config:
     found = stack.get("outputs") or {}
     if not all(name in found for name in (*OUTPUTS, "kubeconfig")):
         raise no_cluster()
-    return {name: found[name] for name in OUTPUTS}
+    return {name: found[name] for name in OUTPUTS} | {"settings": found.get("settings") or {}}
 
 
 def has_kubeconfig(workspace: Workspace) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from model.roles import Role
@@ -50,6 +51,8 @@ class Past:
     hosts: tuple[PastHost, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
     """Setting, by its name in the stack's file (`versions.etcd`) → value."""
+    certificates: Mapping[str, datetime] = field(default_factory=dict)
+    """Certificate → its end."""
     unreadable: str = ""
     """Reason why the outputs cannot be read. Then a cluster exists, and nothing is known about it."""
 
@@ -107,11 +110,12 @@ def read(outputs: Mapping[str, Any]) -> Past:
             for host in outputs["hosts"]
         )
         settings = {name: _whole(value) for name, value in dict(outputs["settings"]).items()}
+        ends = {name: datetime.fromisoformat(end) for name, end in dict(outputs.get("certificates") or {}).items()}
     except KeyError as error:
         return Past(unreadable=f"they have no {error.args[0]}")
     except (TypeError, ValueError) as error:
         return Past(unreadable=str(error))
-    return Past(hosts=hosts, settings=settings)
+    return Past(hosts=hosts, settings=settings, certificates=ends)
 
 
 def _origin(written: Mapping[str, Any]) -> Origin:

@@ -86,12 +86,13 @@ _MOST_MEMBERS_AT_ONCE = 7
 
 
 def remembered(settings: Settings) -> dict[str, object]:
-    """Return what the next `up` compares, by the settings' names in the stack's file."""
+    """Return what the next `up` compares, and `./triplane status` reads, by the settings' names in the stack's file."""
     written = settings.model_dump(mode="json", by_alias=True)
     versions = written["versions"]
     return {
         **{name: _at(written, name) for name in _FIXED},
         **{f"versions.{component}": version for component, version in versions.items()},
+        **{f"certificates.{name}": hours for name, hours in written["certificates"].items()},
         "encryptionKeys": list(settings.encryption_keys),
     }
 

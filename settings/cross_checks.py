@@ -263,11 +263,14 @@ def _flags(settings: Settings) -> Iterator[Mistake]:
 
 def _lifetimes(settings: Settings) -> Iterator[Mistake]:
     ages = settings.certificates
-    if ages.leaf_hours >= ages.ca_hours:
+    least = ages.leaf_hours + 2 * ages.renew_hours
+    if ages.ca_hours < least:
         yield Mistake(
-            setting="triplane:certificates.leafHours",
-            value=ages.leaf_hours,
-            problem=f"is not less than caHours, {ages.ca_hours}: none outlives its CA. Write fewer hours.",
+            setting="triplane:certificates.caHours",
+            value=ages.ca_hours,
+            problem=f"is less than leafHours and twice renewHours, {least}: an authority is renewed that long before "
+            f"its end, for no certificate may outlive it, and must last for some runs. Write {least} or more, or fewer "
+            "of the others.",
         )
     if ages.renew_hours >= ages.leaf_hours:
         yield Mistake(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pulumi
 
+from model import expiry
 from model.past import Past, read
 from settings import changes
 from settings.mistakes import SettingsError
@@ -26,6 +29,8 @@ def past_of(settings: Settings) -> Past:
         )
     if wrong := tuple(changes.mistakes(settings, past)):
         raise pulumi.RunError(str(SettingsError(wrong)))
+    for warning in expiry.warnings(past.certificates, settings.certificates.lifetimes, datetime.now(UTC)):
+        pulumi.log.warn(warning)
     return past
 
 

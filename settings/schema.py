@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from model import releases
 from model.digitalocean import DEFAULT_IMAGE
+from model.expiry import Lifetimes
 from model.firewalls import Allow, Firewall, firewalls
 from model.images import COREDNS, PAUSE
 from model.ports import ICMP, Icmp, Port
@@ -175,6 +176,11 @@ class Certificates(Section):
     ca_hours: Annotated[Hours, Field(examples=[87_600])] = 87_600
     leaf_hours: Annotated[Hours, Field(examples=[8_760])] = 8_760
     renew_hours: Annotated[Hours, Field(examples=[2_880])] = 2_880
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """The same, as the model has it."""
+        return Lifetimes(ca_hours=self.ca_hours, leaf_hours=self.leaf_hours, renew_hours=self.renew_hours)
 
 
 DEFAULT_POOLS = (

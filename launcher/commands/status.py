@@ -47,4 +47,5 @@ def look(context: Context) -> health.Snapshot:
         ready=health.readiness(kubectl, running, api_port),
         cluster=nodes.ask(kubectl, outputs["hosts"]),
         certificates=outputs.get("certificates") or {},
+        settings=outputs["settings"],
     )

@@ -279,6 +279,14 @@ def test_etcd_trusts_three_authorities_for_three_things(lab: Graph) -> None:
     assert bundle["/etc/etcd/pki/server-ca.crt"] == "certificate etcd-server-ca\n"
 
 
+def test_no_leaf_outlives_its_authority(graph: Graph) -> None:
+    authorities, leaves = graph.of(":SelfSignedCert"), graph.of(":LocallySignedCert")
+    assert len(authorities) == 6
+    longest = max(leaf.inputs["validityPeriodHours"] for leaf in leaves)
+    for authority in authorities:
+        assert longest < authority.inputs["earlyRenewalHours"] < authority.inputs["validityPeriodHours"]
+
+
 def test_no_host_holds_a_ca_key_but_the_cluster_signing_one(graph: Graph) -> None:
     held = {
         (step.name, path)

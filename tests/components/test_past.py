@@ -96,3 +96,13 @@ def test_unreadable_outputs_are_a_warning_and_no_founding(monkeypatch: pytest.Mo
     (warning,) = told
     assert warning.startswith("The outputs of this stack cannot be read: they have no hosts.")
     assert ["FIRST=yes" in text for both in texts(graph, "etcd").values() for text in both] == [False] * 6
+
+
+def test_certificates_that_ended_are_told_at_preview(lab: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_, **__: told.append(text))
+    engine = after(lab)
+    engine.outputs = {**engine.outputs, "certificates": {"admin": "2020-01-01T00:00:00Z"}}
+    run_program("lab", engine)
+    (line,) = told
+    assert line.startswith("1 certificate has ended, the first of them admin, on 2020-01-01 00:00 UTC: ")

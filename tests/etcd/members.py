@@ -1,4 +1,4 @@
-"""Hosts of etcd as folders of this machine: the real step runs there, with the real etcd, and a systemctl of its own."""
+"""Hosts of etcd as folders of this machine: the real step and the real etcd run there, under a systemctl of ours."""
 
 from __future__ import annotations
 

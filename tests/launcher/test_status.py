@@ -53,6 +53,12 @@ def snapshot(**changes: Any) -> Snapshot:
         "ready": {"k8s-master-0": "ok"},
         "cluster": CLUSTER,
         "certificates": {"admin": "2027-11-21T00:00:00Z", "etcd-peer-etcd-0": "2026-12-01T00:00:00+00:00"},
+        "settings": {
+            "certificates.caHours": 87600.0,
+            "certificates.leafHours": 8760.0,
+            "certificates.renewHours": 24.0,
+        },
+        "now": NOW,
     }
     return Snapshot(**(whole | changes))
 
@@ -60,7 +66,7 @@ def snapshot(**changes: Any) -> Snapshot:
 def shown(sample: Snapshot) -> str:
     console = Console(width=160)
     with console.capture() as capture:
-        console.print(health.render(sample, NOW))
+        console.print(health.render(sample))
     return capture.get()
 
 
@@ -72,7 +78,26 @@ def test_every_host_is_listed_with_addresses_roles_and_services() -> None:
 
 
 def test_the_first_certificate_to_expire_is_named_with_days_left() -> None:
-    assert "2 certificates; the first to expire is etcd-peer-etcd-0, on 2026-12-01 (in 10 days)" in shown(snapshot())
+    assert "2 certificates; the first to expire is etcd-peer-etcd-0, on 2026-12-01 (in 10 days)\n" in shown(snapshot())
+
+
+def test_the_next_up_is_told_where_it_renews_the_first() -> None:
+    settings = {"certificates.caHours": 87600, "certificates.leafHours": 8760, "certificates.renewHours": 2880}
+    text = shown(snapshot(settings=settings))
+    assert "on 2026-12-01 (in 10 days); the next `up` renews it\n" in text
+    assert "of today" not in text
+
+
+def test_a_certificate_that_no_up_renews_in_time_is_a_warning() -> None:
+    text = " ".join(shown(snapshot()).split())
+    assert "1 certificate ends soon, the first of them etcd-peer-etcd-0, on 2026-12-01 00:00 UTC, and an `up`" in text
+    assert snapshot().well
+
+
+def test_certificates_that_have_ended_spoil_the_verdict() -> None:
+    sample = snapshot(now=datetime(2026, 12, 1, 1, tzinfo=UTC), settings={})
+    assert "1 certificate has ended, the first of them etcd-peer-etcd-0" in " ".join(shown(sample).split())
+    assert not sample.well
 
 
 def test_an_unhealthy_service_is_shown_and_spoils_the_verdict() -> None:

@@ -15,7 +15,16 @@ PROGRAMS = (
     "sed sha256sum sleep sort stat tail timeout touch uname wc"
 )
 """What every Debian has."""
-OPTIONAL = {"curl": "echo 10.240.0.5", "ip": "", "ip6tables": "", "iptables": "", "nft": "", "ss": "", "sysctl": ""}
+OPTIONAL = {
+    "curl": "echo 10.240.0.5",
+    "ip": "",
+    "ip6tables": "",
+    "iptables": "",
+    "nft": "",
+    "openssl": "",
+    "ss": "",
+    "sysctl": "",
+}
 PREFIXES = ("/etc/", "/proc/", "/sys/", "/usr/local/lib/", "/var/lib/")
 DOOR = "etc/systemd/system/ssh-bootstrap.service"
 

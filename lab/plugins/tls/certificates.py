@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import warnings
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Final
 
@@ -135,10 +135,9 @@ class Template:
     """allowedUses, validityPeriodHours, isCaCertificate, maxPathLength, setSubjectKeyId, setAuthorityKeyId."""
 
 
-def issue(template: Template, key: Key, issuer: x509.Certificate | None) -> Issued:
-    """Sign a certificate with the issuer's key, or with its own where there is no issuer."""
+def issue(template: Template, key: Key, issuer: x509.Certificate | None, start: datetime) -> Issued:
+    """Sign a certificate with the issuer's key, or with its own where there is no issuer; it is valid from `start`."""
     properties = template.properties
-    start = datetime.now(UTC)
     end = start + timedelta(hours=properties["validityPeriodHours"])
     serial = secrets.randbits(128) or 1
     is_ca = bool(properties.get("isCaCertificate"))

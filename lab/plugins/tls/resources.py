@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -15,6 +16,9 @@ from lab.plugins.tls.certificates import Issued, Template
 from lab.plugins.values import Properties, known
 
 Clock = Callable[[], datetime]
+
+CLOCK = "TRIPLANE_LAB_TLS_CLOCK"
+"""Variable with seconds that this plugin's clock is ahead: a test has certificates that end soon."""
 
 STRINGS = Field(kind=Kind.LIST, items=Field(), replace=True)
 FLAG = Field(kind=Kind.BOOLEAN, implied=False, replace=True)
@@ -72,7 +76,7 @@ ISSUED: Fields = {
 
 def now() -> datetime:
     """Tell the time."""
-    return datetime.now(UTC)
+    return datetime.now(UTC) + timedelta(seconds=int(os.environ.get(CLOCK, "0")))
 
 
 class CertRequest(Resource):
@@ -151,7 +155,9 @@ class SelfSignedCert(_Certificate):
             public_key=key.public_key(),
             properties=inputs,
         )
-        return self._state(inputs, certificates.issue(template, key, None), {"keyAlgorithm": keys.algorithm_of(key)})
+        return self._state(
+            inputs, certificates.issue(template, key, None, self._clock()), {"keyAlgorithm": keys.algorithm_of(key)}
+        )
 
 
 class LocallySignedCert(_Certificate):
@@ -186,7 +192,7 @@ class LocallySignedCert(_Certificate):
             properties=inputs,
         )
         return self._state(
-            inputs, certificates.issue(template, key, issuer), {"caKeyAlgorithm": keys.algorithm_of(key)}
+            inputs, certificates.issue(template, key, issuer, self._clock()), {"caKeyAlgorithm": keys.algorithm_of(key)}
         )
 
 

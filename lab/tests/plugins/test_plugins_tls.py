@@ -23,6 +23,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from lab.plugins import tls
 from lab.plugins.resource import PluginError
+from lab.plugins.tls.resources import CLOCK
 from lab.plugins.values import UNKNOWN, Secret
 from lab.tests.plugins.steps import Steps, bare
 
@@ -321,6 +322,15 @@ def test_a_plain_up_replaces_a_certificate_in_its_renewal_window(plugin: tls.Tls
     assert made.diff(**leaf_inputs(ca, asked, **more)) == {"readyForRenewal": True}
     made.refresh()
     assert made.outputs["readyForRenewal"] is True
+
+
+def test_a_variable_sets_the_certificates_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CLOCK, "-3600")
+    plugin = tls.plugin()
+    ca = authority(plugin)
+    for made in (ca, leaf(plugin, ca, request(plugin))):
+        begins = parsed(made).not_valid_before_utc
+        assert timedelta(minutes=59) < datetime.now(UTC) - begins < timedelta(minutes=61)
 
 
 def test_a_window_as_long_as_the_life_replaces_in_every_run(plugin: tls.TlsPlugin, clock: Clock) -> None:

@@ -77,9 +77,17 @@ UNIT=etcd
 ASKED=https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379
 FIRST=yes
 HEALTHY_ONCE=/var/lib/triplane/etcd-was-healthy
-LAST=no
+ENDED=/var/lib/triplane/etcd-certificates-ended
+STARTED=1
+QUORUM=2
 
 id etcd >/dev/null 2>&1 || useradd --system --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd
+# A member whose certificate has ended is none to the others, and they may be none to it: their certificates are as old.
+# That is known until this member has new ones and has passed its gate.
+has_ended() { [ -f "$1" ] && ! openssl x509 -checkend 0 -noout -in "$1" >/dev/null; }
+if has_ended /etc/etcd/pki/server.crt || has_ended /etc/etcd/pki/peer.crt; then
+  touch "$ENDED"
+fi
 put_bundle
 put /etc/etcd/etcdctl.env root:root 600 <<'TRIPLANE_END_OF_FILE'
 ETCDCTL_ENDPOINTS=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.example.com:2379,https://etcd-2.internal.k8s.example.com:2379
@@ -236,7 +244,9 @@ elif [ ! -f /etc/etcd/bootstrap.env ]; then
 fi
 
 if needs_restart etcd "${DEPENDS_ON[@]}"; then
-  if systemctl is-active --quiet etcd && ctl "$CLIENT_URL" endpoint health >/dev/null 2>&1; then
+  if [ -e "$ENDED" ]; then
+    say "a certificate of $MEMBER has ended: it is restarted with the new ones, whatever the others say"
+  elif systemctl is-active --quiet etcd && ctl "$CLIENT_URL" endpoint health >/dev/null 2>&1; then
     remove_former is_dead
     wait_until 60 'a quorum without this member, before it is restarted' others_are_quorum
   else
@@ -247,8 +257,16 @@ if needs_restart etcd "${DEPENDS_ON[@]}"; then
   restart etcd --no-block
 fi
 
-# On the first day none is healthy before a quorum has started. The last one's step comes after the others', and waits.
-if [ ! -e "$HEALTHY_ONCE" ] && [ "$LAST" = no ] && ! cluster_answers; then
+# On the first day there is a quorum with the steps of other members, and so there is after all certificates have ended.
+waits_for_peers() {
+  if [ -e "$ENDED" ]; then
+    ! cluster_answers
+  else
+    [ ! -e "$HEALTHY_ONCE" ] && ((STARTED < QUORUM)) && ! cluster_answers
+  fi
+}
+
+if waits_for_peers; then
   wait_until 60 'etcd to listen for its peers' bash -c "ss --no-header --listening --tcp --numeric 'sport = :2380' | grep ."
   say "$MEMBER waits for its peers"
 else
@@ -257,3 +275,4 @@ else
   touch "$HEALTHY_ONCE"
 fi
 passed etcd "${DEPENDS_ON[@]}"
+rm -f "$ENDED"

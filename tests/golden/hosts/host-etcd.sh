@@ -278,7 +278,7 @@ case $code in
 esac
 
 # PROGRAM:PACKAGE, what steps and services call and an image may lack.
-NEEDED=(curl:curl modprobe:kmod ps:procps ss:iproute2 sysctl:procps)
+NEEDED=(curl:curl modprobe:kmod openssl:openssl ps:procps ss:iproute2 sysctl:procps)
 missing() {
   local each
   for each in "${NEEDED[@]}"; do
