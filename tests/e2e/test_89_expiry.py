@@ -14,7 +14,7 @@ from tests.e2e.cluster import Cluster, Load
 from tests.e2e.pods import namespace, node_name, serve
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
 LIFETIMES = {"caHours": 4, "leafHours": 2, "renewHours": 1}
 MINUTES_LEFT = 12
