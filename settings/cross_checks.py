@@ -259,6 +259,9 @@ def _flags(settings: Settings) -> Iterator[Mistake]:
             if problem := flags.problem(component, flag, value):
                 shown = None if flags.looks_secret(value) else value
                 yield Mistake(setting=f"triplane:extraFlags.{component}.{flag}", value=shown, problem=problem)
+        if clash := flags.clash(component, asked):
+            flag, problem = clash
+            yield Mistake(setting=f"triplane:extraFlags.{component}.{flag}", value=asked[flag], problem=problem)
 
 
 def _lifetimes(settings: Settings) -> Iterator[Mistake]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 
+from model.services.kube_apiserver import ADMISSION_PLUGINS
 from model.services.registry import SERVICES
 from settings.mistakes import one_of
 
@@ -15,8 +17,9 @@ _RULES = {service.NAME: service.FLAG_RULES for service in SERVICES if service.FL
 _VITAL_PLUGINS = ("NodeRestriction", "ServiceAccount", "NamespaceLifecycle")
 _SECRET_VALUE = re.compile(r"-----BEGIN |://[^/@\s]*:[^/@\s]*@|\bdo[opr]_v1_[0-9a-f]{16}")
 
-_NOT_IN_UNITS = re.compile(r"[^!-~]|[\"'\\$%]")
-"""Spaces, non-printing characters, and the characters that systemd quotes and expands with (systemd.service(5))."""
+_NOT_IN_UNITS = re.compile(r"[^!-~]|[\"'\\]")
+"""Spaces, non-printing characters, and the characters that systemd quotes with (systemd.service(5)). What it expands, $
+and %, is escaped (model/flags.py)."""
 
 
 def looks_secret(value: str) -> bool:
@@ -41,6 +44,18 @@ def problem(component: str, flag: str, value: str) -> str | None:
     return _hole(component, flag, value)
 
 
+def clash(component: str, asked: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return a flag that another one contradicts, and what is wrong with it."""
+    disabled = asked.get("disable-admission-plugins", "")
+    both = set(disabled.split(",")) & set(asked.get("enable-admission-plugins", "").split(",")) - {""}
+    if component != "kube-apiserver" or not both:
+        return None
+    return (
+        "disable-admission-plugins",
+        f"switches off {' and '.join(sorted(both))}, which enable-admission-plugins switches on. Take it out of one.",
+    )
+
+
 def _gone(component: str, flag: str) -> str | None:
     rules = _RULES[component]
     prefixes = rules.removed_prefixes.items()
@@ -59,13 +74,23 @@ def _hole(component: str, flag: str, value: str) -> str | None:
         return "lets people in by passwords in a file. Take it out, and give them certificates."
     if flag == "enable-admission-plugins" and "AlwaysAdmit" in words:
         return "admits everything with AlwaysAdmit. Take that one out."
-    if flag == "disable-admission-plugins" and (vital := [name for name in _VITAL_PLUGINS if name in words]):
-        return f"switches off {' and '.join(vital)}, which the cluster's security stands on. Take it out."
+    if flag == "disable-admission-plugins" and (wanted := _wanted(words)):
+        return wanted
     if flag == "use-service-account-credentials" and value.lower() != "true":
         return "gives every controller the rights of all. Take it out."
     if flag == "tls-min-version" and value in {"VersionTLS10", "VersionTLS11"}:
         return "allows broken TLS. Write VersionTLS12 or VersionTLS13."
     return _weak_kubelet(flag, value) if component == "kubelet" else None
+
+
+def _wanted(disabled: Collection[str]) -> str | None:
+    for names, why in (
+        (_VITAL_PLUGINS, "the cluster's security stands on"),
+        (ADMISSION_PLUGINS, "Triplane always enables"),
+    ):
+        if found := [name for name in names if name in disabled]:
+            return f"switches off {' and '.join(found)}, which {why}. Take it out."
+    return None
 
 
 def _weak_kubelet(flag: str, value: str) -> str | None:

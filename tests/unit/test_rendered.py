@@ -13,10 +13,14 @@ import yaml
 from model import addons
 from model.assets import ASSETS
 from model.files import END_OF_FILE
-from model.services import etcd, kube_apiserver, registry
+from model.past import NOTHING
+from model.services import etcd, kube_apiserver, kubelet, registry
 from model.services.registry import SERVICES
 from model.steps import objects
+from settings.cluster import cluster_of
+from settings.load import parse
 from tests.unit.rendered import CLUSTER, TOPOLOGY, documents, steps, with_flags
+from tests.unit.test_settings import MINIMAL
 
 SHELLCHECK = str(Path(sys.executable).with_name("shellcheck"))
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/hosts"
@@ -166,6 +170,20 @@ def test_an_operators_admission_plugins_come_beside_triplanes() -> None:
     flags = {"enable-admission-plugins": "AlwaysPullImages,NodeRestriction"}
     script = kube_apiserver.service(with_flags(kube_apiserver=flags), TOPOLOGY.masters[0]).script
     assert "plugins=NodeRestriction,DenyServiceExternalIPs,EventRateLimit,AlwaysPullImages " in script
+
+
+# The form of the kubelet's own defaults; systemd takes %% and $$ for one of each (systemd.service(5), command lines).
+def test_percent_and_dollar_reach_a_service_as_they_are() -> None:
+    value = "memory.available<200Mi,nodefs.available<10%,$HOME"
+    settings = parse(MINIMAL | {"extraFlags": {"kubelet": {"eviction-hard": value}, "etcd": {"log-format": "%$a"}}})
+    cluster = cluster_of(settings, NOTHING)
+    unit = files(kubelet.service(cluster, cluster.topology.nodes[0]).script)["/etc/systemd/system/kubelet.service"]
+    (written,) = re.findall(r"--eviction-hard=(\S+)", unit)
+    assert re.findall(r"(?<!%)%(?!%)|(?<!\$)\$(?!\$)", written) == []
+    assert written.replace("%%", "%").replace("$$", "$") == value
+    # Of an environment file, systemd expands neither; a backslash takes a dollar out of the double quotes' rules.
+    environment = files(etcd.service(cluster, cluster.topology.etcd[0], first=True).script)["/etc/etcd/etcd.env"]
+    assert 'ETCD_LOG_FORMAT="%\\$a"\n' in environment
 
 
 def test_an_operators_etcd_flag_goes_into_the_environment_file() -> None:
