@@ -62,7 +62,9 @@ topology = cluster.topology
 cloud_offers.check(topology=topology, pools=settings.pools, region=settings.region, image=settings.image, past=past)
 
 # The private network, and firewalls, which exist before the first host.
-network = Network("network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr)
+network = Network(
+    "network", topology=topology, region=settings.region, vpc_cidr=settings.vpc_cidr, protect=settings.protect
+)
 firewalls = Firewalls("firewalls", cluster=cluster.name, firewalls=settings.firewalls, scoped_tags=network.scoped_tags)
 
 # The hosts, and their DNS names.
@@ -74,6 +76,7 @@ droplets = Droplets(
     images={pool.name: pool.image or settings.image for pool in settings.pools},
     zone_id=settings.zone.id,
     ssh_ca_public_key=settings.ssh_ca_public_key,
+    protect=settings.protect,
     after=[firewalls],
 )
 # The engine begins what is registered first: keys and certificates are made while the hosts boot.
@@ -82,6 +85,7 @@ pki = Pki(
     cluster,
     lifetimes=settings.certificates.lifetimes,
     encryption_keys=settings.encryption_keys,
+    protect=settings.protect,
 )
 masters = droplets.of(topology.masters)
 nodes = droplets.of(topology.nodes)

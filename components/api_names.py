@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from components.dns import Record
 from components.host import Host
+from components.rolling import waits_for
 from components.services import Gates
 from model.cluster import Cluster
 
@@ -21,7 +22,7 @@ def api_records(cluster: Cluster, masters: Sequence[Host], apiservers: Gates, un
         # Without its API server's step as well: what an earlier `up` left in the state decides what goes before what.
         after = [uninstalls[host.name]]
         if host is not masters[0] or cluster.past.exists:
-            after.append(apiservers[host.name])
+            after.append(waits_for(apiservers[host.name]))
         for resource, fqdn, address in (
             ("api", topology.api_name, host.public_address),
             ("api-internal", topology.api_private_name, host.private_address),

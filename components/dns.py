@@ -19,7 +19,7 @@ class Record:
     resource: str
     fqdn: str
     address: pulumi.Input[str]
-    after: Iterable[pulumi.Resource] = field(default_factory=tuple)
+    after: Iterable[pulumi.Input[pulumi.Resource]] = field(default_factory=tuple)
     goes_before: pulumi.Resource | None = None
     """Droplet before whose replacement it is taken away; it is there again after `after`."""
 

@@ -10,7 +10,7 @@ import pulumi_tls as tls
 
 from components.host import Host
 from components.network import Network
-from components.rolling import rolling
+from components.rolling import rolling, waits_for
 from model.cluster import Cluster
 from model.past import Past
 from model.roles import Role
@@ -41,6 +41,7 @@ class Droplets(pulumi.ComponentResource):
         images: Mapping[str, str],
         zone_id: str,
         ssh_ca_public_key: str | None,
+        protect: bool,
         after: Iterable[pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -65,12 +66,19 @@ class Droplets(pulumi.ComponentResource):
                 deploy_key=self.deploy_key,
                 ssh_key_fingerprint=ssh_key.fingerprint,
                 ssh_ca_public_key=ssh_ca_public_key,
-                after=[*after, *(other.ready for other in before)],
+                after=[*after, *(waits_for(other.ready) for other in before)],
                 opts=child,
             )
 
         hosts = rolling(topology.hosts, host, lanes=_lanes, may_run=cluster.past.may_run)
         self.hosts = {host.name: host for host in hosts}
+        # The engine deletes first what stands behind others, and stops at what is protected: this one stands behind all
+        # hosts, and so does no data go before the keys and the network are refused.
+        pulumi.Stash(
+            "protection",
+            input="stands behind all hosts",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[host.droplet for host in hosts], protect=protect),
+        )
         self.register_outputs({})
 
     def of(self, specs: Iterable[HostSpec]) -> tuple[Host, ...]:

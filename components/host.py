@@ -51,7 +51,7 @@ class Host(pulumi.ComponentResource):
         deploy_key: tls.PrivateKey,
         ssh_key_fingerprint: pulumi.Input[str],
         ssh_ca_public_key: str | None,
-        after: Iterable[pulumi.Resource],
+        after: Iterable[pulumi.Input[pulumi.Resource]],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:host:Host", spec.name, None, opts)
@@ -162,7 +162,7 @@ class Host(pulumi.ComponentResource):
         delete: str,
         parent: pulumi.Resource,
         create: str | None = None,
-        depends_on: Iterable[pulumi.Resource] = (),
+        depends_on: Iterable[pulumi.Input[pulumi.Resource]] = (),
         deleted_with: pulumi.Resource | None = None,
         secrets: Iterable[FilledFile] = (),
     ) -> command.remote.Command:

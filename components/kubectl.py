@@ -9,6 +9,7 @@ import pulumi_command as command
 
 from components.host import Host
 from components.pki import Pki
+from components.rolling import waits_for
 from components.secret import FilledFile
 from components.services import Gates
 from model import paths
@@ -95,7 +96,8 @@ class Kubectl(pulumi.ComponentResource):
             delete=delete,
             secrets=self._brought(name, about, on=host),
             parent=parent,
-            depends_on=[*self._ready[host.name], *depends_on],
+            # The state keeps the host that runs it, and nothing of other hosts that its API server stands on.
+            depends_on=[host.ready, *map(waits_for, self._ready[host.name]), *depends_on],
             deleted_with=deleted_with,
         )
 

@@ -31,6 +31,7 @@ class Network(pulumi.ComponentResource):
         topology: Topology,
         region: str,
         vpc_cidr: IPv4Network,
+        protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:network:Network", name, None, opts)
@@ -44,7 +45,10 @@ class Network(pulumi.ComponentResource):
             # the deletion needs time. By default the plugin deletes a replaced network first, and every droplet in it
             # before that. Here it requests the new network first: the API refuses its name, and nothing is lost.
             opts=pulumi.ResourceOptions(
-                parent=self, custom_timeouts=pulumi.CustomTimeouts(delete="10m"), delete_before_replace=False
+                parent=self,
+                custom_timeouts=pulumi.CustomTimeouts(delete="10m"),
+                delete_before_replace=False,
+                protect=protect,
             ),
         )
         vpc.default.apply(lambda default: _warn_of_default(default, region=region))

@@ -57,14 +57,18 @@ class Pki(pulumi.ComponentResource):
         *,
         lifetimes: Lifetimes,
         encryption_keys: Iterable[str],
+        protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:pki:Pki", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        # Nobody can make these keys again, and what they signed or wrote is worth nothing without them.
+        self._kept = pulumi.ResourceOptions(parent=self, protect=protect)
         self.authorities = {authority: self._authority(authority, cluster.name, lifetimes) for authority in Authority}
         self.leaves = {leaf.name: self._leaf(leaf, lifetimes) for leaf in leaves(cluster)}
-        self.service_account = ecdsa_key("service-account", child)
-        self.encryption_keys = {key: ecdsa_key(f"encryption-{key}", child).private_key_pem for key in encryption_keys}
+        self.service_account = ecdsa_key("service-account", self._kept)
+        self.encryption_keys = {
+            key: ecdsa_key(f"encryption-{key}", self._kept).private_key_pem for key in encryption_keys
+        }
         self.register_outputs({})
 
     def certificate(self, authority: Authority) -> pulumi.Output[str]:
@@ -118,7 +122,7 @@ class Pki(pulumi.ComponentResource):
 
     def _authority(self, authority: Authority, cluster: str, lifetimes: Lifetimes) -> Credential:
         child = pulumi.ResourceOptions(parent=self)
-        key = ecdsa_key(authority, child)
+        key = ecdsa_key(authority, self._kept)
         # Renewed with its key and its name, so that what trusts the old certificate trusts the leaves of the new one,
         # and the other way round. A new key is made on purpose only.
         certificate = tls.SelfSignedCert(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import TypeVar, cast
+
+import pulumi
 
 from components.host import Host
 
@@ -39,3 +42,17 @@ def one_lane(_host: Host) -> tuple[Hashable, ...]:
 def by_pool(host: Host) -> tuple[Hashable, ...]:
     """Pools in parallel, the hosts of each pool one after another."""
     return (host.spec.pool,)
+
+
+def waits_for(resource: pulumi.Resource) -> Awaitable[pulumi.Resource]:
+    """Make an item of `depends_on` that waits for another host's resource, and leaves no edge in the state.
+
+    `pulumi destroy --target X --target-dependents` deletes whatever the state has behind X: by an edge between hosts,
+    other hosts would go along.
+    """
+
+    async def made() -> None:
+        await resource.urn.future()
+
+    # The SDK leaves out what resolves to nothing (pulumi/runtime/_depends_on.py).
+    return cast("Awaitable[pulumi.Resource]", asyncio.ensure_future(made()))

@@ -75,6 +75,7 @@ EFFECTS: Mapping[str, Effect] = {
     "certificates.renewHours": Effect.ROLLING,
     "sshCaPublicKey": Effect.IN_PLACE,
     "encryptionKeys": Effect.ROLLING,
+    "protect": Effect.IN_PLACE,
 }
 """Setting, by its name in docs/settings.md → effect of a change; a test compares them with the table there."""
 
@@ -94,6 +95,7 @@ def remembered(settings: Settings) -> dict[str, object]:
         **{f"versions.{component}": version for component, version in versions.items()},
         **{f"certificates.{name}": hours for name, hours in written["certificates"].items()},
         "encryptionKeys": list(settings.encryption_keys),
+        "protect": settings.protect,
     }
 
 
@@ -172,6 +174,13 @@ def _keys(now: Mapping[str, object], before: Mapping[str, object]) -> Iterator[M
             value=new,
             problem=f"drops {old[0]}, which the API servers still write with. Write [{', '.join(first)}] first, and "
             "`up`; then follow docs/settings.md, New encryption keys.",
+        )
+    elif before.get("protect") and (dropped := [key for key in old if key not in new]):
+        yield Mistake(
+            setting="triplane:encryptionKeys",
+            value=new,
+            problem=f"drops {one_of(dropped)}, which triplane:protect keeps: backups may be written with it. Write "
+            f"[{', '.join([*new, *dropped])}] and triplane:protect: false first, and `up`.",
         )
 
 

@@ -243,6 +243,9 @@ class Settings(Section):
     ] = ("key1",)
     """Names of the keys that encrypt secrets at rest: the first one writes, all of them read."""
 
+    protect: Annotated[bool, Field(strict=True, examples=[True])] = False
+    """Refuse to delete keys and the network, without which nothing of the cluster can be read or made again."""
+
     @property
     def topology(self) -> Topology:
         """All hosts of the cluster."""

@@ -7,6 +7,7 @@ from launcher import lab_daemon, stacks
 from launcher.apply import DESTROYING, ready, wait_for_engine
 from launcher.context import Context
 from launcher.errors import InterruptedByUserError, LauncherError
+from launcher.workspace import Workspace
 
 
 def down(context: Context) -> None:
@@ -14,12 +15,25 @@ def down(context: Context) -> None:
     workspace = context.workspace
     with workspace.locked(context.report):
         for stack in stacks.recorded(workspace):
+            _refuse_if_protected(workspace, stack)
+        for stack in stacks.recorded(workspace):
             wait_for_engine(context, stack)
             if stacks.checkpoint(workspace, stack).get("resources"):
                 _destroy(context, stack)
             stacks.forget(workspace, stack)
         lab_daemon.remove(workspace, context.report)
     context.report.say("all is down; ./triplane up raises it again")
+
+
+def _refuse_if_protected(workspace: Workspace, stack: str) -> None:
+    resources = stacks.checkpoint(workspace, stack).get("resources") or []
+    kept = [resource["urn"].rpartition("::")[2] for resource in resources if resource.get("protect")]
+    if kept:
+        raise LauncherError(
+            f"the stack {stack} is protected by triplane:protect ({kept[0]} and {len(kept) - 1} more), and nothing was "
+            f"removed; to remove it for good, write triplane:protect: false in Pulumi.{stack}.yaml, ./triplane up, and "
+            "then ./triplane down"
+        )
 
 
 def _destroy(context: Context, stack: str) -> None:

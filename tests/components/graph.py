@@ -97,6 +97,10 @@ class Graph:
         assert len(found) == 1, f"{kind} {name}: {[resource.name for resource in self.of(kind)]}"
         return found[0]
 
+    def waited(self, later: Resource, earlier: Resource) -> bool:
+        """Whether a resource was registered after another one was made."""
+        return self.resources.index(earlier) < self.resources.index(later)
+
     def before(self, resource: Resource) -> set[str]:
         """URNs of everything that must be there first: by dependency, through components to their children."""
         by_urn = {other.urn: other for other in self.resources}

@@ -211,7 +211,7 @@ def test_the_api_name_lists_a_master_once_its_api_server_answers(lab: Graph) -> 
     for kind in ("api", "api-internal"):
         for master in MASTERS[1:]:
             record = lab.named(":DnsRecord", f"{kind}-{master}")
-            assert lab.named(":Command", f"{master}-kube-apiserver").urn in record.depends_on
+            assert lab.waited(record, lab.named(":Command", f"{master}-kube-apiserver"))
 
 
 def test_the_api_name_exists_before_the_first_host_needs_it(graph: Graph) -> None:

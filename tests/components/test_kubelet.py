@@ -49,7 +49,7 @@ def test_a_kubelet_comes_after_containerd_and_all_api_servers(graph: Graph) -> N
     for host, step in steps(graph, KUBELET).items():
         before = graph.before(step)
         assert {graph.named(":Command", f"{host}-{need}").urn for need in ("install-kubelet", "containerd")} <= before
-        assert {api.urn for api in steps(graph, "kube-apiserver").values()} <= before
+        assert all(graph.waited(step, api) for api in steps(graph, "kube-apiserver").values())
         assert {record.urn for record in graph.of(":DnsRecord") if record.name.startswith("api-internal-")} <= before
 
 
