@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import pulumi
+
 from components.dns import Record
 from components.host import Host
 from components.rolling import waits_for
@@ -20,7 +22,7 @@ def api_records(cluster: Cluster, masters: Sequence[Host], apiservers: Gates, un
     topology = cluster.topology
     for host in masters:
         # Without its API server's step as well: what an earlier `up` left in the state decides what goes before what.
-        after = [uninstalls[host.name]]
+        after: list[pulumi.Input[pulumi.Resource]] = [uninstalls[host.name]]
         if host is not masters[0] or cluster.past.exists:
             after.append(waits_for(apiservers[host.name]))
         for resource, fqdn, address in (

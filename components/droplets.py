@@ -23,8 +23,8 @@ class Droplets(pulumi.ComponentResource):
     """Every pool's hosts, and the program's own SSH key.
 
     Hosts that share a role of the control plane form a chain once they are there, and so do the nodes of a pool: each
-    waits until the previous one is ready, with everything that runs on it. So a change of size powers off one of them at
-    a time. New ones are made side by side. `images` has slugs by the pool's name.
+    waits until the previous one is ready, with everything that runs on it. So a change of size powers off one of them
+    at a time. New ones are made side by side. `images` has slugs by the pool's name.
     """
 
     hosts: Mapping[str, Host]

@@ -34,7 +34,8 @@ def grown(lab: Graph) -> Graph:
 @pytest.mark.parametrize("hosts", [MEMBERS, MASTERS, NODES], ids=["members", "masters", "nodes of a pool"])
 def test_droplets_of_a_kind_change_one_after_another(known: Graph, hosts: list[str]) -> None:
     for earlier, later in pairwise(hosts):
-        assert step(known, earlier, "host").urn in known.before(known.named(":Droplet", later)), later
+        # It waits, and leaves no edge in the state (tests/components/test_protection.py).
+        assert known.waited(known.named(":Droplet", later), step(known, earlier, "host")), later
 
 
 def step(graph: Graph, host: str, name: str) -> Resource:
@@ -55,9 +56,9 @@ def same_steps_of_others(graph: Graph, resource: Resource) -> set[str]:
 
 
 def test_on_a_first_up_no_droplet_waits_for_a_host(graph: Graph) -> None:
-    steps = {each.urn for each in (*graph.of(":Command"), *graph.of(":Droplet"))}
+    steps = graph.of(":Command")
     for droplet in graph.of(":Droplet"):
-        assert not steps & graph.before(droplet), droplet.name
+        assert not [step.name for step in steps if graph.waited(droplet, step)], droplet.name
 
 
 @pytest.mark.parametrize("service", [*ON_MASTERS, *ON_NODES])

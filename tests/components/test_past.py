@@ -101,7 +101,7 @@ def test_unreadable_outputs_are_a_warning_and_no_founding(monkeypatch: pytest.Mo
 def test_certificates_that_ended_are_told_at_preview(lab: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(pulumi.log, "warn", lambda text, *_, **__: told.append(text))
-    engine = after(lab)
+    engine = engine_after(lab)
     engine.outputs = {**engine.outputs, "certificates": {"admin": "2020-01-01T00:00:00Z"}}
     run_program("lab", engine)
     (line,) = told

@@ -78,8 +78,7 @@ ASKED=https://etcd-0.internal.k8s.example.com:2379,https://etcd-1.internal.k8s.e
 FIRST=no
 HEALTHY_ONCE=/var/lib/triplane/etcd-was-healthy
 ENDED=/var/lib/triplane/etcd-certificates-ended
-STARTED=3
-QUORUM=2
+LAST=yes
 
 id etcd >/dev/null 2>&1 || useradd --system --home-dir /var/lib/etcd --no-create-home --shell /usr/sbin/nologin etcd
 # A member whose certificate has ended is none to the others, and they may be none to it: their certificates are as old.
@@ -256,14 +255,9 @@ if needs_restart etcd "${DEPENDS_ON[@]}"; then
   restart etcd --no-block
 fi
 
-# On the first day there is a quorum with the steps of other members, and so there is after all certificates have ended.
-waits_for_peers() {
-  if [ -e "$ENDED" ]; then
-    false
-  else
-    [ ! -e "$HEALTHY_ONCE" ] && ((STARTED < QUORUM)) && ! cluster_answers
-  fi
-}
+# On the first day none is healthy before a quorum has started, nor is one after all certificates have ended. The last
+# one's step comes after the others', and waits.
+waits_for_peers() { [ "$LAST" = no ] && { [ -e "$ENDED" ] || [ ! -e "$HEALTHY_ONCE" ]; } && ! cluster_answers; }
 
 if waits_for_peers; then
   wait_until 60 'etcd to listen for its peers' bash -c "ss --no-header --listening --tcp --numeric 'sport = :2380' | grep ."
@@ -273,6 +267,6 @@ else
   wait_until 120 "$MEMBER to be healthy" ctl "$CLIENT_URL" endpoint health
   touch "$HEALTHY_ONCE"
 fi
-[ ! -e "$ENDED" ] || wait_until 120 'every member to be healthy' ctl "$ETCDCTL_ENDPOINTS" endpoint health
+[ "$LAST" = no ] || [ ! -e "$ENDED" ] || wait_until 120 'every member to be healthy' ctl "$ETCDCTL_ENDPOINTS" endpoint health
 passed etcd "${DEPENDS_ON[@]}"
 rm -f "$ENDED"
