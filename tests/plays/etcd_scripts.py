@@ -10,7 +10,9 @@ from tests.plays.world import Host, World
 
 def concerns(step: Step, unit: str) -> bool:
     """True for a step that is about etcd's members or its data."""
-    return unit == "etcd" or ("etcdctl" in step.text and not texts.FETCHED.search(step.text))
+    return unit == "etcd" or (
+        "etcdctl" in step.text and not texts.step_name(step.text).startswith(("install-", "uninstall-"))
+    )
 
 
 def run(world: World, host: Host, step: Step, unit: str) -> bool:
@@ -56,11 +58,11 @@ def _member(world: World, host: Host, step: Step) -> bool:
     assert own is not None
     own.client_url = client_url
     world.changed()
-    waits = not cluster.formed and int(texts.variable(step.text, "STARTED")) < int(texts.variable(step.text, "QUORUM"))
-    if not waits or world.answering(asked):
+    founding = texts.variable(step.text, "LAST") == "no" and not host.healthy_once
+    if not founding or world.answering(asked):
         world.wait_until(lambda: world.has_quorum(cluster), f"{own.name} to be healthy")
         cluster.formed = True
-        own.learner = False
+        own.learner, host.healthy_once = False, True
         host.data.writes = cluster.writes
         world.changed()
     return restarted

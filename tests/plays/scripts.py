@@ -47,10 +47,28 @@ def _log_in(host: Host, step: Step) -> None:
 def _other(world: World, host: Host, step: Step, kind: str) -> None:
     if kind.startswith("install-"):
         host.installed.update(texts.FETCHED.findall(step.text), texts.LINKED.findall(step.text))
+    elif kind.startswith("uninstall-"):
+        _uninstall(world, host, step, kind)
     elif "KUBECONFIG=" in step.text:
         _with_kubectl(world, host, step)
     else:
         raise RefusedError(f"the plays do not know what {step.name} means: teach it to tests/plays/scripts.py")
+
+
+def _uninstall(world: World, host: Host, step: Step, kind: str) -> None:
+    """assets/steps/uninstall.sh.j2."""
+    if kind == "uninstall-etcd" and host.data is not None:
+        cluster, member = world.state.clusters.founded[host.data.cluster], host.data.member
+        world.wait_until(lambda: cluster.member(member) is None, f"the members to have let {host.name} go")
+        host.data, host.healthy_once = None, False
+    for unit in texts.stopped(step.text):
+        host.applied.pop(unit, None)
+    gone = tuple(texts.removed(step.text))
+    host.files = {path: digest for path, digest in host.files.items() if not path.startswith(gone)}
+    host.installed = {path for path in host.installed if not path.startswith(gone)}
+    if not host.runs("kube-apiserver"):
+        host.etcd_urls, host.api_cluster = [], None
+    world.changed()
 
 
 def _identity(host: Host) -> bool:

@@ -30,7 +30,7 @@ Settings = Mapping[str, Any]
 """Settings by their names in a stack's file, without `triplane:`."""
 
 Plan = dict[str, str]
-"""Resource, as `Droplet etcd-0` → operation."""
+"""Resource, as `Droplet etcd-0`, or a step's name alone → operation."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,8 @@ def _plan(steps: Iterator[tuple[str, str]]) -> Plan:
         _, _, types, name = urn.split("::", 3)
         kind = types.rpartition("$")[2]
         if operation in CHANGES and not kind.startswith(("triplane:", "pulumi:")):
-            plan[f"{kind.rpartition(':')[2]} {name}"] = operation
+            label = kind.rpartition(":")[2]
+            plan[name if label == "Command" else f"{label} {name}"] = operation
     return dict(sorted(plan.items()))
 
 

@@ -10,10 +10,11 @@ from tests.plays import invariants, scripts
 from tests.plays.command_stand_in import RecordedCommand
 from tests.plays.wire import RefusedError, Step, listening
 from tests.plays.world import Host, Interruption, World
+from tests.unit.rendered import steps
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "hosts"
-FOUND, JOIN, LEAVE = ((GOLDEN / f"etcd-{name}.sh").read_text() for name in ("first", "last", "leave"))
-"""Steps of etcd-0, which founds, of etcd-2, which joins, and of etcd-2's leave."""
+RENDERED = steps()
+JOIN, LEAVE = RENDERED["etcd-last.sh"], RENDERED["etcd-leave.sh"]
+"""Steps of etcd-2, which joins, and of its leave."""
 MEMBERS = ("etcd-0", "etcd-1", "etcd-2")
 
 
@@ -72,8 +73,8 @@ def of(number: int, *, first: bool = False) -> str:
         if line.startswith("ASKED=")
         else f"EXPECTED={expected}"
         if line.startswith("EXPECTED=")
-        else f"STARTED={number + 1}"
-        if line.startswith("STARTED=")
+        else f"LAST={'yes' if number == 2 else 'no'}"
+        if line.startswith("LAST=")
         else f"FIRST={'yes' if first else 'no'}"
         if line.startswith("FIRST=")
         else line

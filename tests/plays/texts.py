@@ -50,6 +50,17 @@ def depends_on(text: str) -> list[str]:
     return found[1].split() if found else []
 
 
+def stopped(text: str) -> list[str]:
+    """List the units that the script stops, without their suffixes."""
+    lines = re.findall(r"^stop (.+)$", text, re.MULTILINE)
+    return [unit.partition(".")[0] for line in lines for unit in line.split()]
+
+
+def removed(text: str) -> list[str]:
+    """List the folders and files that the script deletes."""
+    return [path for line in re.findall(r"^remove (.+)$", text, re.MULTILINE) for path in line.split()]
+
+
 def digest(text: str) -> str:
     """Shorten a text to a mark that changes with it."""
     return sha256(text.encode()).hexdigest()[:16]

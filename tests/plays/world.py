@@ -52,6 +52,8 @@ class Host:
     api_cluster: int | None = None
     """The etcd cluster that its API server has its objects from."""
     data: Data | None = None
+    healthy_once: bool = False
+    """True once its member was healthy."""
 
     def runs(self, unit: str) -> bool:
         return self.on and unit in self.applied
