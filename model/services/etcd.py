@@ -33,6 +33,9 @@ HEALTHY_ONCE = "/var/lib/triplane/etcd-was-healthy"
 OWN_PATHS = (DATA, HEALTHY_ONCE, paths.versions(NAME), "/etc/etcd", paths.unit(UNIT))
 """What the service has on its host and nothing else there needs, its data first. The same for every service."""
 
+TRACES = ("/var/lib/kubelet/pki", paths.FLANNEL_SUBNET)
+"""Files of a Kubernetes node: where they are, the cluster's etcd was founded before."""
+
 PEER_CA = paths.certificate(PKI, "peer-ca")
 CLIENT_CA = paths.certificate(PKI, "client-ca")
 SERVER_CA = paths.certificate(PKI, "server-ca")
@@ -198,6 +201,7 @@ def service(cluster: Cluster, host: HostSpec, *, first: bool) -> Service:
         first="yes" if first and begins.founds else "no",
         last="yes" if host == topology.etcd[-1] else "no",
         data=DATA,
+        traces=" ".join(TRACES),
         token=f"{topology.cluster}-etcd",
         bootstrap=BOOTSTRAP,
         names=" ".join(member.private_name for member in topology.etcd),

@@ -212,6 +212,14 @@ join() {
   bootstrap "$(initial_cluster <<<"$list")" existing
 }
 
+# A state that was lost asks for a new cluster. The host knows better.
+refuse_if_a_cluster_was_here() {
+  local trace
+  for trace in "$APPLIED/etcd" /var/lib/kubelet/pki /run/flannel/subnet.env; do
+    [ ! -e "$trace" ] || fail "$MEMBER would found an empty cluster, but $trace says that one ran on this host: bring its members back, or restore a snapshot; to begin with an empty cluster on purpose, remove $trace here, and run the same again"
+  done
+}
+
 # A member without data either founds the cluster with the others or joins it: only one of the two is ever right.
 join_or_found() {
   if [ -d /var/lib/etcd/member ]; then
@@ -221,6 +229,7 @@ join_or_found() {
   if cluster_answers; then
     join
   elif [ "$FIRST" = yes ]; then
+    refuse_if_a_cluster_was_here
     bootstrap "$EXPECTED" new
   else
     fail "$MEMBER has no data and no other member answers${ASKED:+ at $ASKED}: founding a second cluster would lose the first; bring the others back or restore a snapshot, or, to begin with an empty cluster on purpose, replace this step (pulumi up --replace URN)"
