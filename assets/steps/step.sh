@@ -248,7 +248,7 @@ free_port() {
 
 # restart UNIT: with the unit file as it is now, at boot too, and however often it failed before.
 restart() {
-  systemctl daemon-reload
+  # It also makes systemd read all unit files again, with all generators; a daemon-reload before would do that twice.
   systemctl enable --quiet "$1"
   systemctl reset-failed "$1" 2>/dev/null || true
   systemctl restart "${@:2}" "$1" || fail "$1 does not start$(last_lines "${UNIT:-$1}")"

@@ -106,6 +106,15 @@ def test_a_hanging_check_times_out_and_its_gate_is_named(tmp_path: Path) -> None
     assert "timed out after 1 s waiting for an answer; last answer: asked so far\n" in result.stderr
 
 
+def test_a_restart_reads_all_unit_files_again_once(tmp_path: Path) -> None:
+    told = run(tmp_path, f'systemctl() {{ echo "$*" >>{tmp_path}/calls; }}; restart etcd --no-block').stdout
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert told == "restarted etcd\n"
+    # Enabling ends with a reload, before the unit starts (systemctl(1), enable).
+    assert [call for call in calls if call.startswith(("daemon-reload", "enable"))] == ["enable --quiet etcd"]
+    assert calls.index("enable --quiet etcd") < calls.index("restart --no-block etcd")
+
+
 def test_the_first_step_has_a_timeout_without_the_library() -> None:
     assert "\nstep identity 120\n" in first_steps.identity()
     assert first_steps.identity().startswith(read("steps/step.sh"))
