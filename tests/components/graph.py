@@ -89,8 +89,9 @@ class Graph:
     outputs: dict[str, Any] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[Resource]:
-        """Resources whose type ends like this, e.g. `:Droplet`."""
-        return [resource for resource in self.resources if resource.type.endswith(kind)]
+        """Resources whose type ends like this, e.g. `:Droplet`, by name: what waits for nobody comes in any order."""
+        found = (resource for resource in self.resources if resource.type.endswith(kind))
+        return sorted(found, key=lambda resource: resource.name)
 
     def named(self, kind: str, name: str) -> Resource:
         found = [resource for resource in self.of(kind) if resource.name == name]
