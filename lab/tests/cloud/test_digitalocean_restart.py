@@ -64,7 +64,7 @@ def test_the_daemon_is_told_which_machines_should_run(server: Server, tmp_path: 
     assert wanted == [(known[running], Power.ON), (known[stopped], Power.OFF)]
 
 
-def test_addresses_and_ids_go_on_where_they_were(server: Server, tmp_path: Path) -> None:
+def test_ids_go_on_where_they_were_and_a_freed_address_is_used(server: Server, tmp_path: Path) -> None:
     with server.serving(tmp_path) as service:
         account = Account(service)
         first = account.droplet()
@@ -72,7 +72,7 @@ def test_addresses_and_ids_go_on_where_they_were(server: Server, tmp_path: Path)
     with server.serving(tmp_path) as service:
         second = Account(service).droplet()
         assert second > first
-        assert str(service.machines.machines[second].public) == "198.19.0.11/24"
+        assert str(service.machines.machines[second].public) == "198.19.0.10/24"
 
 
 @pytest.mark.parametrize(
