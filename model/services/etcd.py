@@ -20,7 +20,7 @@ NAME = UNIT = "etcd"
 ROLES = (Role.ETCD,)
 OWNER = "etcd:etcd"
 LEAVE = "etcd-leave"
-"""Step that takes the member of a host out before its droplet is replaced."""
+"""Step that lets the member's droplet go before it is replaced."""
 
 DATA = "/var/lib/etcd"
 PKI = "/etc/etcd/pki"
@@ -216,7 +216,7 @@ def members_script(cluster: Cluster, host: HostSpec) -> str:
 
 
 def leave_script(cluster: Cluster, host: HostSpec) -> str:
-    """Take a host's member out before its droplet is replaced, from another member's host."""
+    """Refuse to let a member's droplet go as long as the others are not whole, from another member's host."""
     return step("etcd-leave", name=f"{host.name}-{LEAVE}", **_ctl(cluster, host))
 
 

@@ -101,7 +101,6 @@ def _leave(world: World, host: Host, cluster: Cluster, step: Step) -> None:
         return not missing and _others_are_quorum(world, cluster, peer_url)
 
     world.wait_until(whole, f"the other members to be healthy, before the host of {own.name} goes")
-    remove(world, cluster, own)
 
 
 def _others_are_quorum(world: World, cluster: Cluster, peer_url: str) -> bool:

@@ -47,10 +47,15 @@ def one_absent(record: Sequence[Entry], wanted: frozenset[str]) -> Iterator[str]
 
 
 def leaves_first(record: Sequence[Entry], _wanted: frozenset[str]) -> Iterator[str]:
-    """A member leaves the cluster before its droplet is deleted."""
+    """A member is out of the cluster, or was let go, before its droplet is deleted."""
+    let_go: set[str] = set()
     for entry in record:
-        if entry.act == "gone" and entry.is_member and not entry.accident:
-            yield f"{entry}: it is still a member"
+        if entry.name.endswith("-etcd-leave") and entry.act == "delete" and not entry.refused:
+            let_go.add(entry.name.removesuffix("-etcd-leave"))
+        if entry.act == "gone":
+            if entry.is_member and entry.name not in let_go and not entry.accident:
+                yield f"{entry}: it is still a member, and nobody let it go"
+            let_go.discard(entry.name)
 
 
 def drained_first(record: Sequence[Entry], _wanted: frozenset[str]) -> Iterator[str]:
