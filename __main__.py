@@ -125,7 +125,14 @@ api = DnsRecords(
 )
 
 # kubectl on masters, and the steps that remove Node objects of earlier droplets.
-kubectl = Kubectl("kubectl", cluster, pki, masters=masters, apiservers=apiservers.ready)
+kubectl = Kubectl(
+    "kubectl",
+    cluster,
+    pki,
+    masters=masters,
+    apiservers=apiservers.ready,
+    uninstalls=uninstalls[Job.CONTROL_PLANE],
+)
 removals = Removals("removals", hosts=nodes, kubectl=kubectl, uninstalls=uninstalls[Job.NODE], vpc=network.vpc)
 
 # The services that run pods, on masters and nodes. Pools change in parallel.

@@ -33,10 +33,11 @@ class Kubectl(pulumi.ComponentResource):
         *,
         masters: Sequence[Host],
         apiservers: Gates,
+        uninstalls: Gates,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:kubernetes:Kubectl", name, None, opts)
-        self._masters = masters[:2]
+        self._masters, self._uninstalls = masters[:2], uninstalls
         self._kubeconfigs = {
             host.name: pki.kubeconfig(Kubeconfig(admin(), cluster.api_url_of(host.spec)), cluster)
             for host in self._masters
@@ -96,8 +97,14 @@ class Kubectl(pulumi.ComponentResource):
             delete=delete,
             secrets=self._brought(name, about, on=host),
             parent=parent,
-            # The state keeps the host that runs it, and nothing of other hosts that its API server stands on.
-            depends_on=[host.ready, *map(waits_for, self._ready[host.name]), *depends_on],
+            # The state keeps the host that runs it, whose API server stops later than that, and nothing of other hosts
+            # that this one stands on.
+            depends_on=[
+                host.ready,
+                self._uninstalls[host.name],
+                *map(waits_for, self._ready[host.name]),
+                *depends_on,
+            ],
             deleted_with=deleted_with,
         )
 
