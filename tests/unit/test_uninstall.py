@@ -137,7 +137,7 @@ def test_no_key_of_a_master_is_left(host: Host) -> None:
     assert left(keys) == []
 
 
-def test_a_service_that_does_not_stop_is_named_and_its_files_stay(host: Host) -> None:
+def test_a_service_that_does_not_stop_keeps_its_files(host: Host) -> None:
     made = host.has(Job.CONTROL_PLANE)
     host.program("systemctl", '[[ "$*" != *disable*apiserver* ]]')
     result = host.run(Job.CONTROL_PLANE)
