@@ -162,7 +162,7 @@ class _Answers:
         return None if reply is None else query[:2] + reply
 
     def make(self, resolver: Answering, query: bytes) -> bytes:
-        """Answer a query in wire format; remember what this server knows itself. DNSException if it is no query."""
+        """Answer a query in wire format; remember what this server knows itself. DNSException if it cannot be read."""
         version = self._version()  # before the answer: a change meanwhile makes it count as old
         reply = resolver.answer(dns.message.from_wire(query), tcp=False)
         made = reply.to_wire(max_size=_LONGEST)

@@ -31,7 +31,7 @@ BOOTSTRAP = "/etc/etcd/bootstrap.env"
 HEALTHY_ONCE = "/var/lib/triplane/etcd-was-healthy"
 """Mark of a member that has been healthy since its data came."""
 OWN_PATHS = (DATA, HEALTHY_ONCE, paths.versions(NAME), "/etc/etcd", paths.unit(UNIT))
-"""What the service has on its host and nothing else there needs, its data first. The same for every service."""
+"""Paths that the service has on its host and nothing else there needs, its data first. The same for every service."""
 
 TRACES = ("/var/lib/kubelet/pki", paths.FLANNEL_SUBNET)
 """Files of a Kubernetes node: where they are, the cluster's etcd was founded before."""

@@ -18,7 +18,7 @@ UNITS = PurePosixPath(paths.unit("any")).parent
 
 
 class Job(StrEnum):
-    """What a host does for the cluster: services that come and go together."""
+    """Services of a host that come and go together."""
 
     ETCD = "etcd"
     CONTROL_PLANE = "control-plane"

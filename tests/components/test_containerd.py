@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.components.graph import SMALL, Graph, Resource, graph_of
+from tests.components.graph import SMALL, Graph, Resource, engine_after, graph_of, run_program
 
 DIGEST = f"sha256:{'1' * 64}"
 
@@ -30,15 +30,17 @@ def test_every_master_and_node_runs_pods_and_no_other_host(graph: Graph) -> None
     }
 
 
-def test_containerd_waits_for_its_files_and_for_the_hosts_lease(graph: Graph) -> None:
+def test_containerd_waits_for_its_files_and_a_kubelet_for_the_lease(graph: Graph) -> None:
     for step in steps(graph):
         host = step.name.removesuffix("-containerd")
-        needs = ("install-containerd", "install-runc", "install-cni-plugins", "flannel")
+        needs = ("install-containerd", "install-runc", "install-cni-plugins")
         assert {graph.named(":Command", f"{host}-{need}").urn for need in needs} <= step.depends_on
+        kubelet = graph.named(":Command", f"{host}-kubelet")
+        assert {step.urn, graph.named(":Command", f"{host}-flannel").urn} <= kubelet.depends_on
 
 
 def test_hosts_change_one_at_a_time_within_a_pool() -> None:
-    graph = graph_of("prod")
+    graph = run_program("prod", engine_after(graph_of("prod")))
     by_name = {step.name: step for step in steps(graph)}
     for name, step in by_name.items():
         pool, index = re.fullmatch(r"(.+)-(\d+)-containerd", name).groups()  # type: ignore[union-attr]

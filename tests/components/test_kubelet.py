@@ -8,7 +8,7 @@ from base64 import b64decode
 import pytest
 import yaml
 
-from tests.components.graph import SMALL, Graph, Resource, graph_of
+from tests.components.graph import SMALL, Graph, Resource, engine_after, graph_of, run_program
 from tests.components.test_graph import brought
 
 KUBELET, PROXY = "kubelet", "kube-proxy"
@@ -62,7 +62,7 @@ def test_kube_proxy_comes_after_the_nodes_kubelet(graph: Graph) -> None:
 
 @pytest.mark.parametrize("service", [KUBELET, PROXY])
 def test_hosts_change_one_at_a_time_within_a_pool(service: str) -> None:
-    found = steps(graph_of("prod"), service)
+    found = steps(run_program("prod", engine_after(graph_of("prod"))), service)
     assert len({re.sub(r"-\d+$", "", host) for host in found}) > 1
     for host, step in found.items():
         pool, index = host.rsplit("-", 1)

@@ -44,7 +44,7 @@ def test_a_host_that_came_back_is_named_once_its_api_answers(lab: Graph) -> None
     for kind in ("api", "api-internal"):
         for host in MASTERS:
             record = again.named(":DnsRecord", f"{kind}-{host}")
-            assert again.named(":Command", f"{host}-kube-apiserver").urn in record.depends_on, record.name
+            assert again.waited(record, again.named(":Command", f"{host}-kube-apiserver")), record.name
 
 
 @pytest.mark.parametrize(("hosts", "step"), [(MEMBERS, "etcd-leave"), ([*MASTERS, *NODES], "removal")])
@@ -65,7 +65,10 @@ def test_a_member_leaves_by_its_neighbour(lab: Graph) -> None:
 
 def test_a_leaving_member_of_a_host_that_goes_is_out_already(lab: Graph) -> None:
     for host in MEMBERS:
-        assert farewell(lab, host, "etcd-leave").deleted_with == droplet(lab, host)
+        # Which is deleted with the droplet, and not where that is replaced.
+        end = farewell(lab, host, "uninstall-etcd")
+        assert farewell(lab, host, "etcd-leave").deleted_with == end.urn
+        assert end.deleted_with == droplet(lab, host)
     former = lab.named(":Command", "etcd-0-etcd-members")
     clients = [f"{host}-flannel" for host in (*MASTERS, *NODES)] + [f"{host}-kube-apiserver" for host in MASTERS]
     assert {lab.named(":Command", name).urn for name in clients} <= lab.before(former)
@@ -89,7 +92,7 @@ def test_a_member_waits_for_no_host_but_its_own_once_etcd_runs(lab: Graph) -> No
 
 def test_every_step_of_a_host_runs_again_on_another_droplet(lab: Graph) -> None:
     for step in lab.of(":Command"):
-        if step.name.endswith(("-removal", "-etcd-leave")):
+        if "delete" in step.inputs:
             continue
         if step.name.endswith("-identity"):
             assert step.inputs["triggers"] == [f"id-of-{dialled(step, lab)}"]

@@ -126,7 +126,7 @@ def test_known_hosts_of_a_quorum_resize_one_at_a_time(stack: str) -> None:
     graph = run_program(stack, engine_after(graph_of(stack)))
     for droplets in ([d for d in graph.of(":Droplet") if tag in d.inputs["tags"]] for tag in ("etcd", "kube-master")):
         for earlier, later in pairwise(droplets):
-            assert step(graph, earlier.name, "host").urn in later.depends_on
+            assert graph.waited(later, step(graph, earlier.name, "host"))
 
 
 def test_a_new_droplet_waits_for_no_host(grown: Graph) -> None:
@@ -161,8 +161,7 @@ def test_every_host_of_an_unknown_past_is_chained() -> None:
     graph = run_program("lab", Engine(outputs={"nodes": []}))
     for service, hosts in (("etcd", MEMBERS), ("kube-apiserver", MASTERS), ("kubelet", NODES)):
         assert all(chained(graph, service, hosts)), service
-    waits = graph.named(":Droplet", "etcd-1").depends_on
-    assert step(graph, "etcd-0", "host").urn in waits
+    assert graph.waited(graph.named(":Droplet", "etcd-1"), step(graph, "etcd-0", "host"))
 
 
 def test_a_renamed_pools_droplets_are_made_side_by_side(lab: Graph) -> None:

@@ -147,7 +147,14 @@ def test_a_broken_settings_file_is_named(workspace: Workspace) -> None:
 
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:a:b"}
-OPEN = {"apiEndpoint": "https://api:6443", "certificates": {}, "commands": {}, "knownHosts": "h k", "hosts": []}
+OPEN: stacks.Config = {
+    "apiEndpoint": "https://api:6443",
+    "certificates": {},
+    "commands": {},
+    "knownHosts": "h k",
+    "hosts": [],
+    "settings": {},
+}
 
 
 def record(workspace: Workspace, outputs: stacks.Config) -> None:
