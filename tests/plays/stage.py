@@ -163,6 +163,8 @@ class Stage:
         shutil.rmtree(self._directory / "cloud")
         shutil.copytree(scene.cloud, self._directory / "cloud")
         self.stack.state_file.write_bytes(scene.engine)
+        # An engine that did not end in time was killed, and left its lock.
+        shutil.rmtree(self.stack.directory / "state/.pulumi/locks", ignore_errors=True)
         self.world.restore(scene.world)
         self._serve()
 

@@ -18,7 +18,13 @@ ROWS: list[dict[str, Any]] = yaml.safe_load(TABLE.read_text())
 BEGIN = "wide"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["edit"] for row in ROWS])
+def _marked(row: dict[str, Any]) -> object:
+    unread = not {"plan", "refused"} & set(row)
+    marks = [pytest.mark.xfail(strict=True, reason="nobody has written and read this row")] if unread else []
+    return pytest.param(row, id=row["edit"], marks=marks)
+
+
+@pytest.mark.parametrize("row", [_marked(row) for row in ROWS])
 def test_an_edit(row: dict[str, Any], stage_: Stage, raised: Raised, request: pytest.FixtureRequest) -> None:
     stage_.return_to(raised(BEGIN))
     settings = changed(topology(BEGIN), row["change"])
@@ -49,7 +55,7 @@ def _effects(plan: Plan, done: Up) -> dict[str, Any]:
 def _refusal(said: str) -> str:
     """Return the first mistake that the program tells, in one line."""
     words = " ".join(said.replace("\\n", " ").split())
-    return words.partition(" - triplane:")[2].partition("an unhandled error")[0].strip()
+    return words.partition(" - triplane:")[2].partition("an unhandled error")[0].partition(" error:")[0].strip()
 
 
 def _write(found: dict[str, Any]) -> None:

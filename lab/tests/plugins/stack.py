@@ -118,7 +118,7 @@ class Stack:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=800,
         )
         return Run(ended.returncode, ended.stdout, ended.stderr)
 
