@@ -77,6 +77,8 @@ def _join_or_found(world: World, host: Host, step: Step, asked: list[str]) -> No
             own = None
         own = own or world.state.clusters.announce(cluster, member, peer_url)
     elif texts.variable(step.text, "FIRST") == "yes":
+        if "etcd" in host.applied:
+            raise RefusedError(f"{member} would found an empty cluster, but one ran on {host.name}")
         cluster = world.state.clusters.found(texts.variable(step.text, "EXPECTED"), host.name)
         own = cluster.at(peer_url)
         assert own is not None
