@@ -12,6 +12,7 @@ from components.rolling import one_lane, rolling
 from components.services import Gates, by_host, may_run, run
 from model.cluster import Cluster
 from model.services import flannel
+from model.services.etcd import origin
 
 
 class Flannel(pulumi.ComponentResource):
@@ -32,8 +33,14 @@ class Flannel(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("triplane:flannel:Network", name, None, opts)
+        # Only an etcd that was founded in this `up` is empty. Any other one that is empty is the wrong one.
+        founded = origin(cluster, etcd_host.spec).founds
         network = etcd_host.step(
-            "flannel-network", create=flannel.network_script(cluster), parent=self, depends_on=etcd
+            "flannel-network",
+            create=flannel.network_script(cluster, first=founded),
+            update=flannel.network_script(cluster, first=False),
+            parent=self,
+            depends_on=etcd,
         )
         hosts = tuple(hosts)
 

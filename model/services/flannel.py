@@ -58,11 +58,11 @@ def network(pods: IPv4Network) -> str:
     )
 
 
-def network_script(cluster: Cluster) -> str:
-    """Write the network's configuration to etcd, on an etcd host."""
+def network_script(cluster: Cluster, *, first: bool) -> str:
+    """Write the network's configuration to etcd, on an etcd host; it must be there already if not `first`."""
     return step(
         "flannel-network",
-        etcd=cluster.installed("etcd"),
+        first=first,
         etcdctl_environment=paths.ETCD_CTL_ENVIRONMENT,
         prefix=PREFIX,
         network=network(cluster.pods),

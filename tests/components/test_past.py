@@ -106,3 +106,9 @@ def test_certificates_that_ended_are_told_at_preview(lab: Graph, monkeypatch: py
     run_program("lab", engine)
     (line,) = told
     assert line.startswith("1 certificate has ended, the first of them admin, on 2020-01-01 00:00 UTC: ")
+
+
+def test_only_an_etcd_that_was_just_founded_is_empty(lab: Graph, renamed: Graph) -> None:
+    for graph, host, founds in ((lab, "etcd-0", True), (renamed, "db-0", False)):
+        network = graph.named(":Command", f"{host}-flannel-network").inputs
+        assert ("etcdctl put" in network["create"], "etcdctl put" in network["update"]) == (founds, False)
