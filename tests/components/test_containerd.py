@@ -30,7 +30,7 @@ def test_every_master_and_node_runs_pods_and_no_other_host(graph: Graph) -> None
     }
 
 
-def test_containerd_waits_for_its_files_and_a_kubelet_for_the_lease(graph: Graph) -> None:
+def test_containerd_waits_for_files_a_kubelet_for_the_lease(graph: Graph) -> None:
     for step in steps(graph):
         host = step.name.removesuffix("-containerd")
         needs = ("install-containerd", "install-runc", "install-cni-plugins")
