@@ -194,6 +194,13 @@ def _members(settings: Settings, past: Past) -> Iterator[Mistake]:
             problem=f"has {len(new)} new etcd members beside {len(past.etcd)} old ones, and etcd takes no more than "
             f"{_MOST_MEMBERS_AT_ONCE} at a time. Take some of the old ones away first.",
         )
+    if past.etcd and len(new) == len(members) and (first := _leaving_master(settings, past)):
+        yield Mistake(
+            setting="triplane:pools",
+            problem=f"moves etcd and {first}, the first master, at once, and {first} could not say goodbye to nodes "
+            "once its etcd is gone. First move etcd alone, with kube-master as it was, and `up`; then move the "
+            "masters.",
+        )
     images = _images_now(settings)
     if len(past.etcd) == 1 and (only := past.etcd[0]).name in members and images[only.name] != only.image:
         yield Mistake(
@@ -202,6 +209,12 @@ def _members(settings: Settings, past: Past) -> Iterator[Mistake]:
             problem=f"replaces {only.name}, the only etcd member, and all data with it. Write {only.image} again; "
             "or have 3 members first, and `up`.",
         )
+
+
+def _leaving_master(settings: Settings, past: Past) -> str:
+    """Name the master on which nodes are removed, if it is a master no more."""
+    first = next((host.name for host in past.hosts if Role.KUBE_MASTER in host.roles), "")
+    return "" if first in {host.name for host in settings.topology.masters} else first
 
 
 def _images(settings: Settings, past: Past, versions: list[str]) -> Iterator[Mistake]:
