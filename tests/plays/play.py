@@ -16,7 +16,7 @@ from tests.plays.stage import Scene, Settings, Stage, Up
 from tests.plays.world import Interruption, World
 
 HERE = Path(__file__).parent
-POINTS = 2
+POINTS = 1
 """Steps at which each `up` of a play is interrupted, unless TRIPLANE_PLAY_STRIDE says every how many steps."""
 SIZE = "s-1vcpu-2gb"
 BASE: Settings = {
@@ -159,7 +159,7 @@ class Performance:
         if not self.points:
             return
         end, expected = self.stage.scene(), outcome(self.stage.world)
-        stride = int(os.environ.get("TRIPLANE_PLAY_STRIDE") or -(-steps // self.points) or 1)
+        stride = int(os.environ.get("TRIPLANE_PLAY_STRIDE") or steps // (self.points + 1) + 1)
         points = list(range(stride, steps + 1, stride))
         for count, step in enumerate(points):
             self.stage.return_to(before)
