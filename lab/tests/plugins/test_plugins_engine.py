@@ -210,8 +210,9 @@ def test_a_refresh_drops_missing_cloud_resources_to_recreate(stack: Stack, cloud
         assert client.delete(f"/v2/droplets/{stack.outputs()['droplet']}").status_code == 204
     assert stack.refresh()["delete"] == 1
     assert stack.plan() == {"droplet": "create", "record": "update"}
+    # A preview does not know the new droplet's address, which is the one that was freed.
     changes = stack.up()
-    assert (changes["create"], changes["update"]) == (1, 1)
+    assert (changes["create"], changes.get("update", 0)) == (1, 0)
     assert stack.up() == {"same": RESOURCES + 1}
 
 
@@ -223,12 +224,15 @@ def test_a_named_droplet_is_deleted_before_it_is_replaced(
     recorder.take()
     commands = list(host.commands)
     changes = stack.up()
-    assert (changes.get("create-replacement", 0) + changes.get("replace", 0), changes["update"]) == (1, 1), changes
+    # A droplet that is made after the other one is gone gets its address.
+    moved = wanted is not None
+    replaced = changes.get("create-replacement", 0) + changes.get("replace", 0)
+    assert (replaced, changes.get("update", 0)) == (1, int(moved)), changes
     calls = [(method, path.rsplit("/", maxsplit=1)[0]) for method, path, _ in recorder.requests]
     made, deleted = calls.index(("POST", "/v2")), calls.index(("DELETE", "/v2/droplets"))
     assert (deleted < made) is (wanted is None)
     # The name follows in place, and what hangs on it by its address alone is neither deleted nor made again.
-    assert [method for method, path, _ in recorder.requests if "dns_records" in path] == ["PUT"]
+    assert [method for method, path, _ in recorder.requests if "dns_records" in path] == ["PUT"] * moved
     assert host.commands == commands
     stack.configure(deleteFirst=None)
     assert stack.up() == {"same": RESOURCES + 1}
